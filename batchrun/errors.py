@@ -1,0 +1,96 @@
+"""Every error batchrun raises on purpose, and the exit code each one ends a command with.
+
+BatchrunError
+├── SpecError            65   the job file or its input is wrong; nothing was sent
+├── RunError             75   the run has to stop; every row stays resumable
+│   ├── LockedError      75   another process runs this run directory
+│   ├── RefusedError     75   the service refuses everything for now (quota, outage, no network)
+│   ├── CredentialError  77   no API key, or the service does not accept it
+│   ├── StoreError       74   the checkpoint cannot be written or read
+│   ├── InvariantError   70   our own books do not add up
+│   └── Stopped     130/143   a signal asked us to stop
+└── RowError              –   one row cannot go on; the others do
+
+Messages say what happened, where, and what to do next. They may quote rows and server answers,
+so whatever prints them must escape control characters.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line."""
+
+    OK = 0
+    SOME_ROWS_FAILED = 3
+    ROWS_HELD = 4
+    USAGE = 2
+    BAD_INPUT = 65
+    INTERNAL = 70
+    DISK = 74
+    TRY_LATER = 75
+    CREDENTIALS = 77
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class BatchrunError(Exception):
+    """An error that is explained to the user in one message."""
+
+    exit_code: Exit = Exit.INTERNAL
+
+
+class SpecError(BatchrunError):
+    """The job file or its input is wrong; nothing was sent."""
+
+    exit_code = Exit.BAD_INPUT
+
+
+class RunError(BatchrunError):
+    """The run has to stop; every row stays resumable."""
+
+    exit_code = Exit.TRY_LATER
+
+
+class LockedError(RunError):
+    """Another process runs this run directory."""
+
+
+class RefusedError(RunError):
+    """The service refuses everything for now."""
+
+
+class CredentialError(RunError):
+    """No API key, or one the service does not accept."""
+
+    exit_code = Exit.CREDENTIALS
+
+
+class StoreError(RunError):
+    """The checkpoint cannot be written or read."""
+
+    exit_code = Exit.DISK
+
+
+class InvariantError(RunError):
+    """Our own books do not add up."""
+
+    exit_code = Exit.INTERNAL
+
+
+class Stopped(RunError):
+    """A signal asked the run to stop."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = Exit(128 + signal_number)
+
+
+class RowError(BatchrunError):
+    """One row cannot go on. `kind` becomes the row's `error_class`, the message its `error_message`."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -1,0 +1,171 @@
+"""The Interactions API's answers, read leniently: unknown fields, steps and statuses survive, wrong types become None.
+
+Facts: Api-Revision 2026-05-20 (interaction, steps, usage). Nothing here raises for what a server sends.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+#: Statuses after which an interaction never changes. Any other status, known or not, is polled until the row's deadline.
+STOP_STATUSES = frozenset(
+    {
+        "completed",
+        "failed",
+        "cancelled",
+        "incomplete",
+        "budget_exceeded",
+        "requires_action",
+        "requires_continuation",
+    }
+)
+_ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
+
+
+def usable_id(value: object) -> str | None:
+    """`value` if it is an interaction id that is safe in a URL and in a file name, else None."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def parse_json(raw: bytes) -> Any:
+    """The JSON value in `raw`, or None where there is none that Python can hold (bad UTF-8, too deep, not JSON)."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """One interaction as the server last described it; `data` is the whole object."""
+
+    data: dict[str, Any]
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Interaction | None:
+        """The interaction in a response body, None if the body is not a JSON object."""
+        value = parse_json(raw)
+        return cls(value) if isinstance(value, dict) else None
+
+    def _text(self, name: str) -> str | None:
+        value = self.data.get(name)
+        return value if isinstance(value, str) else None
+
+    @property
+    def id(self) -> str | None:
+        return usable_id(self.data.get("id"))
+
+    @property
+    def status(self) -> str | None:
+        return self._text("status")
+
+    @property
+    def stopped(self) -> bool:
+        return self.status in STOP_STATUSES
+
+    @property
+    def model(self) -> str | None:
+        return self._text("model") or self._text("agent")
+
+    @property
+    def service_tier(self) -> str | None:
+        return self._text("service_tier")
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        value = self.data.get("usage")
+        return value if isinstance(value, dict) else None
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        value = self.data.get("steps")
+        return [step for step in value if isinstance(step, dict)] if isinstance(value, list) else []
+
+    @property
+    def output_text(self) -> str | None:
+        """The last unbroken run of text blocks of the model's output, joined; None if there is no text.
+
+        Walks the steps from the end up to the last user input and passes over thoughts, as the vendor's clients do.
+        """
+        texts: list[str] = []
+        for block in self._blocks_from_the_end():
+            if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str):
+                texts.append(block["text"])
+            elif texts:
+                break
+        return "".join(reversed(texts)) if texts else None
+
+    def _blocks_from_the_end(self) -> Iterator[object]:
+        for step in reversed(self.steps):
+            match step.get("type"):
+                case "user_input":
+                    return
+                case "thought":
+                    continue
+                case "model_output":
+                    content = step.get("content")
+                    yield from reversed(content) if isinstance(content, list) else ()
+                case _:
+                    yield None
+
+    @property
+    def error(self) -> ApiError | None:
+        """The first error the interaction tells of: `errors[]`, then `error`, then a step's `error`."""
+        listed = self.data.get("errors")
+        candidates = [*(listed if isinstance(listed, list) else []), self.data.get("error")]
+        candidates += [step.get("error") for step in self.steps]
+        return next((ApiError.of(c) for c in candidates if isinstance(c, dict)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error of the service. `code` is its snake_case code or classic status in lower case (`resource_exhausted`)."""
+
+    code: str
+    message: str
+    details: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, error: dict[str, Any]) -> ApiError:
+        code = error.get("status") if isinstance(error.get("status"), str) else error.get("code")
+        details = error.get("details")
+        known = tuple(d for d in details if isinstance(d, dict)) if isinstance(details, list) else ()
+        message = error.get("message")
+        return cls(str(code or "unknown").lower(), message if isinstance(message, str) else "", known)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> ApiError | None:
+        """The error in a response body in any of the service's envelopes; None if there is no such envelope.
+
+        Envelopes: `{"error": {"code": "snake_case", …}}`, the classic one with a numeric code and a status,
+        and the classic one inside an array.
+        """
+        value = parse_json(raw)
+        if isinstance(value, list) and value:
+            value = value[0]
+        error = value.get("error") if isinstance(value, dict) else None
+        return cls.of(error) if isinstance(error, dict) else None
+
+    @property
+    def retry_delay(self) -> float | None:
+        """Seconds in a RetryInfo detail, None without one."""
+        for detail in self.details:
+            match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", str(detail.get("retryDelay", "")))
+            if match:
+                return float(match[1])
+        return None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of an ErrorInfo detail, such as API_KEY_INVALID."""
+        return next((d["reason"] for d in self.details if isinstance(d.get("reason"), str)), None)
+
+    @property
+    def daily(self) -> bool:
+        """True if a quota of the day is used up, so that waiting minutes does not help."""
+        violations = [v for d in self.details for v in d.get("violations") or () if isinstance(v, dict)]
+        return self.code == "quota_exceeded" or any("PerDay" in str(v.get("quotaId", "")) for v in violations)

@@ -1,0 +1,39 @@
+"""What a row is and how it can end. Plain values; nothing here reads, writes or decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Outcome(StrEnum):
+    """The one class in which a row ends. A row without an outcome is pending."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INVALID_OUTPUT = "invalid_output"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a row failed: a stable class (`bad_json`, `media_missing`, …) and a message for people."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One row as the input holds it.
+
+    `source` is `file:line` (JSONL) or `file#row` (Parquet), 1-based. `sha` is the hex SHA-256 of the canonical
+    JSON of `data`, or of the raw bytes where they cannot be parsed; then `data` is None and `problem` says why.
+    """
+
+    key: str
+    source: str
+    sha: str
+    data: dict[str, Any] | None
+    problem: Problem | None = None

@@ -1,0 +1,86 @@
+"""What the store tells its readers: one record per row and one per attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class AttemptState(StrEnum):
+    """Where one attempt (one intended, possibly billed interaction) stands.
+
+    INTENT -> NOT_SENT | REFUSED | AMBIGUOUS | SUBMITTED, and SUBMITTED -> FETCHED | LOST | TIMED_OUT.
+    NOT_SENT and REFUSED cost nothing. FETCHED holds the raw answer.
+    """
+
+    INTENT = "intent"
+    NOT_SENT = "not_sent"
+    REFUSED = "refused"
+    AMBIGUOUS = "ambiguous"
+    SUBMITTED = "submitted"
+    FETCHED = "fetched"
+    LOST = "lost"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
+
+    `superseded_at` is set when a later attempt of the same row replaced this one. `billed` is True when an
+    interaction id is known, False when it is proved that nothing was billed, None when nobody can tell.
+    """
+
+    id: int
+    row_id: int
+    key: str
+    number: int
+    stage: str
+    turn: int
+    state: AttemptState
+    evidence: str | None
+    intent_key: str
+    request_sha: str
+    model: str | None
+    interaction_id: str | None
+    interaction_status: str | None
+    service_tier: str | None
+    posts: int
+    polls: int
+    http_status: int | None
+    error_class: str | None
+    error_message: str | None
+    intent_at: float
+    submitted_at: float | None
+    fetched_at: float | None
+    superseded_at: float | None
+    usage: dict[str, Any] | None
+    raw: bytes | None
+
+    @property
+    def billed(self) -> bool | None:
+        if self.interaction_id is not None:
+            return True
+        return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RowRecord:
+    """One row with its current attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
+
+    `prompt_sha` is the SHA-256 of the rendered request without labels, None if it was never rendered.
+    """
+
+    id: int
+    position: int
+    key: str
+    source: str
+    input_sha: str
+    data: dict[str, Any] | None
+    outcome: str | None
+    error_class: str | None
+    error_message: str | None
+    finished_at: float | None
+    attempts: int
+    attempt: AttemptRecord | None
