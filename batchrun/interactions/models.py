@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: Statuses after which an interaction never changes. Any other status, known or not, is polled until the row's deadline.
+#: Statuses after which an interaction never changes. Any other, known or not, is polled until the row's deadline.
 STOP_STATUSES = frozenset(
     {
         "completed",

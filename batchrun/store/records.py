@@ -67,9 +67,9 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class RowRecord:
-    """One row with its current attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
+    """One row with its last attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
 
-    `prompt_sha` is the SHA-256 of the rendered request without labels, None if it was never rendered.
+    `strikes` counts the answers that were thrown away for a new attempt since the user last reopened the row.
     """
 
     id: int
@@ -84,3 +84,4 @@ class RowRecord:
     finished_at: float | None
     attempts: int
     attempt: AttemptRecord | None
+    strikes: int = 0

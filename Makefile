@@ -1,0 +1,45 @@
+# make demo: install and run an example for nothing. make test: install the test extra and run all tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint fix docs bench emulator clean
+
+demo: $(VENV)/.run
+	$(BIN)/batchrun run jobs/extract_invoices.yaml --emulator
+	@$(BIN)/python -m batchrun.demo jobs/runs/extract_invoices.emulated
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.test
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+emulator: $(VENV)/.run
+	$(BIN)/batchrun emulator serve
+
+clean:
+	rm -rf $(VENV) build dist jobs/runs
+
+$(VENV)/.run: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable '.[test]'
+	@touch $@ $(VENV)/.run

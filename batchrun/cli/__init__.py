@@ -1,0 +1,70 @@
+"""The command line. A command parses, calls one function, prints, and ends with an exit code.
+
+Commands import what they need when they run, so that `batchrun --version` and `--help` start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from batchrun.cli import emulate, look, make, scaffold
+from batchrun.cli.printing import fail
+from batchrun.errors import BatchrunError, Exit
+
+
+class _Commands(click.Group):
+    """Turns our errors into one message and their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BatchrunError as error:
+            fail(str(error))
+            ctx.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if os.environ.get("BATCHRUN_TRACEBACK"):
+                raise
+            fail(
+                f"batchrun itself failed: {type(error).__name__}: {error}. What was sent is on record; "
+                "please report this with the output of BATCHRUN_TRACEBACK=1."
+            )
+            ctx.exit(Exit.INTERNAL)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="batchrun", message="batchrun %(version)s")
+def commands() -> None:
+    """Run a file of prompts or documents through Gemini's Interactions API, resumably.
+
+    The API key comes from GEMINI_API_KEY or GOOGLE_API_KEY. `--emulator` needs none and costs nothing.
+    """
+
+
+for command in (
+    scaffold.init,
+    make.validate,
+    make.plan,
+    make.run,
+    look.status,
+    look.show,
+    make.retry,
+    make.export,
+    make.schema,
+    emulate.emulator,
+):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Entry point of the `batchrun` script."""
+    try:
+        commands(auto_envvar_prefix="BATCHRUN")
+    except BrokenPipeError:  # the reader of a pipe such as `| head` has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)

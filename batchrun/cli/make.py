@@ -1,0 +1,173 @@
+"""The commands that make things: validate, plan, run, retry, export, schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from batchrun.cli import options
+from batchrun.cli.printing import say, say_json
+from batchrun.errors import Exit
+
+_limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
+
+
+def wall_clock() -> float:
+    """Unix seconds: the one place where the commands read the clock."""
+    return time.time()  # noqa: TID251
+
+
+@click.command()
+@options.job
+@options.overrides
+def validate(job: Path, overrides: tuple[str, ...]) -> None:
+    """Check a job: its file, templates and schema, every row's form, the first rows' requests and media.
+
+    Nothing is sent.
+    """
+    from batchrun.previews import preview
+    from batchrun.spec.load import load_job
+
+    found = preview(load_job(job, overrides), None)
+    say(f"{job}: {found.rows:,} rows read, the first {found.rendered:,} rendered; nothing was sent")
+    for problem in found.problems:
+        say(f"  {problem}")
+    if found.problems:
+        sys.exit(Exit.BAD_INPUT)
+    say("No problems found.")
+
+
+@click.command()
+@options.run_choice
+@_limit
+@click.option("--show", default=0, metavar="N", help="Also print the first N requests.")
+@options.as_json
+def plan(
+    job: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    emulated: bool,
+    limit: int | None,
+    show: int,
+    as_json: bool,
+) -> None:
+    """Say what `run` would do: rows to send, rows reused, an estimate of input tokens. Nothing is sent."""
+    from batchrun.cli.planning import plan_document, plan_lines
+    from batchrun.previews import preview
+    from batchrun.rundir import existing_run_dir
+    from batchrun.spec.load import load_job
+
+    loaded = load_job(job, overrides)
+    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
+    found = preview(loaded, directory, limit=limit, show=show)
+    if as_json:
+        say_json(plan_document(found))
+    else:
+        say("\n".join(plan_lines(loaded, directory, found)))
+    if found.duplicates or found.standing["changed"]:
+        sys.exit(Exit.BAD_INPUT)
+
+
+@click.command()
+@options.job
+@options.overrides
+@options.run_dir
+@click.option("--emulator", "emulated", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
+@click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0.")
+@click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
+@_limit
+@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@options.as_json
+def run(
+    job: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    emulated: bool,
+    latency: str,
+    faults: str | None,
+    limit: int | None,
+    base_url: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
+
+    Exit codes: 0 every row succeeded, 3 some did not, 4 rows are held because nobody can tell whether they were billed,
+    65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
+    """
+    from batchrun.cli.ending import report_end
+    from batchrun.cli.progress import Progress
+    from batchrun.interactions.client import DEFAULT_BASE_URL
+    from batchrun.runs import Options, emulator_settings
+    from batchrun.runs import run as run_job
+    from batchrun.spec.load import load_job
+
+    loaded = load_job(job, overrides)
+    settings = emulator_settings(loaded, run_dir, latency, faults) if emulated else None
+    choice = Options(run_dir, base_url or DEFAULT_BASE_URL, emulator=settings, limit=limit)
+    progress = Progress(wall_clock, quiet=quiet or as_json)
+    result = run_job(loaded, choice, wall_clock, progress)
+    progress.close()
+    if as_json:
+        say_json(result.summary.document())
+    else:
+        report_end(job, result)
+    sys.exit(result.exit_code)
+
+
+@click.command()
+@options.run_choice
+@click.option("--failed", is_flag=True, help="Only rows that failed (not those with an invalid answer).")
+@click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
+@click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
+def retry(
+    job: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    emulated: bool,
+    failed: bool,
+    ambiguous: bool,
+    keys: tuple[str, ...],
+) -> None:
+    """Make failed rows pending again; the next `run` sends each as a new, billed interaction.
+
+    Rows whose input could not be read stay failed: mend the input first.
+    """
+    from batchrun.rundir import existing_run_dir
+    from batchrun.runs import retry as retry_rows
+    from batchrun.spec.load import load_job
+
+    loaded = load_job(job, overrides)
+    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
+    outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
+    count = retry_rows(loaded, directory, outcomes, list(keys), wall_clock())
+    say(f"{count:,} rows are pending again. Go on with: batchrun run {job}")
+
+
+@click.command()
+@options.run_choice
+def export(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool) -> None:
+    """Make the output files again from the checkpoint. Nothing is sent."""
+    from batchrun.rundir import existing_run_dir
+    from batchrun.runs import write_outputs
+    from batchrun.spec.load import load_job
+    from batchrun.store.reader import Reader
+
+    loaded = load_job(job, overrides)
+    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
+    summary = write_outputs(loaded, directory, Reader(directory.checkpoint))
+    for name, path in summary.outputs.items():
+        say(f"{name}: {path}")
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of the job file, for editors that complete and check it."""
+    from batchrun.spec.model import JobSpec
+
+    click.echo(json.dumps(JobSpec.model_json_schema(), indent=2))

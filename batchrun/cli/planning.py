@@ -1,0 +1,38 @@
+"""How `plan` puts what it found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from batchrun.previews import Preview
+from batchrun.rundir import RunDir
+from batchrun.spec.load import Job
+
+
+def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
+    """The plan for people."""
+    standing, tokens = found.standing, found.estimated_tokens
+    lines = [f"{job.spec.name}: {found.rows:,} rows in the input, {found.to_send:,} to send; nothing was sent"]
+    names = {"new": "new", "pending": "known, not sent yet", "in flight": "in flight: will be fetched, not sent again"}
+    names |= {name: f"reused: {name}" for name in ("succeeded", "failed", "invalid_output", "ambiguous")}
+    names |= {"unreadable": "unreadable: will fail, not billed", "changed": "CHANGED since they were sent: `run` refuses"}
+    lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
+    if tokens is not None and found.to_send:
+        lines.append(f"about {tokens:,} input tokens, estimated from {found.rendered:,} rendered rows")
+    lines.append(f"run directory: {directory.path}")
+    lines += [f"problem: {problem}" for problem in found.problems]
+    lines += [json.dumps(request, indent=2, ensure_ascii=False) for request in found.requests]
+    return lines
+
+
+def plan_document(found: Preview) -> dict[str, Any]:
+    """The plan as JSON values."""
+    return {
+        "rows": found.rows,
+        "to_send": found.to_send,
+        "standing": dict(found.standing),
+        "estimated_input_tokens": found.estimated_tokens,
+        "problems": found.problems,
+        "requests": found.requests,
+    }

@@ -1,0 +1,55 @@
+"""Printing for people: nothing that a row, a file or a server said can move the cursor or hide in the text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from typing import Any
+
+import click
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_KEPT = frozenset("\n\u200c\u200d")  # line ends are ours; the joiners are letters of Persian and other scripts
+
+
+def safe(text: str) -> str:
+    """`text` with control, bidirectional and other invisible characters written as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def say(text: str = "") -> None:
+    """One line of result, on standard output."""
+    click.echo(safe(text))
+
+
+def note(text: str) -> None:
+    """One line about what goes on, on standard error, so that standard output can be piped."""
+    click.echo(safe(text), err=True)
+
+
+def fail(text: str) -> None:
+    """An error, on standard error."""
+    click.echo(click.style("error: ", fg="red", bold=True) + safe(text), err=True)
+
+
+def say_json(value: Any) -> None:
+    """JSON that any terminal survives: ASCII only."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def shortened(text: str, width: int) -> str:
+    """`text` on one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: max(0, width - 1)] + "…"
+
+
+def table(rows: list[list[str]]) -> str:
+    """Cells in aligned columns, two spaces apart."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -1,0 +1,124 @@
+"""What a person sees while a run goes on: one live line on a terminal, else plain lines with the time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from batchrun.cli.printing import safe, shortened
+from batchrun.engine.events import Event, Fetched, Paused, Posted, RowEnded, Started, Stopping
+from batchrun.rows import Outcome
+
+_LIVE_SECONDS = 0.2
+_PLAIN_SECONDS = 10.0
+_SHOWN_FAILURES = 10
+
+
+@dataclass
+class Counts:
+    """What has happened in this process; `rows` are those it set out to do."""
+
+    rows: int = 0
+    done: int = 0
+    failed: int = 0
+    submitted: int = 0
+    fetched: int = 0
+    tokens: int = 0
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Started(rows):
+                self.rows = rows
+            case Posted(result="submitted"):
+                self.submitted += 1
+            case Fetched(tokens=tokens):
+                self.fetched += 1
+                self.tokens += tokens or 0
+            case RowEnded(outcome=outcome):
+                self.done += 1
+                self.failed += outcome is not Outcome.SUCCEEDED
+
+    @property
+    def in_flight(self) -> int:
+        return max(0, self.submitted - self.fetched)
+
+
+def progress_line(counts: Counts, elapsed: float) -> str:
+    """`12/40 done · 1 failed · 20 in flight · 3.1 rows/s · 12,345 tokens · 9s left`."""
+    rate = counts.done / elapsed if elapsed > 0 else 0.0
+    parts = [f"{counts.done:,}/{counts.rows:,} done"]
+    parts += [f"{counts.failed:,} failed"] if counts.failed else []
+    parts += [f"{counts.in_flight:,} in flight", f"{rate:,.1f} rows/s", f"{counts.tokens:,} tokens"]
+    if 0 < counts.done < counts.rows:
+        parts.append(f"{duration((counts.rows - counts.done) / rate)} left")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`42s`, `3m 10s`, `2h 05m`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+class Progress:
+    """An observer that prints. `clock` gives Unix seconds."""
+
+    def __init__(self, clock: Callable[[], float], *, quiet: bool) -> None:
+        self._counts = Counts()
+        self._clock = clock
+        self._quiet = quiet
+        self._live = sys.stderr.isatty()
+        self._started = self._shown_at = clock()
+        self._failures = 0
+
+    def __call__(self, event: Event) -> None:
+        self._counts.take(event)
+        if self._quiet:
+            return
+        self._tell(event)
+        if self._clock() - self._shown_at >= (_LIVE_SECONDS if self._live else _PLAIN_SECONDS):
+            self._show()
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        if not self._quiet and self._counts.rows:
+            self._show()
+            if self._live:
+                click.echo(err=True)
+
+    def _tell(self, event: Event) -> None:
+        match event:
+            case RowEnded(key, outcome, kind, message) if outcome is not Outcome.SUCCEEDED:
+                self._failures += 1
+                if self._failures <= _SHOWN_FAILURES:
+                    self._line(f"row {key}: {outcome} ({kind}): {message}")
+                if self._failures == _SHOWN_FAILURES:
+                    self._line("further rows that fail are counted, not shown; all are in results.parquet")
+            case Paused(seconds, reason) if seconds >= 1:
+                self._line(f"the service asks for a pause: {reason}; nothing is sent for {duration(seconds)}")
+            case Stopping():
+                self._line("stopping: waiting for the answers of open POSTs; press Ctrl-C again to leave at once")
+
+    def _line(self, text: str) -> None:
+        if self._live:
+            click.echo("\r\x1b[K", nl=False, err=True)
+        click.echo(f"{self._time()}{safe(shortened(text, 400))}", err=True)
+
+    def _show(self) -> None:
+        self._shown_at = self._clock()
+        line = progress_line(self._counts, self._shown_at - self._started)
+        if self._live:
+            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+        else:
+            click.echo(f"{self._time()}{line}", err=True)
+
+    def _time(self) -> str:
+        return "" if self._live else datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")

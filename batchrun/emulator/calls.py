@@ -1,0 +1,42 @@
+"""One HTTP request, as the routes see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from batchrun.emulator.envelopes import bad_key, missing_key
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that has been read in full. Header names are in lower case."""
+
+    method: str
+    path: str
+    query_string: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        if not self.query_string:
+            return {}
+        return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
+
+    @property
+    def api_key(self) -> str:
+        """The key from `x-goog-api-key`, an Authorization bearer or `?key=`; empty if there is none."""
+        for name, value in self.headers:
+            if name == b"x-goog-api-key" and value:
+                return value.decode("latin-1")
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                return value[7:].strip().decode("latin-1")
+        return self.query.get("key", "")
+
+    def check_key(self, bad_keys: frozenset[str]) -> None:
+        key = self.api_key
+        if not key:
+            raise missing_key()
+        if key in bad_keys:
+            raise bad_key()

@@ -1,0 +1,212 @@
+"""POST /interactions: count it, check it, make the interaction, write the ledger, then answer."""
+
+from __future__ import annotations
+
+import math
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from batchrun.emulator import sse
+from batchrun.emulator.answers import Answer
+from batchrun.emulator.calls import Call
+from batchrun.emulator.draws import digest, uniform
+from batchrun.emulator.envelopes import Refusal, invalid, not_found, refuse
+from batchrun.emulator.faults import Arrival, Rule
+from batchrun.emulator.ledger import Entry
+from batchrun.emulator.outcome import Outcome, outcome_of
+from batchrun.emulator.prompts import Prompt, plain_text
+from batchrun.emulator.reading import read_body
+from batchrun.emulator.refusals import raise_refusal
+from batchrun.emulator.rules.request import Order, check_request
+from batchrun.emulator.spoiled import spoil_answer, spoil_outcome
+from batchrun.emulator.storage import Kept
+from batchrun.emulator.views import head_of, opening, seen_at, tail_of
+
+if TYPE_CHECKING:
+    from batchrun.emulator.emulator import Emulator
+
+#: A foreground request that never ends waits this long; its client gives up much sooner.
+_LONGEST_WAIT = 86_400.0
+_UNBILLED = frozenset({"failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    """A POST that arrived. `raw` is its JSON, `problem` why there is none."""
+
+    now: float
+    sha256: bytes
+    occurrence: int
+    raw: Mapping[str, Any]
+    problem: Refusal | None
+    fault: Rule | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An interaction that now exists. `due` is what it is billed for; None if it is not billed."""
+
+    kept: Kept
+    order: Order
+    due: Mapping[str, Any] | None
+
+
+def create(emulator: Emulator, call: Call) -> Answer:
+    """The answer to a create. The ledger knows of it before the client does."""
+    post = _arrived(emulator, call)
+    try:
+        made = _make(emulator, call, post)
+    except Refusal as refusal:
+        emulator.counts.refused += 1
+        emulator.ledger.write(_entry(post, refusal.answer.status, None))
+        raise
+    emulator.counts.billed += made.due is not None
+    answer = spoil_answer(_answer(post, made), post.fault)
+    emulator.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
+    return answer
+
+
+def _arrived(emulator: Emulator, call: Call) -> _Post:
+    emulator.counts.posts += 1
+    now = emulator.settings.clock()
+    identity = sha256(call.body).digest()
+    occurrence = emulator.store.seen(identity)
+    raw: Mapping[str, Any] = {}
+    problem: Refusal | None = None
+    try:
+        raw = read_body(call.body)
+    except Refusal as refusal:
+        problem = refusal
+    fault = _fault(emulator, identity, occurrence, raw)
+    return _Post(now, identity, occurrence, raw, problem, fault)
+
+
+def _fault(emulator: Emulator, identity: bytes, occurrence: int, raw: Mapping[str, Any]) -> Rule | None:
+    labels = raw.get("labels")
+    if not emulator.faults.watches("post") and not labels:
+        return None
+    known = labels if isinstance(labels, dict) else {}
+    arrival = Arrival("post", emulator.counts.posts, identity, occurrence, known, plain_text(raw.get("input")))
+    return emulator.faults.find(arrival)
+
+
+def _make(emulator: Emulator, call: Call, post: _Post) -> _Made:
+    """The interaction that the request asks for, kept; raises `Refusal` if it may not be."""
+    call.check_key(emulator.settings.bad_keys)
+    emulator.outages.check(post.now, post=True)
+    if post.fault is not None:
+        emulator.outages.begin(post.fault, post.now)
+        raise_refusal(post.fault)
+    emulator.quota.take(post.now, str(post.raw.get("model"))[:128])
+    if post.problem is not None:
+        raise post.problem
+    order = check_request(post.raw)
+    made = _worked(emulator, post, order, _parent(emulator, order, post.now))
+    emulator.store.keep(made.kept, call.body if order.stored else b"")
+    return made
+
+
+def _worked(emulator: Emulator, post: _Post, order: Order, parent: Kept | None) -> _Made:
+    """The interaction from its start to its end: all of it is known now, the clock only uncovers it."""
+    prompt = Prompt.of(order, parent.history if parent else b"", emulator.settings.seed)
+    outcome = outcome_of(order, prompt, parent.context_tokens if parent else 0)
+    shown = spoil_outcome(outcome, post.fault)
+    kept = _kept(emulator, post, order, prompt, outcome)
+    kept = kept._replace(tail=tail_of(shown, kept.ready_at))
+    return _Made(kept, order, None if shown.status in _UNBILLED else outcome.usage)
+
+
+def _parent(emulator: Emulator, order: Order, now: float) -> Kept | None:
+    name = order.body.get("previous_interaction_id")
+    if name is None:
+        return None
+    parent = emulator.store.find(name)
+    if parent is None or now < parent.visible_at:
+        raise not_found(name)
+    if not parent.stored:
+        raise invalid(f"Interaction {name!r} was not stored (store=false) and cannot be continued.")
+    if parent.running(now):
+        raise refuse("failed_precondition", f"Interaction {name!r} is still in progress and cannot be continued.")
+    return parent
+
+
+def _kept(emulator: Emulator, post: _Post, order: Order, prompt: Prompt, outcome: Outcome) -> Kept:
+    """The row, still without its end."""
+    rule, now = post.fault, post.now
+    drawn = (emulator.settings.seed, post.sha256, post.occurrence)
+    kind, delay = (rule.kind, rule.delay) if rule else ("", 0.0)
+    latency = emulator.settings.latency.draw(uniform("latency", *drawn))
+    queued = delay if kind == "queued" else latency / 2 if order.tier == "deferred" else 0.0
+    name = interaction_id("id", *drawn)
+    shown_as = interaction_id("alias", *drawn) if kind == "wrong_id" else name
+    return Kept(
+        id=name,
+        created=now,
+        queued_until=now + queued,
+        ready_at=math.inf if kind == "stuck" else now + queued + latency,
+        visible_at=now + delay if kind == "404_after_create" else now,
+        cancelled_at=None,
+        background=order.background,
+        stored=order.stored,
+        context_tokens=_context_tokens(outcome),
+        history=prompt.key,
+        head=head_of(shown_as, order, now, _environment(order, drawn)),
+        tail=b"",
+    )
+
+
+def _context_tokens(outcome: Outcome) -> int:
+    """What the next turn of the chain carries along."""
+    usage = outcome.usage or {}
+    return int(usage.get("total_input_tokens", 0) + usage.get("total_output_tokens", 0))
+
+
+def _environment(order: Order, drawn: tuple[object, ...]) -> str | None:
+    """The id of the sandbox: a new one, or the one that the request names."""
+    asked = order.body.get("environment")
+    named = asked.get("environment_id") if isinstance(asked, dict) else None if asked == "remote" else asked
+    if asked is None or named is not None:
+        return named
+    made = digest("environment", *drawn).hex()
+    return f"{made[:8]}-{made[8:12]}-4{made[13:16]}-8{made[17:20]}-{made[20:32]}"
+
+
+def _answer(post: _Post, made: _Made) -> Answer:
+    """What the client gets. A poll may show another id by a fault; the create never does."""
+    kept, order = made.kept, made.order
+    headers = ((b"x-gemini-service-tier", order.tier.encode()),)
+    if order.stream:
+        return sse.stream(kept, post.now, headers)
+    if post.fault is not None and post.fault.kind == "wrong_id":
+        kept = kept._replace(head=head_of(kept.id, order, post.now, None))
+    if order.background:
+        return Answer(200, opening(kept), headers=headers)
+    wait = min(kept.ready_at - post.now, _LONGEST_WAIT)
+    return Answer(200, seen_at(kept, kept.ready_at), headers=headers, delay=wait)
+
+
+def _entry(post: _Post, status: int, made: _Made | None) -> Entry:
+    labels, model, agent = (post.raw.get(name) for name in ("labels", "model", "agent"))
+    return Entry(
+        time=post.now,
+        status=status,
+        id=made.kept.id if made else None,
+        billed=made is not None and made.due is not None,
+        labels=labels if isinstance(labels, dict) else None,
+        model=model if isinstance(model, str) else None,
+        agent=agent if isinstance(agent, str) else None,
+        request_sha256=post.sha256.hex(),
+        occurrence=post.occurrence,
+        usage=made.due if made else None,
+        fault=post.fault.kind if post.fault else None,
+    )
+
+
+def interaction_id(*drawn: object) -> str:
+    """An id in the form that the service's own have: `v1_` and two equal 23-character strings in a protobuf."""
+    inner = urlsafe_b64encode(digest(*drawn)[:17])[:23]
+    packed = b"\x0a\x17" + inner + b"\x12\x17" + inner
+    return f"v1_{urlsafe_b64encode(packed).rstrip(b'=').decode()}"

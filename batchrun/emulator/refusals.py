@@ -1,0 +1,101 @@
+"""Faults that answer in the place of the service, and those that last: a revoked key, a used-up day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from batchrun.emulator.answers import Answer, Line
+from batchrun.emulator.envelopes import (
+    Refusal,
+    bad_key,
+    classic,
+    error_info,
+    in_array,
+    refuse,
+)
+from batchrun.emulator.faults import FAULTS, Rule
+from batchrun.emulator.quota import too_many_requests
+
+_HTML = b"<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title><p>Emulated bad gateway.</html>\n"
+#: What emulated quota messages say the limits are.
+_PER_MINUTE, _PER_DAY = 150, 10_000
+
+
+class Outages:
+    """What lasts beyond one call."""
+
+    def __init__(self) -> None:
+        self._revoked = False
+        self._day_over_until = 0.0
+
+    def check(self, now: float, *, post: bool) -> None:
+        """Raise what every call (a revoked key) or every POST (a used-up day) gets at `now`."""
+        if self._revoked:
+            raise _revoked()
+        if post and now < self._day_over_until:
+            raise _daily()
+
+    def begin(self, rule: Rule, now: float) -> None:
+        """Let a fault that lasts begin; others pass."""
+        if rule.kind == "key_revoked":
+            self._revoked = True
+        elif rule.kind == "429_daily":
+            self._day_over_until = next_midnight(now)
+
+
+def raise_refusal(rule: Rule | None) -> None:
+    """Raise the refusal that the rule stands for, if it acts before anything exists."""
+    if rule is None or FAULTS[rule.kind].place not in ("answer", "line"):
+        return
+    if make := _REFUSALS.get(rule.kind):
+        raise make(rule)
+
+
+def next_midnight(now: float) -> float:
+    """Unix seconds of the next midnight in California, where the service's day ends."""
+    try:
+        zone = ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:  # a slim image without time zone data: an hour off in summer is good enough
+        return now - (now - 8 * 3600) % 86400 + 86400
+    here = datetime.fromtimestamp(now, UTC).astimezone(zone)
+    midnight = (here + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight.timestamp()
+
+
+def _revoked() -> Refusal:
+    return classic(403, "Your API key was revoked. (emulated)", [error_info("API_KEY_SERVICE_BLOCKED")])
+
+
+def _daily() -> Refusal:
+    return too_many_requests("PerDay", _PER_DAY, "any", None)
+
+
+def _retry_after(rule: Rule) -> Refusal:
+    refusal = refuse("rate_limit_exceeded", "Too many requests. (emulated)")
+    seconds = str(max(1, round(rule.delay))).encode()
+    return Refusal(replace(refusal.answer, headers=((b"retry-after", seconds),)))
+
+
+def _line(line: Line) -> Callable[[Rule], Refusal]:
+    return lambda rule: Refusal(Answer(0, b"", line=line))
+
+
+_REFUSALS: Mapping[str, Callable[[Rule], Refusal]] = {
+    "429": lambda rule: too_many_requests("PerMinute", _PER_MINUTE, "any", None),
+    "429_retry_info": lambda rule: too_many_requests("PerMinute", _PER_MINUTE, "any", rule.delay),
+    "429_retry_after": _retry_after,
+    "429_daily": lambda rule: _daily(),
+    "402": lambda rule: refuse("payment_required", "Your prepayment credits are depleted. (emulated)"),
+    "500": lambda rule: classic(500, "Internal error encountered. (emulated)"),
+    "502_html": lambda rule: Refusal(Answer(502, _HTML, content_type=b"text/html; charset=UTF-8")),
+    "503": lambda rule: classic(503, "The model is overloaded. Please try again later. (emulated)"),
+    "504": lambda rule: classic(504, "Deadline expired before operation could complete. (emulated)"),
+    "array_envelope": lambda rule: in_array(503, "The service is currently unavailable. (emulated)"),
+    "bad_key": lambda rule: bad_key(),
+    "key_revoked": lambda rule: _revoked(),
+    "refused_connection": _line(Line.REFUSED),
+    "drop_before": _line(Line.DROPPED),
+}

@@ -1,0 +1,101 @@
+"""Reading a JSON Schema: references, merged parts, the types that a value may have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+_TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
+_HINTS = {
+    "properties": "object",
+    "required": "object",
+    "additionalProperties": "object",
+    "items": "array",
+    "prefixItems": "array",
+    "minItems": "array",
+    "minimum": "number",
+    "maximum": "number",
+}
+_MOST_STEPS = 50
+
+
+class SchemaRefused(Exception):
+    """A schema that the service would answer with 400. The message says what is wrong with it."""
+
+
+def resolve(schema: Any, root: Any) -> dict[str, Any]:
+    """The schema without `$ref` and `allOf` at its top."""
+    plain = _object(schema)
+    for _ in range(_MOST_STEPS):
+        if "$ref" in plain:
+            rest = {name: value for name, value in plain.items() if name != "$ref"}
+            plain = merge(_object(_target(plain["$ref"], root)), rest)
+        elif "allOf" in plain:
+            plain = _joined(plain)
+        else:
+            return plain
+    raise SchemaRefused("a reference that leads to itself")
+
+
+def merge(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both schemas as one: properties and required names add up, of other keywords the second wins."""
+    merged = {**base, **more}
+    for name in ("properties", "required"):
+        first, second = base.get(name), more.get(name)
+        if isinstance(first, dict) and isinstance(second, dict):
+            merged[name] = {**first, **second}
+        elif isinstance(first, list) and isinstance(second, list):
+            merged[name] = [*first, *(item for item in second if item not in first)]
+    return merged
+
+
+def types_of(schema: Mapping[str, Any]) -> list[str]:
+    """The types that `type` allows; without it the one that the other keywords speak of, or else string."""
+    stated = schema.get("type")
+    if stated is None:
+        return [next((kind for name, kind in _HINTS.items() if name in schema), "string")]
+    listed = stated if isinstance(stated, list) else [stated]
+    # Upper case is how the service's older schema objects wrote types, and it still takes them.
+    names = [name.lower() for name in listed if isinstance(name, str)]
+    if not listed or len(names) < len(listed) or any(name not in _TYPES for name in names):
+        raise SchemaRefused(f"'type' must be one or more of {', '.join(_TYPES)}")
+    return names
+
+
+def _joined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    parts = schema["allOf"]
+    if not isinstance(parts, list):
+        raise SchemaRefused("'allOf' must be an array of schemas")
+    joined = {name: value for name, value in schema.items() if name != "allOf"}
+    for part in parts:
+        joined = merge(joined, _object(part))
+    return joined
+
+
+def _object(schema: Any) -> dict[str, Any]:
+    if schema is True:
+        return {}
+    if schema is False:
+        raise SchemaRefused("a value is required where the schema allows none")
+    if not isinstance(schema, dict):
+        raise SchemaRefused("a schema must be an object")
+    return schema
+
+
+def _target(reference: Any, root: Any) -> Any:
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        raise SchemaRefused("'$ref' must point into the schema itself, such as #/$defs/item")
+    target = root
+    for part in reference[1:].split("/")[1:]:
+        name = unquote(part).replace("~1", "/").replace("~0", "~")
+        target = _step(target, name, reference)
+    return target
+
+
+def _step(target: Any, name: str, reference: str) -> Any:
+    if isinstance(target, dict) and name in target:
+        return target[name]
+    if isinstance(target, list) and name.isdecimal() and int(name) < len(target):
+        return target[int(name)]
+    raise SchemaRefused(f"'$ref' {ascii(reference)[:80]} points to nothing")

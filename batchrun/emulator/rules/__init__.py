@@ -1,0 +1,1 @@
+"""What the service accepts: each module checks one part of a request and raises `Refusal` with an envelope."""

@@ -1,0 +1,126 @@
+"""Faults that shape an interaction's end, and faults that spoil the answer to a create that worked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchrun.emulator.answers import Answer, Line, dump
+from batchrun.emulator.envelopes import classic
+from batchrun.emulator.faults import Rule
+from batchrun.emulator.outcome import Outcome
+
+_DEEP = 100_000
+#: Put into an interaction as a string and replaced in its bytes: the JSON writer itself cannot nest that deep.
+_DEEP_MARK = "emulated-deep-json"
+
+
+def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
+    """The end that the rule asks for; the undisturbed one where it asks for none."""
+    spoil = _OUTCOMES.get(rule.kind) if rule else None
+    return spoil(outcome) if spoil else outcome
+
+
+def deepened(document: bytes) -> bytes:
+    """The bytes of an interaction with the nested JSON in the place of its mark."""
+    nested = b"[" * _DEEP + b"]" * _DEEP
+    return document.replace(f'"{_DEEP_MARK}"'.encode(), nested) if _DEEP_MARK.encode() in document else document
+
+
+def spoil_answer(answer: Answer, rule: Rule | None) -> Answer:
+    """The answer to a create that worked, as the client gets to see it."""
+    spoil = _ANSWERS.get(rule.kind) if rule else None
+    return spoil(answer, rule) if spoil and rule else answer
+
+
+def _failed(outcome: Outcome) -> Outcome:
+    errors = [{"code": "api_error", "message": "Internal error encountered. (emulated)"}]
+    return Outcome("failed", [], None, errors)
+
+
+def _half(outcome: Outcome) -> Outcome:
+    return replace(_with_text(outcome, lambda text: text[: len(text) // 2]), status="incomplete")
+
+
+def _with_text(outcome: Outcome, change: Callable[[str], str]) -> Outcome:
+    steps = [_changed(step, change) for step in outcome.steps]
+    return replace(outcome, steps=steps)
+
+
+def _changed(step: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    if step["type"] != "model_output":
+        return step
+    content = [{**block, "text": change(block["text"])} for block in step["content"]]
+    return {**step, "content": content}
+
+
+def _wrong_types(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    if isinstance(value, dict) and value:
+        return dump({name: _wrong_type(item) for name, item in value.items()}).decode()
+    return dump(_wrong_type(value)).decode()
+
+
+def _wrong_type(value: object) -> object:
+    return 17 if isinstance(value, str | list | dict | bool) or value is None else {"emulated": "wrong type"}
+
+
+def _surrogate(text: str) -> str:
+    """An unpaired surrogate inside the first string of a JSON text, or at the end of a plain one."""
+    at = text.find(':"') + 2
+    if text[:1] in ("{", "[") and at > 1:
+        return text[:at] + "\ud800" + text[at:]
+    return text + "\ud800"
+
+
+_OUTCOMES: Mapping[str, Callable[[Outcome], Outcome]] = {
+    "failed": _failed,
+    "failed_no_errors": lambda _: Outcome("failed", [], None),
+    "incomplete": _half,
+    "cancelled": lambda _: Outcome("cancelled", [], None),
+    "budget_exceeded": lambda outcome: replace(_half(outcome), status="budget_exceeded"),
+    "unknown_status": lambda outcome: replace(outcome, status="paused_for_review"),
+    "no_steps": lambda outcome: replace(outcome, steps=[]),
+    "no_usage": lambda outcome: replace(outcome, usage=None),
+    "invalid_json": lambda outcome: _with_text(outcome, lambda text: f"Here is the JSON:\n{text[:-1]}"),
+    "schema_violation": lambda outcome: _with_text(outcome, _wrong_types),
+    "lone_surrogate": lambda outcome: _with_text(outcome, _surrogate),
+    "deep_json": lambda outcome: _with_text(outcome, lambda _: "[" * _DEEP + "]" * _DEEP),
+    "deep_answer": lambda outcome: replace(outcome, extra={"emulated_depth": _DEEP_MARK}),
+}
+
+
+def _without_id(answer: Answer, rule: Rule) -> Answer:
+    return _edited(answer, lambda document: document.pop("id", None))
+
+
+def _bad_id(answer: Answer, rule: Rule) -> Answer:
+    return _edited(answer, lambda document: document.update(id="../etc/passwd"))
+
+
+def _edited(answer: Answer, edit: Callable[[dict[str, Any]], object]) -> Answer:
+    document = json.loads(answer.body)
+    edit(document)
+    return replace(answer, body=dump(document, ascii_only=True))
+
+
+def _instead(status: int, message: str) -> Callable[[Answer, Rule], Answer]:
+    return lambda answer, rule: replace(classic(status, message).answer, delay=answer.delay)
+
+
+_ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {
+    "drop_after": lambda answer, rule: replace(answer, line=Line.DROPPED),
+    "truncate": lambda answer, rule: replace(answer, line=Line.CUT),
+    "truncated_200": lambda answer, rule: replace(answer, body=answer.body[: len(answer.body) // 2]),
+    "garbage_200": lambda answer, rule: replace(answer, body=b"\x00\xff{]emulated garbage"),
+    "no_id_200": _without_id,
+    "bad_id_200": _bad_id,
+    "500_created": _instead(500, "Internal error encountered. (emulated)"),
+    "504_created": _instead(504, "Deadline expired before operation could complete. (emulated)"),
+    "slow": lambda answer, rule: answer.slower(rule.delay),
+}

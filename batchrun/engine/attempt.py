@@ -1,0 +1,59 @@
+"""What the engine needs to know of a job and of the attempt a row is busy with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchrun.engine.conversation import Check
+from batchrun.engine.limits import Lease
+from batchrun.engine.request import Prepared
+from batchrun.spec.model import JobSpec
+from batchrun.store.records import AttemptState, RowRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job as the engine sees it. `prepare` raises RowError; `blocking` says that it reads files.
+
+    `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
+    """
+
+    spec: JobSpec
+    run_id: str
+    prepare: Callable[[RowRecord], Prepared]
+    blocking: bool
+    check: Check | None
+    rows: int
+    resubmits: int
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The interaction a row is busy with. Times are Unix seconds; `raw` is an answer that is already durable."""
+
+    id: int
+    state: AttemptState
+    interaction_id: str = ""
+    submitted_at: float = 0.0
+    evidence: str = ""
+    raw: bytes | None = None
+    lease: Lease | None = None
+    resumed: bool = False
+    polls: int = 0
+
+
+def under_way(row: RowRecord) -> Attempt | None:
+    """The attempt that an earlier run left behind, None if the row has to be sent."""
+    known = row.attempt
+    if known is None or known.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) or known.superseded_at:
+        return None
+    return Attempt(
+        known.id,
+        known.state,
+        known.interaction_id or "",
+        known.submitted_at or 0.0,
+        known.evidence or "",
+        known.raw,
+        resumed=True,
+    )

@@ -1,0 +1,148 @@
+"""A row's life, from top to bottom in `carry`: submit, wait, decide. One row is one coroutine.
+
+`submit.py` makes the POST, `wait.py` polls, `conversation.py` decides. What has happened is in the store before the
+next step begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from random import Random
+
+from batchrun.engine import conversation
+from batchrun.engine.attempt import Attempt, Work, under_way
+from batchrun.engine.conversation import Again, Decision, Finish
+from batchrun.engine.events import Observer, RowEnded, Stopping
+from batchrun.engine.submit import Submitter
+from batchrun.engine.wait import Waiter
+from batchrun.errors import InvariantError, RowError, RunError
+from batchrun.interactions.client import Client
+from batchrun.rows import Outcome
+from batchrun.store.reader import Reader
+from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.store import Store
+
+
+def ignore(_event: object) -> None:
+    """The observer that does not look."""
+
+
+class Engine:
+    """Carries every pending row to its outcome. `wall` gives Unix time; sleeps follow the event loop's clock."""
+
+    def __init__(
+        self,
+        work: Work,
+        store: Store,
+        reader: Reader,
+        client: Client,
+        wall: Callable[[], float],
+        random: Random,
+        observe: Observer = ignore,
+    ) -> None:
+        self.work = work
+        self.failure: RunError | None = None
+        self.submitter = Submitter(work, store, client, wall, random, observe)
+        self.waiter = Waiter(work.spec, store, client, wall, observe, self.submitter.settle)
+        self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
+        self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
+        self._resubmits_left = _allowed_resubmits(work) - work.resubmits
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._feeder: asyncio.Task[None] | None = None
+
+    async def run(self, limit: int | None = None) -> None:
+        """Carry all rows (of the first `limit`). Raises the RunError that stopped the run; rows stay resumable."""
+        self._feeder = asyncio.create_task(self._feed(limit))
+        await asyncio.wait([self._feeder])
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self.failure is not None:
+            raise self.failure
+        self._feeder.result()
+
+    async def _feed(self, limit: int | None) -> None:
+        """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
+        resumed = set()
+        for waiting in (True, False):
+            for row in self._reader.pending(under_way=waiting, limit=limit):
+                if row.id in resumed:  # its earlier attempt may be superseded by now: it is on its way already
+                    continue
+                if waiting:
+                    resumed.add(row.id)
+                await self._in_flight.acquire()
+                self._start(row)
+
+    def stop(self, reason: RunError) -> None:
+        """Send nothing more; let open POSTs answer; leave the rest to the next run."""
+        if self.failure is None:
+            self.failure = reason
+            self._observe(Stopping(str(reason)))
+        self.submitter.stopping = True
+        for task in self._tasks - self.submitter.open_posts:
+            task.cancel()
+        if self._feeder is not None:
+            self._feeder.cancel()
+
+    def _start(self, row: RowRecord) -> None:
+        task = asyncio.create_task(self.carry(row))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._in_flight.release()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, RunError):
+            self.stop(error)
+        elif error is not None:
+            broken = InvariantError(f"batchrun itself failed: {type(error).__name__}: {error}. Please report this.")
+            broken.__cause__ = error
+            self.stop(broken)
+
+    async def carry(self, row: RowRecord) -> None:
+        """One row, from where it stands to its outcome."""
+        attempt, number, strikes = under_way(row), row.attempts, row.strikes
+        while True:
+            try:
+                if attempt is None:
+                    number += 1
+                    attempt = await self.submitter.submit(row, number)
+                decision = await self._conclude(row, attempt, strikes)
+            except RowError as error:
+                decision = Finish(Outcome.FAILED, error.kind, str(error))
+            if isinstance(decision, Finish):
+                return await self._finish(row, decision)
+            assert attempt is not None
+            await self._store.supersede(attempt.id, self._wall())
+            strikes += attempt.state is not AttemptState.AMBIGUOUS
+            attempt = None
+
+    async def _conclude(self, row: RowRecord, attempt: Attempt, strikes: int) -> Decision:
+        """What follows from the attempt: its answer judged, or the policy for one whose fate is unknown."""
+        if attempt.state is AttemptState.AMBIGUOUS:
+            return await self._after_ambiguous(row, attempt)
+        answer = await self.waiter.answer(row, attempt)
+        attempts_left = self.work.spec.retry.attempts - 1 - strikes
+        return conversation.after(answer, self.work.check, attempts_left=attempts_left)
+
+    async def _after_ambiguous(self, row: RowRecord, attempt: Attempt) -> Decision:
+        """Pay perhaps twice, within the allowance, or hold the row: as the job says."""
+        reason = attempt.evidence or "unknown"
+        policy = self.work.spec.retry.ambiguous
+        wish = policy.agent if (await self.submitter.prepare(row)).agent else policy.model
+        if wish == "resubmit" and self._resubmits_left > 0:
+            self._resubmits_left -= 1
+            return Again(reason)
+        advice = "`batchrun retry --ambiguous` sends it again"
+        message = f"nobody can tell whether this POST was billed: {reason}. {advice}"
+        return Finish(Outcome.AMBIGUOUS, "ambiguous", message)
+
+    async def _finish(self, row: RowRecord, end: Finish) -> None:
+        await self._store.finish(row.id, end.outcome, end.kind, end.message, self._wall())
+        self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
+
+
+def _allowed_resubmits(work: Work) -> int:
+    allowed = work.spec.retry.ambiguous.max_resubmits
+    return max(3, -(-work.rows // 100)) if allowed is None else allowed

@@ -1,0 +1,67 @@
+"""What the engine tells whoever watches: one frozen value an event, given to a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchrun.rows import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The engine sets out to carry this many rows."""
+
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One POST was made; `result` is submitted, refused, not_sent or ambiguous."""
+
+    key: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One poll was made."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer arrived; `tokens` is its total, None if the service did not say."""
+
+    key: str
+    tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowEnded:
+    """A row got its outcome."""
+
+    key: str
+    outcome: Outcome
+    kind: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The service asked for a pause of this many seconds; nothing is sent meanwhile."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The run stops; open POSTs are awaited."""
+
+    reason: str
+
+
+Event = Started | Posted | Polled | Fetched | RowEnded | Paused | Stopping
+Observer = Callable[[Event], None]

@@ -1,0 +1,62 @@
+"""How fast requests may start: pure arithmetic on times that are passed in. `pace.py` does the waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class Bucket:
+    """Spaces starts evenly: after a cost of c, the next one starts c * 60 / per_minute seconds later.
+
+    Nothing is saved up while idle, so no window of a minute holds more than the limit and one cost.
+    """
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._seconds_each = 0.0 if per_minute is None else 60.0 / per_minute
+        self._free_at = float("-inf")
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next start."""
+        return max(0.0, self._free_at - now)
+
+    def take(self, now: float, cost: float = 1.0) -> None:
+        """Start now, at this cost."""
+        self._free_at = max(self._free_at, now) + cost * self._seconds_each
+
+    def correct(self, difference: float) -> None:
+        """The real cost of an earlier start differed by this much (positive: it cost more)."""
+        self._free_at += difference * self._seconds_each
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Permission to start one request; `tokens` is what was reserved for it."""
+
+    tokens: float
+
+
+class Limits:
+    """Requests and tokens a minute, and a gate that the server can close for everybody."""
+
+    def __init__(self, rpm: float | None, tpm: float | None = None) -> None:
+        self._requests = Bucket(rpm)
+        self._tokens = Bucket(tpm)
+        self._closed_until = float("-inf")
+
+    def wait(self, now: float) -> float:
+        """Seconds until a request may start; 0 means now."""
+        return max(self._requests.wait(now), self._tokens.wait(now), self._closed_until - now, 0.0)
+
+    def take(self, now: float, tokens: float = 0.0) -> Lease:
+        """Start a request now."""
+        self._requests.take(now)
+        self._tokens.take(now, tokens)
+        return Lease(tokens)
+
+    def close(self, until: float) -> None:
+        """The server asked for a pause: nothing starts before `until`."""
+        self._closed_until = max(self._closed_until, until)
+
+    def settle(self, lease: Lease, tokens: float) -> None:
+        """The request behind `lease` really used this many tokens."""
+        self._tokens.correct(tokens - lease.tokens)

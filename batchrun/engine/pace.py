@@ -1,0 +1,32 @@
+"""Waiting for permission to start a request. One row waits at a time, the others queue behind it in order.
+
+So no row ever holds a start time that a later 429 made wrong: the one that waits looks again when it wakes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from batchrun.engine.limits import Lease, Limits
+
+
+class Pace:
+    """Lets requests start as fast as `limits` allow, first come first served."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._turn = asyncio.Lock()
+
+    async def start(self, tokens: float = 0.0) -> Lease:
+        """Return when a request may start."""
+        clock = asyncio.get_running_loop().time
+        if not self._turn.locked() and self.limits.wait(clock()) <= 0:
+            return self.limits.take(clock(), tokens)
+        async with self._turn:
+            while (wait := self.limits.wait(clock())) > 0:
+                await asyncio.sleep(wait)
+            return self.limits.take(clock(), tokens)
+
+    def pause(self, seconds: float) -> None:
+        """Start nothing for this long."""
+        self.limits.close(asyncio.get_running_loop().time() + seconds)

@@ -1,0 +1,139 @@
+"""What one poll says about an interaction, and when to poll next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from batchrun.interactions.evidence import Call, Reply, server_delay
+from batchrun.interactions.models import ApiError, Interaction
+from batchrun.spec.model import PollSpec
+
+#: A new interaction may answer 404 for a while (seen with agents); after this it counts as lost.
+NOT_FOUND_GRACE = 600.0
+#: Usage may follow a finished answer by seconds; after this it counts as missing.
+USAGE_GRACE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The interaction has stopped; `raw` is what the server sent."""
+
+    raw: bytes
+    interaction: Interaction
+
+    def __str__(self) -> str:
+        return f"status {self.interaction.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The service says it is still at work (or something newer than we know)."""
+
+    status: str
+
+    def __str__(self) -> str:
+        return f"status {self.status}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class NotFound(_Message):
+    """The service does not know the id, or does not show it to this key."""
+
+
+class Denied(_Message):
+    """The key is not accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer(_Message):
+    """The poll itself failed; `retry_after` is the server's own delay in seconds, if it named one."""
+
+    retry_after: float | None = None
+
+
+Poll = Answer | Running | NotFound | Denied | NoAnswer
+
+
+class Verdict(Enum):
+    """What a poll that brought no answer means for the row."""
+
+    WAIT = auto()
+    LATE = auto()
+    LOST = auto()
+    DENIED = auto()
+    UNREACHABLE = auto()
+
+
+class Patience:
+    """How long one interaction is waited for. Times are Unix seconds."""
+
+    def __init__(self, started: float, deadline: float) -> None:
+        self._deadline = max(started, deadline)
+        self._missing_since: float | None = None
+        self._complete_since: float | None = None
+
+    def judge(self, poll: Poll, now: float) -> Answer | Verdict:
+        """The answer, if this is it, or what its absence means."""
+        match poll:
+            case Answer(_, interaction):
+                return self._of_answer(poll, interaction, now)
+            case Denied():
+                return Verdict.DENIED
+            case NotFound():
+                self._missing_since = self._missing_since or now
+                return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT
+            case Running() if now >= self._deadline:
+                return Verdict.LATE
+            case NoAnswer() if now >= self._deadline:
+                return Verdict.UNREACHABLE
+        return Verdict.WAIT
+
+    def _of_answer(self, answer: Answer, interaction: Interaction, now: float) -> Answer | Verdict:
+        self._complete_since = self._complete_since or now
+        late_usage = interaction.status == "completed" and interaction.usage is None
+        return Verdict.WAIT if late_usage and now < self._complete_since + USAGE_GRACE else answer
+
+
+def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
+    """What a GET says. `now` is Unix time, for Retry-After dates."""
+    if not isinstance(call, Reply):
+        return NoAnswer(call.reason)
+    if not call.ok:
+        return _of_error(call, now)
+    interaction = Interaction.parse(call.body)
+    if interaction is None:
+        return NoAnswer("the answer is not an interaction")
+    if interaction.id != interaction_id:
+        return NoAnswer(f"the answer names another interaction ({interaction.id})")
+    if interaction.stopped:
+        return Answer(call.body, interaction)
+    return Running(interaction.status or "without a status")
+
+
+def _of_error(reply: Reply, now: float) -> Poll:
+    error = ApiError.parse(reply.body)
+    message = f"HTTP {reply.status}" + (f" {error.code}: {error.message}" if error else "")
+    if reply.status == 401 or (error is not None and error.reason == "API_KEY_INVALID"):
+        return Denied(message)
+    if reply.status in (403, 404) and error is not None:
+        return NotFound(message)
+    return NoAnswer(message, server_delay(reply, error, now))
+
+
+def delays(spec: PollSpec, *, resumed: bool) -> Iterator[float]:
+    """Waits before each poll, in seconds. A resumed interaction is looked at at once: it may have ended long ago."""
+    if resumed:
+        yield 0.0
+    delay = min(spec.first, spec.ceiling)
+    while True:
+        yield delay
+        delay = min(delay * spec.growth, spec.ceiling)

@@ -1,0 +1,163 @@
+"""The one step that costs money: intent, POST, proof. Refusals are waited out here, for all rows at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from tenacity import AsyncRetrying, RetryCallState
+
+from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.events import Observer, Paused, Posted
+from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.pace import Pace
+from batchrun.engine.request import Prepared, intent_key
+from batchrun.engine.retry import Meaning, classify, retry_options
+from batchrun.errors import BatchrunError, CredentialError, RefusedError, RowError
+from batchrun.interactions import evidence
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Ambiguous, NotSent, PostResult, Refused, Submitted
+from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.store import Intent, Store
+
+
+@dataclass(slots=True)
+class Posting:
+    """A row's request on its way; `attempt_id` is known once the intent is durable. Times are Unix seconds."""
+
+    row: RowRecord
+    number: int
+    prepared: Prepared
+    attempt_id: int = 0
+    lease: Lease | None = None
+    refused_since: float | None = None
+
+
+class Submitter:
+    """Makes POSTs at the job's pace. `open_posts` are the tasks that must not be cancelled now."""
+
+    def __init__(
+        self, work: Work, store: Store, client: Client, wall: Callable[[], float], random: Random, observe: Observer
+    ) -> None:
+        limits = work.spec.limits
+        self.open_posts: set[asyncio.Task[None]] = set()
+        self.stopping = False
+        self.posts = 0
+        self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
+        self._slots = asyncio.Semaphore(limits.posts)
+        self._pace = Pace(Limits(limits.rpm, limits.tpm))
+        self._retrying = AsyncRetrying(**retry_options(work.spec.retry, random, self._pause))
+        self._last_accepted = float("-inf")
+
+    async def submit(self, row: RowRecord, number: int) -> Attempt:
+        """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
+
+        The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
+        """
+        async with self._slots:
+            posting = Posting(row, number, await self.prepare(row))
+            result: PostResult = await self._retrying(self._post, posting)
+        return self._settled(posting, result)
+
+    async def prepare(self, row: RowRecord) -> Prepared:
+        """The row's request. Raises RowError."""
+        if self._work.blocking:
+            return await asyncio.to_thread(self._work.prepare, row)
+        return self._work.prepare(row)
+
+    def settle(self, lease: Lease, tokens: int) -> None:
+        """The request behind `lease` really cost this many input tokens."""
+        self._pace.limits.settle(lease, tokens)
+
+    async def _post(self, posting: Posting) -> PostResult:
+        """One POST: the intent is durable before it, what it proved is durable before anything else happens."""
+        posting.lease = await self._pace.start(posting.prepared.tokens)
+        with self._unstoppable():
+            intent = self._intent(posting)
+            posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
+            self.posts += 1
+            call = await self._client.create(posting.prepared.body(intent.intent_key))
+            result = evidence.of_post(call, self._wall())
+            await self._record(posting.attempt_id, result)
+        self._observe(Posted(posting.row.key, state_of(result).value))
+        return result
+
+    @contextmanager
+    def _unstoppable(self) -> Iterator[None]:
+        """Between intent and outcome a stop waits: leaving now would make a paid answer unknown."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.open_posts.add(task)
+        try:
+            yield
+        finally:
+            self.open_posts.discard(task)
+        if self.stopping:
+            raise asyncio.CancelledError
+
+    def _intent(self, posting: Posting) -> Intent:
+        row, prepared = posting.row, posting.prepared
+        name = intent_key(self._work.run_id, row.key, "", 0, posting.number)
+        return Intent(row.id, posting.number, name, prepared.sha, prepared.model)
+
+    async def _record(self, attempt_id: int, result: PostResult) -> None:
+        state = state_of(result)
+        match result:
+            case Submitted(interaction_id):
+                self._last_accepted = self._wall()
+                await self._store.submitted(attempt_id, interaction_id, self._wall())
+            case Refused(status, error):
+                await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
+            case Ambiguous(reason, http_status):
+                await self._store.not_submitted(attempt_id, state, reason, http_status, "ambiguous")
+            case NotSent(reason):
+                await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
+
+    def _pause(self, state: RetryCallState) -> None:
+        """A refusal closes the gate for every row, not only for the one that met it."""
+        assert state.outcome is not None and state.next_action is not None
+        posting, result = state.args[0], state.outcome.result()
+        posting.refused_since = posting.refused_since or self._wall()
+        if isinstance(result, Refused):
+            self._pace.pause(state.next_action.sleep)
+            self._observe(Paused(state.next_action.sleep, f"HTTP {result.status} {result.error.code}"))
+
+    def _settled(self, posting: Posting, result: PostResult) -> Attempt:
+        """The attempt that came of it."""
+        match result:
+            case Submitted(interaction_id):
+                at, lease = self._wall(), posting.lease
+                return Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, at, lease=lease)
+            case Ambiguous(reason):
+                return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason)
+            case Refused():
+                raise self._refusal(posting, result)
+            case NotSent(reason):
+                raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
+
+    def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
+        said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message}"
+        match classify(refused):
+            case Meaning.CREDENTIALS:
+                return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")
+            case Meaning.QUOTA:
+                return RefusedError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")
+            case Meaning.AGAIN if self._last_accepted < (posting.refused_since or 0.0):
+                return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
+        return RowError(refused.error.code, said)
+
+
+def state_of(result: PostResult) -> AttemptState:
+    """The state in which a POST leaves its attempt."""
+    match result:
+        case Submitted():
+            return AttemptState.SUBMITTED
+        case Refused():
+            return AttemptState.REFUSED
+        case NotSent():
+            return AttemptState.NOT_SENT
+        case Ambiguous():
+            return AttemptState.AMBIGUOUS

@@ -1,0 +1,83 @@
+"""The four calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
+
+Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200 with a JSON interaction.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
+from batchrun.interactions.transport import AiohttpTransport, BodyTooLarge
+
+DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
+API_REVISION = "2026-05-20"
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Client:
+    """Talks to one service with one key. Close it with `aclose`."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        version: str = "v1beta",
+        transport: httpx.AsyncBaseTransport | None = None,
+        total_timeout: float = 120.0,
+        max_body_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/{version}/interactions"
+        self._headers = {
+            "x-goog-api-key": api_key,
+            "api-revision": API_REVISION,
+            "accept": "application/json",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "user-agent": "batchrun",
+        }
+        self._transport = transport or AiohttpTransport(total_timeout=total_timeout, max_body_bytes=max_body_bytes)
+
+    def __repr__(self) -> str:
+        return f"Client({self._url!r})"  # never the key
+
+    async def create(self, body: bytes) -> Call:
+        """POST one interaction. Never sent twice by this call."""
+        return await self._call("POST", self._url, body)
+
+    async def get(self, interaction_id: str) -> Call:
+        """GET one interaction. Free, may be repeated."""
+        return await self._call("GET", f"{self._url}/{interaction_id}")
+
+    async def cancel(self, interaction_id: str) -> Call:
+        """Ask the service to stop a background interaction. Best effort: look with `get` afterwards."""
+        return await self._call("POST", f"{self._url}/{interaction_id}/cancel")
+
+    async def delete(self, interaction_id: str) -> Call:
+        """Remove a stored interaction."""
+        return await self._call("DELETE", f"{self._url}/{interaction_id}")
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def _call(self, method: str, url: str, body: bytes = b"") -> Call:
+        try:
+            request = httpx.Request(method, url, headers=self._headers, content=body)
+            response = await self._transport.handle_async_request(request)
+            await response.aread()
+        except _NOT_SENT as error:
+            return NotSent(str(error) or type(error).__name__)
+        except BodyTooLarge as error:
+            return Lost(str(error))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return Lost(f"{type(error).__name__}: {error}")
+        return Reply(response.status_code, response.content, response.headers)
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON bytes. Raises ValueError for what JSON or UTF-8 cannot hold (NaN, lone surrogates)."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,127 @@
+"""What is proved about a POST: pure, from what came back (or did not). Money depends on it: doubt is Ambiguous.
+
+    A  NotSent    not one byte of the request left      may be sent again
+    B  Refused    a complete error envelope             nothing was billed
+    S  Submitted  a complete 2xx with a usable id       billed: keep the id
+    C  Ambiguous  anything else                         billed or not, nobody can tell
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from batchrun.interactions.models import ApiError, Interaction
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete HTTP answer. Header names are lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request never left this machine: no address, no connection, no TLS."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The request, or a part of it, was sent, and no complete answer came back."""
+
+    reason: str
+
+
+Call = Reply | NotSent | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The service took the request and named the interaction."""
+
+    interaction_id: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The service said no, in its own words. `retry_after` is its own delay in seconds, None if it named none."""
+
+    status: int
+    error: ApiError
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """Nobody can tell whether the POST was billed."""
+
+    reason: str
+    status: int | None = None
+
+
+PostResult = NotSent | Refused | Submitted | Ambiguous
+
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 409, 413, 416, 422, 429})
+_UNAVAILABLE = frozenset({"unavailable", "service_unavailable"})
+
+
+def of_post(call: Call, now: float) -> PostResult:
+    """What a POST's answer proves. `now` is Unix time, for Retry-After dates."""
+    match call:
+        case NotSent():
+            return call
+        case Lost(reason):
+            return Ambiguous(reason)
+        case Reply(status=200):
+            return _of_success(call)
+    error = ApiError.parse(call.body)
+    if error is None:
+        return Ambiguous(f"HTTP {call.status} without an error of the API", call.status)
+    if call.status in _REFUSALS or (call.status == 503 and error.code in _UNAVAILABLE):
+        return Refused(call.status, error, server_delay(call, error, now))
+    return Ambiguous(f"HTTP {call.status} {error.code}", call.status)
+
+
+def _of_success(reply: Reply) -> PostResult:
+    interaction = Interaction.parse(reply.body)
+    if interaction is None:
+        return Ambiguous("HTTP 200 with a body that is not an interaction", reply.status)
+    if interaction.id is None:
+        return Ambiguous("HTTP 200 without a usable interaction id", reply.status)
+    return Submitted(interaction.id, reply.body)
+
+
+def server_delay(reply: Reply, error: ApiError | None, now: float) -> float | None:
+    """The longer of Retry-After and RetryInfo, in seconds; None if the server named neither."""
+    delays = [_retry_after(reply.headers.get("retry-after"), now), error.retry_delay if error else None]
+    known = [delay for delay in delays if delay is not None]
+    return max(known) if known else None
+
+
+def _retry_after(value: str | None, now: float) -> float | None:
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now)
+
+
+def utc(at: float) -> str:
+    """Unix seconds as `2026-11-22 13:09:00 UTC`, for messages."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

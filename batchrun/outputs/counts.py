@@ -1,0 +1,70 @@
+"""The counts in a usage object of the Interactions API, by the name of their column. Pure and lenient.
+
+Facts: Api-Revision 2026-05-20, `usage`. A count that is missing, negative, no integer or beyond 64 bits has no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from batchrun.store.records import AttemptRecord
+
+TOTALS = (
+    "total_input_tokens",
+    "total_output_tokens",
+    "total_thought_tokens",
+    "total_cached_tokens",
+    "total_tool_use_tokens",
+    "total_tokens",
+    "initial_input_tokens",
+)
+FAMILIES = ("input", "output", "cached", "tool_use")
+MODALITIES = ("text", "image", "audio", "video", "document")
+GROUNDING = ("google_search", "google_maps", "retrieval")
+
+
+def counts_of(usage: dict[str, Any] | None) -> dict[str, int]:
+    """Every count in `usage` by column name, such as `input_text_tokens`; kinds without a column of ours included."""
+    if not usage:
+        return {}
+    counts = {name: usage[name] for name in TOTALS if _is_count(usage.get(name))}
+    for family in FAMILIES:
+        for kind, tokens in _pairs(usage.get(f"{family}_tokens_by_modality"), "modality", "tokens"):
+            _add(counts, f"{family}_{kind}_tokens", tokens)
+    for kind, count in _pairs(usage.get("grounding_tool_count"), "type", "count"):
+        _add(counts, f"{kind}_count", count)
+    return counts
+
+
+def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
+    """The TOTALS over all attempts (null where no attempt reported one), and how many attempts' usage is unknown.
+
+    `attempts_without_usage` counts those that were or may have been billed and have no usage object: the totals are
+    then a lower bound.
+    """
+    totals: dict[str, int | None] = dict.fromkeys(TOTALS)
+    missing = 0
+    for attempt in attempts:
+        missing += attempt.usage is None and attempt.billed is not False
+        for name, count in counts_of(attempt.usage).items():
+            if name in totals:
+                totals[name] = (totals[name] or 0) + count
+    return {**totals, "attempts_without_usage": missing}
+
+
+def _pairs(items: object, kind: str, count: str) -> Iterator[tuple[str, int]]:
+    """(kind, count) of each well-formed item of a list such as `input_tokens_by_modality`."""
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict) and isinstance(item.get(kind), str) and _is_count(item.get(count)):
+            yield item[kind].lower(), item[count]
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    total = counts.get(name, 0) + count
+    if total < 2**63:
+        counts[name] = total
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63

@@ -1,0 +1,87 @@
+"""Writes a file so that its name always shows a whole one: the old until the new is on the disk, then the new."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchrun.errors import StoreError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The path of an empty draft beside `path` (mode 0600), which takes its name when the block ends well.
+
+    Then the draft is synced and renamed, and the directory synced. After an exception `path` is as it was and the draft
+    is gone; a draft whose writer was killed is removed by the next one. Raises StoreError where the disk refuses.
+    """
+    try:
+        with _draft(path) as (draft, descriptor):
+            yield draft
+            os.fsync(descriptor)
+            draft.replace(path)
+            _sync_directory(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"cannot write {str(path)!r}: {reason}. Nothing is lost: put that right, then `batchrun export`."
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replaces `path` by `content`. Raises StoreError."""
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[tuple[Path, int]]:
+    _remove_abandoned(path)
+    draft, descriptor = _create(path)
+    try:
+        yield draft, descriptor
+    finally:
+        draft.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    """A new draft and its descriptor, locked. The lock tells others that its writer lives."""
+    while True:
+        descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return Path(name), descriptor
+        os.close(descriptor)  # another writer took it for abandoned before it was locked
+
+
+def _remove_abandoned(path: Path) -> None:
+    for found in path.parent.iterdir():
+        if found.name.startswith(f".{path.name}.") and found.name.endswith(".tmp"):
+            _remove_if_abandoned(found)
+
+
+def _remove_if_abandoned(draft: Path) -> None:
+    try:
+        descriptor = os.open(draft, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        draft.unlink(missing_ok=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

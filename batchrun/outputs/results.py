@@ -1,0 +1,159 @@
+"""`results.parquet`: one record per input row, its answer taken from the raw bytes of its current attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from batchrun.interactions.models import Interaction
+from batchrun.outputs.answers import parse_answer
+from batchrun.outputs.fitting import fit, storable
+from batchrun.outputs.shapes import Field, Kind, Struct, answer_columns, apart, shape_of
+from batchrun.outputs.table import COUNT, TEXT, TIME, Column, arrow_type, microseconds
+from batchrun.rows import Outcome
+from batchrun.store.records import AttemptRecord, RowRecord
+
+#: Columns before and after those of the input and the answer.
+LEADING = ("key", "status")
+TRAILING = (
+    "text",
+    "interaction_id",
+    "model",
+    "error_class",
+    "error_message",
+    "attempts",
+    "submitted_at",
+    "finished_at",
+    "prompt_sha",
+    "schema_sha",
+    "input_sha",
+    "source",
+)
+
+
+class UnfitInput(Exception):
+    """An input column holds a value that its type cannot: write again with this column as JSON text."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of one results file that depend on the job: input columns (in order) and the answer's."""
+
+    inputs: tuple[Field, ...]
+    answer: Struct
+    whole: bool
+    """True if the answer is one column, not one per property."""
+
+    @classmethod
+    def of(cls, schema: dict[str, Any] | None, inputs: Mapping[str, Kind]) -> Layout:
+        names = apart(inputs, (*LEADING, *TRAILING), "input_")
+        fields = tuple(map(Field, inputs, names, inputs.values()))
+        if schema is None:
+            return cls(fields, Struct(()), False)
+        shape = shape_of(schema)
+        answer = answer_columns(shape, (*LEADING, *TRAILING, *names))
+        return cls(fields, answer, not isinstance(shape, Struct))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row as the outputs show it. `answer` is the parsed answer, `fields` the values of its columns."""
+
+    row: RowRecord
+    text: str | None
+    answer: object
+    fields: dict[str, Any]
+    error_class: str | None
+    error_message: str | None
+
+    @property
+    def size(self) -> int:
+        """Bytes this result may hold, roughly."""
+        raw = self.row.attempt.raw if self.row.attempt else None
+        return 1_000 + 2 * len(raw or b"") + _weight(self.row.data)
+
+
+def result_of(row: RowRecord, layout: Layout) -> Result:
+    """The result of a row; only a row that succeeded has an answer.
+
+    An answer that cannot be read or does not fit its columns (the engine checks both before a row succeeds) is shown
+    as an error of class `output_misfit`, never as a wrong value.
+    """
+    text = _text(row.attempt)
+    if row.outcome != Outcome.SUCCEEDED or not layout.answer.fields:
+        return Result(row, text, None, {}, row.error_class, row.error_message)
+    try:
+        answer = parse_answer(text or "")
+    except ValueError as error:
+        return Result(row, text, None, {}, "output_misfit", str(error))
+    value = {layout.answer.fields[0].name: answer} if layout.whole else answer
+    fields, problems = fit(value, layout.answer)
+    if problems:
+        return Result(row, text, answer, {}, "output_misfit", "; ".join(problems))
+    return Result(row, text, answer, fields or {}, row.error_class, row.error_message)
+
+
+def columns(layout: Layout, schema_sha: str | None) -> list[Column[Result]]:
+    """The columns of `results.parquet` in order."""
+    return [
+        Column("key", TEXT, lambda r: storable(r.row.key)),
+        Column("status", TEXT, lambda r: r.row.outcome or "pending"),
+        *(Column(f.column, arrow_type(f.shape), _input(f)) for f in layout.inputs),
+        *(Column(f.column, arrow_type(f.shape), _answer(f.column)) for f in layout.answer.fields),
+        Column("text", TEXT, lambda r: _storable(r.text)),
+        Column("interaction_id", TEXT, lambda r: r.row.attempt and r.row.attempt.interaction_id),
+        Column("model", TEXT, lambda r: r.row.attempt and _storable(r.row.attempt.model)),
+        Column("error_class", TEXT, lambda r: _storable(r.error_class)),
+        Column("error_message", TEXT, lambda r: _storable(r.error_message)),
+        Column("attempts", COUNT, attrgetter("row.attempts")),
+        Column("submitted_at", TIME, lambda r: r.row.attempt and microseconds(r.row.attempt.submitted_at)),
+        Column("finished_at", TIME, lambda r: microseconds(r.row.finished_at)),
+        Column("prompt_sha", TEXT, lambda r: r.row.attempt and r.row.attempt.request_sha),
+        Column("schema_sha", TEXT, lambda r: schema_sha),
+        Column("input_sha", TEXT, attrgetter("row.input_sha")),
+        Column("source", TEXT, lambda r: storable(r.row.source)),
+    ]
+
+
+def _weight(value: object) -> int:
+    """Bytes a JSON value takes in memory, roughly."""
+    total, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        total += 50 + (len(part) if isinstance(part, str) else 0)
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+    return total
+
+
+def _text(attempt: AttemptRecord | None) -> str | None:
+    if attempt is None or attempt.raw is None:
+        return None
+    interaction = Interaction.parse(attempt.raw)
+    return interaction.output_text if interaction else None
+
+
+def _storable(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _answer(column: str) -> Callable[[Result], Any]:
+    return lambda result: result.fields.get(column)
+
+
+def _input(field: Field) -> Callable[[Result], Any]:
+    def value(result: Result) -> Any:
+        fitted, problems = fit((result.row.data or {}).get(field.name), field.shape)
+        if problems:
+            raise UnfitInput(field.name)
+        return fitted
+
+    return value

@@ -1,0 +1,54 @@
+"""`run.json`: the totals of a run, the same that `--json` prints. They must add up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.errors import InvariantError
+from batchrun.outputs.files import write_whole
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Where every row stands and what was spent. `usage` is `counts.total_usage`, `errors` counts rows by error class,
+    `posts_this_run` and `elapsed_s` are this process's, the rest is the whole run's."""
+
+    run_id: str
+    job: str
+    rows: int
+    succeeded: int
+    failed: int
+    invalid_output: int
+    ambiguous: int
+    pending: int
+    attempts: int
+    posts: int
+    posts_this_run: int
+    polls: int
+    possibly_billed_twice: int
+    usage: dict[str, int | None]
+    errors: dict[str, int]
+    elapsed_s: float
+    outputs: dict[str, Path]
+
+    def verify(self) -> None:
+        """Raises InvariantError unless every row is counted in exactly one class."""
+        classes = ("succeeded", "failed", "invalid_output", "ambiguous", "pending")
+        counts = {name: int(getattr(self, name)) for name in classes}
+        if sum(counts.values()) != self.rows or min(counts.values()) < 0:
+            shown = " + ".join(f"{count} {name}" for name, count in counts.items())
+            raise InvariantError(f"run {self.run_id!r}: {shown} is not {self.rows} rows; please report this")
+
+    def document(self) -> dict[str, Any]:
+        """The summary as JSON values."""
+        return {**asdict(self), "outputs": {name: str(path) for name, path in self.outputs.items()}}
+
+    def write(self, path: Path) -> None:
+        """Replaces `path` (`run.json`) by this summary. Raises InvariantError, StoreError."""
+        self.verify()
+        write_whole(
+            path, json.dumps(self.document(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        )

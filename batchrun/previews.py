@@ -1,0 +1,140 @@
+"""What a run would do, without doing it: nothing is sent, nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from batchrun.engine.request import Prepared, prepare
+from batchrun.errors import RowError, StoreError
+from batchrun.inputs.read import read_rows
+from batchrun.rows import InputRow
+from batchrun.rundir import RunDir
+from batchrun.spec.load import Job
+from batchrun.store.reader import Reader
+
+#: Rows that are rendered for the estimate; the rest are taken to be like them.
+SAMPLE = 200
+_SHOWN_PROBLEMS = 10
+
+
+@dataclass
+class Preview:
+    """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong."""
+
+    rows: int = 0
+    unreadable: int = 0
+    rendered: int = 0
+    tokens: int = 0
+    problems: list[str] = field(default_factory=list)
+    duplicates: int = 0
+    standing: Counter[str] = field(default_factory=Counter)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def to_send(self) -> int:
+        """Rows that a run would POST."""
+        return self.standing["new"] + self.standing["pending"]
+
+    @property
+    def estimated_tokens(self) -> int | None:
+        """Input tokens of all rows to send, from the rendered ones; None if none could be rendered."""
+        return round(self.tokens / self.rendered * self.to_send) if self.rendered else None
+
+
+def preview(
+    job: Job, directory: RunDir | None, *, limit: int | None = None, show: int = 0, sample: int = SAMPLE
+) -> Preview:
+    """Read every row, render the first ones with their media. `show` requests are kept, media left out of them.
+
+    Raises SpecError for what is wrong with the file as a whole.
+    """
+    found = Preview()
+    reader = _reader(directory)
+    try:
+        for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
+            standing = _standing(row, reader)
+            found.standing[standing] += 1
+            found.rows += 1
+            if row.problem is not None:
+                found.unreadable += 1
+                _complain(found, f"{row.source}: {row.problem.kind}: {row.problem.message}")
+            elif standing in ("new", "pending") and found.rendered < sample:
+                _render(job, row, found, show)
+    finally:
+        if reader is not None:
+            reader.close()
+    return found
+
+
+def _reader(directory: RunDir | None) -> Reader | None:
+    try:
+        return Reader(directory.checkpoint) if directory else None
+    except StoreError:
+        return None
+
+
+def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> Iterator[InputRow]:
+    """Repeated keys are an error of the file; content keys repeat harmlessly."""
+    seen: dict[str, str] = {}
+    for row in rows:
+        if job.spec.input.key is not None and row.key in seen:
+            found.duplicates += 1
+            _complain(found, f"{row.source}: key {row.key!r} is already used at {seen[row.key]}")
+        seen.setdefault(row.key, row.source)
+        yield row
+
+
+def _standing(row: InputRow, reader: Reader | None) -> str:
+    """Where the row stands in the run so far: new, pending, in flight, changed, or its outcome."""
+    if row.problem is not None:
+        return "unreadable"
+    known = reader.standing(row.key) if reader else None
+    if known is None:
+        return "new"
+    outcome, sha, state = known
+    if sha != row.sha:
+        return "changed"
+    return outcome or ("in flight" if state in ("submitted", "fetched") else "pending")
+
+
+def _render(job: Job, row: InputRow, found: Preview, show: int) -> None:
+    assert row.data is not None
+    try:
+        request = prepare(job, row.data)
+    except RowError as error:
+        found.rendered += 1
+        _complain(found, f"{row.source}: {error.kind}: {error}")
+        return
+    found.rendered += 1
+    found.tokens += request.tokens
+    if len(found.requests) < show:
+        found.requests.append(shown(request))
+
+
+def _complain(found: Preview, problem: str) -> None:
+    if len(found.problems) < _SHOWN_PROBLEMS:
+        found.problems.append(problem)
+
+
+def shown(request: Prepared) -> dict[str, Any]:
+    """A request as a person wants to see it: long base64 data is replaced by its length."""
+    body = json.loads(request.core)
+    if request.labels:
+        body["labels"] = request.labels
+    document: dict[str, Any] = without_data(body)
+    return document
+
+
+def without_data(value: Any) -> Any:
+    """`value` with long base64 data replaced by its length."""
+    if isinstance(value, list):
+        return [without_data(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    data = value.get("data")
+    short = {"data": f"<{len(data):,} characters of base64>"} if isinstance(data, str) and len(data) > 80 else {}
+    return {name: without_data(item) for name, item in value.items()} | short

@@ -1,0 +1,107 @@
+"""What can be read off a run without touching it: totals, single rows, and whether its files are still there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from batchrun.engine.request import prepare
+from batchrun.errors import RowError, SpecError
+from batchrun.interactions.evidence import utc
+from batchrun.interactions.models import parse_json
+from batchrun.outputs.counts import total_usage
+from batchrun.outputs.summary import Summary
+from batchrun.previews import shown, without_data
+from batchrun.rundir import RunDir, existing_run_dir
+from batchrun.spec.load import Job, load_job
+from batchrun.store.reader import Reader
+from batchrun.store.records import AttemptRecord, RowRecord
+
+
+def summarize(
+    reader: Reader, *, posts: int = 0, elapsed: float = 0.0, outputs: dict[str, Path] | None = None
+) -> Summary:
+    """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
+    tally = reader.tally()
+    return Summary(
+        run_id=reader.meta("run_id") or "",
+        job=reader.meta("job") or "",
+        rows=tally.rows,
+        succeeded=tally.outcomes.get("succeeded", 0),
+        failed=tally.outcomes.get("failed", 0),
+        invalid_output=tally.outcomes.get("invalid_output", 0),
+        ambiguous=tally.outcomes.get("ambiguous", 0),
+        pending=tally.outcomes.get("pending", 0),
+        attempts=tally.attempts,
+        posts=tally.posts,
+        posts_this_run=posts,
+        polls=tally.polls,
+        possibly_billed_twice=tally.possibly_billed_twice,
+        usage=total_usage(reader.attempts()),
+        errors=tally.errors,
+        elapsed_s=round(elapsed, 3),
+        outputs=outputs or {},
+    )
+
+
+def known_outputs(directory: RunDir, reader: Reader) -> Summary | None:
+    """The run's totals if the files that an earlier run wrote are all there, else None."""
+    try:
+        written = json.loads(directory.summary.read_bytes())
+        outputs = {name: Path(path) for name, path in written["outputs"].items()}
+        counted = written["pending"] == 0
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not counted or not all(path.is_file() for path in outputs.values()):
+        return None
+    return summarize(reader, outputs=outputs)
+
+
+def find_run(job: Path, overrides: Sequence[str], chosen: Path | None, *, emulated: bool) -> RunDir:
+    """The run that is meant: `job` is a job file, or a run directory itself. Raises SpecError."""
+    if (job / "run.db").is_file():
+        return RunDir(job)
+    return existing_run_dir(load_job(job, overrides), chosen, emulated=emulated)
+
+
+def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
+    """Everything known about one row, as JSON values. Raises SpecError if there is no such row."""
+    row = reader.row(key)
+    if row is None:
+        raise SpecError(f"no row has the key {key!r}; `results.parquet` lists the keys.")
+    request, differs = _request(job, row)
+    return {
+        "key": row.key,
+        "source": row.source,
+        "outcome": row.outcome or "pending",
+        "error_class": row.error_class,
+        "error_message": row.error_message,
+        "input": row.data,
+        "request": request,
+        "request_differs_from_the_one_sent": differs,
+        "attempts": [_attempt_document(attempt) for attempt in reader.attempts(key, raw=True)],
+    }
+
+
+def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
+    """The row's request rendered anew, and whether it is another one than was sent."""
+    if row.data is None:
+        return None, False
+    try:
+        request = prepare(job, row.data)
+    except RowError as error:
+        return f"{error.kind}: {error}", row.attempt is not None
+    return shown(request), row.attempt is not None and row.attempt.request_sha != request.sha
+
+
+def _attempt_document(attempt: AttemptRecord) -> dict[str, Any]:
+    answer = None if attempt.raw is None else parse_json(attempt.raw)
+    if attempt.raw is not None and answer is None:
+        answer = attempt.raw.decode("utf-8", "backslashreplace")
+    times = ("intent_at", "submitted_at", "fetched_at", "superseded_at")
+    shown_times = {name: utc(at) if (at := getattr(attempt, name)) is not None else None for name in times}
+    fields = {**asdict(attempt), **shown_times, "billed": attempt.billed, "answer": without_data(answer)}
+    return {name: value for name, value in fields.items() if name not in ("raw", "id", "row_id", "key", "usage")}

@@ -1,0 +1,103 @@
+"""Where a run lives, and which job it belongs to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from batchrun.errors import SpecError
+from batchrun.spec.load import Job
+from batchrun.store.store import Store
+
+EMULATED = "emulator"
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The files of one run. Emulated runs have a directory of their own, so they never mix with paid ones."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "run.db"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def emulator_ledger(self) -> Path:
+        return self.path / "emulator.ledger.jsonl"
+
+    @property
+    def emulator_state(self) -> Path:
+        return self.path / "emulator.db"
+
+    def make(self) -> None:
+        """Create the directory. Raises SpecError where that is not possible."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpecError(f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`.") from error
+
+
+def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
+    """The directory that `run` uses: the chosen one, or `runs/NAME` beside the job file; `NAME.emulated` if emulated."""
+    name = job.spec.name + (".emulated" if emulated else "")
+    return RunDir(chosen or job.base / "runs" / name)
+
+
+def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
+    """The run to look at: the chosen one, else the paid one if it exists, else the emulated one."""
+    found = run_dir(job, chosen, emulated=emulated)
+    fallback = run_dir(job, None, emulated=True)
+    if chosen is None and not found.checkpoint.exists() and fallback.checkpoint.exists():
+        return fallback
+    return found
+
+
+def identify(store: Store, job: Job, target: str, random: Random) -> str:
+    """Make the checkpoint this job's, or check that it is. Returns the run's id.
+
+    `target` is the service's address, or EMULATED. Raises SpecError if the checkpoint holds another job's run, another
+    target's, or answers to requests that the job no longer makes.
+    """
+    run_id = store.meta("run_id")
+    if run_id is None:
+        run_id = f"{random.getrandbits(64):016x}"
+        store.set_meta(run_id=run_id, job=job.spec.name, target=target)
+        _remember(store, job)
+        return run_id
+    _same(store, "job", job.spec.name, "belongs to another job")
+    _same(store, "target", target, "was made against another service")
+    if store.meta("request") != job.request.fingerprint:
+        if store.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
+            raise SpecError(_changed(store, job))
+        _remember(store, job)
+    return run_id
+
+
+def _remember(store: Store, job: Job) -> None:
+    store.set_meta(request=job.request.fingerprint, request_parts=json.dumps(job.request.parts))
+
+
+def _same(store: Store, name: str, value: str, problem: str) -> None:
+    known = store.meta(name)
+    if known != value:
+        raise SpecError(
+            f"{store.path.parent}: this run directory {problem} ({known!r}, not {value!r}); nothing was sent. "
+            "Choose another one with `--run-dir`."
+        )
+
+
+def _changed(store: Store, job: Job) -> str:
+    before, now = json.loads(store.meta("request_parts") or "{}"), job.request.parts
+    fields = sorted(f"request.{name}" for name in {*before, *now} if before.get(name) != now.get(name))
+    return (
+        f"{job.path}: {', '.join(fields) or 'the request'} changed since this run began, so its results would mix two "
+        f"kinds of requests; nothing was sent. Undo the change, or start a run of its own with `--run-dir` "
+        f"(now: {store.path.parent})."
+    )

@@ -1,0 +1,283 @@
+"""What `run`, `retry` and `export` do: the parts of a run put together, from the job file to the output files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
+from batchrun.engine.attempt import Work
+from batchrun.engine.conversation import Check
+from batchrun.engine.engine import Engine, ignore
+from batchrun.engine.events import Observer, Started
+from batchrun.engine.request import Prepared, prepare
+from batchrun.errors import CredentialError, Exit, RowError, RunError, SpecError, Stopped
+from batchrun.inputs.read import fingerprint, read_rows
+from batchrun.interactions.client import DEFAULT_BASE_URL, Client
+from batchrun.interactions.transport import in_process
+from batchrun.outputs.export import ExportContext, export
+from batchrun.outputs.fitting import misfits
+from batchrun.outputs.shapes import shape_of
+from batchrun.outputs.summary import Summary
+from batchrun.reports import known_outputs, summarize
+from batchrun.rundir import EMULATED, RunDir, identify, run_dir
+from batchrun.spec.load import Job
+from batchrun.store.admission import Admission, admit
+from batchrun.store.lock import RunLock
+from batchrun.store.reader import Reader
+from batchrun.store.records import RowRecord
+from batchrun.store.store import Store
+from batchrun.version import __version__
+
+#: The POSTs that were made, and what stopped the run if anything did.
+Carried = tuple[int, RunError | None]
+KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`."""
+
+    run_dir: Path | None = None
+    base_url: str = DEFAULT_BASE_URL
+    version: str = "v1beta"
+    emulator: EmulatorSettings | None = None
+    limit: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    `admission` is None if the input was known already, `died_before` counts the POSTs that an earlier process left
+    unknown, `stopped_by` is the error that ended this run early.
+    """
+
+    summary: Summary
+    directory: RunDir
+    admission: Admission | None = None
+    died_before: int = 0
+    nothing_to_do: bool = False
+    stopped_by: RunError | None = None
+
+    @property
+    def exit_code(self) -> Exit:
+        """0 only if every row succeeded."""
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        if self.summary.ambiguous:
+            return Exit.ROWS_HELD
+        return Exit.OK if self.summary.succeeded == self.summary.rows else Exit.SOME_ROWS_FAILED
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run directory that this process holds: nobody else runs in it."""
+
+    job: Job
+    directory: RunDir
+    store: Store
+    reader: Reader
+    run_id: str
+    random: Random
+
+
+@contextmanager
+def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) -> Iterator[OpenRun]:
+    """Lock, open and identify a run. Raises SpecError, LockedError, StoreError; nothing is sent."""
+    directory.make()
+    lock = RunLock(directory.path)
+    try:
+        store = Store(directory.checkpoint)
+        try:
+            random = Random(seed)
+            run_id = identify(store, job, target, random)
+            reader = Reader(directory.checkpoint)
+            yield OpenRun(job, directory, store, reader, run_id, random)
+            reader.close()
+        finally:
+            store.close()
+    finally:
+        lock.release()
+
+
+def run(
+    job: Job,
+    options: Options,
+    wall: Callable[[], float],
+    observe: Observer = ignore,
+    run_async: Callable[[Coroutine[Any, Any, Carried]], Carried] = asyncio.run,
+) -> Result:
+    """Run a job, or go on with it. Raises SpecError or RunError if it could not start; later ones are in the Result.
+
+    `wall` gives Unix time; `run_async` runs a coroutine on an event loop (tests bring one of their own).
+    """
+    target = EMULATED if options.emulator else checked_base_url(options.base_url)
+    directory = run_dir(job, options.run_dir, emulated=options.emulator is not None)
+    with open_run(job, directory, target, options.seed) as opened:
+        started = wall()
+        admission = take_in(opened, options.limit, started)
+        pending = opened.reader.count_pending(options.limit)
+        if not pending:
+            summary = known_outputs(directory, opened.reader) or write_outputs(job, directory, opened.reader)
+            return Result(summary, directory, admission, nothing_to_do=True)
+        client = client_for(options)
+        observe(Started(pending))
+        died = opened.store.begin_epoch()
+        posts, stopped = run_async(_carry_all(opened, client, options.limit, wall, observe))
+        summary = write_outputs(job, directory, opened.reader, posts=posts, elapsed=wall() - started)
+    return Result(summary, directory, admission, died, stopped_by=stopped)
+
+
+def take_in(opened: OpenRun, limit: int | None, at: float) -> Admission | None:
+    """Read the input into the checkpoint, unless the same input is there already (None). Raises SpecError."""
+    spec, store = opened.job.spec.input, opened.store
+    bound = min((n for n in (limit, spec.limit) if n is not None), default=None)
+    mark = fingerprint(spec, opened.job.base)
+    known, known_bound = store.meta("input"), store.meta("input_bound")
+    if mark is not None and mark == known and (not known_bound or (bound is not None and bound <= int(known_bound))):
+        return None
+    rows = read_rows(spec, opened.job.base, limit=limit)
+    found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
+    store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    return found
+
+
+async def _carry_all(
+    opened: OpenRun, client: Client, limit: int | None, wall: Callable[[], float], observe: Observer
+) -> Carried:
+    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
+    work = work_of(opened)
+    engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
+    _stop_on_signals(engine)
+    try:
+        await engine.run(limit)
+    except RunError as error:
+        return engine.submitter.posts, error
+    finally:
+        await client.aclose()
+    return engine.submitter.posts, None
+
+
+def work_of(opened: OpenRun) -> Work:
+    """The job as the engine sees it."""
+    job, tally = opened.job, opened.reader.tally()
+
+    def prepared(row: RowRecord) -> Prepared:
+        if row.data is None:
+            raise RowError("bad_input", f"{row.source}: this row cannot be read")
+        return prepare(job, row.data)
+
+    return Work(
+        job.spec,
+        opened.run_id,
+        prepared,
+        blocking=isinstance(job.spec.request.input, list),
+        check=check_of(job),
+        rows=sum(tally.outcomes.values()),
+        resubmits=tally.possibly_billed_twice,
+    )
+
+
+def check_of(job: Job) -> Check | None:
+    """Finds what is wrong with an answer: by the job's schema, and by what its columns can hold."""
+    schema = job.schema
+    if schema is None:
+        return None
+    shape = shape_of(schema.schema)
+    return lambda answer: schema.problems(answer) or misfits(answer, shape)
+
+
+def emulator_settings(job: Job, chosen: Path | None, latency: str, faults: str | None) -> EmulatorSettings:
+    """An emulator that remembers its interactions in the run directory, so that rehearsals resume. Raises SpecError."""
+    directory = run_dir(job, chosen, emulated=True)
+    return EmulatorSettings(
+        latency=parse_latency(latency),
+        faults=load_faults(faults) if faults else (),
+        ledger=directory.emulator_ledger,
+        state=directory.emulator_state,
+    )
+
+
+def _stop_on_signals(engine: Engine) -> None:
+    """The first signal lets open POSTs answer, the second leaves at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        if engine.failure is not None:
+            os._exit(128 + number)
+        engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number))
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+
+
+def client_for(options: Options) -> Client:
+    """A client for the chosen service. Raises CredentialError without an API key."""
+    if options.emulator is None:
+        return Client(api_key(options.base_url), base_url=options.base_url, version=options.version)
+    emulator = Emulator(options.emulator)
+    return Client("emulator", version=options.version, transport=in_process(emulator.app, emulator.close))
+
+
+def api_key(base_url: str) -> str:
+    """The key from the environment; a service on this machine needs none. Raises CredentialError."""
+    for name in KEY_VARIABLES:
+        if key := os.environ.get(name, "").strip():
+            return key
+    if is_loopback(base_url):
+        return "none"
+    raise CredentialError(
+        f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
+    )
+
+
+def is_loopback(base_url: str) -> bool:
+    """True for an address on this machine."""
+    return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def checked_base_url(base_url: str) -> str:
+    """The address without its last slash. Raises SpecError unless the key is safe on the way there."""
+    parts = urlsplit(base_url)
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(base_url)):
+        return base_url.rstrip("/")
+    raise SpecError(f"--base-url {base_url}: use https://…, or http:// for a server on this machine.")
+
+
+def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float) -> int:
+    """Make ended rows pending again; each will be a new, billed interaction. Returns how many."""
+    target = Reader(directory.checkpoint).meta("target") or ""
+    with open_run(job, directory, target) as opened:
+        return opened.store.reopen(outcomes, keys, at)
+
+
+def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
+    """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
+    emulated = reader.meta("target") == EMULATED
+    chosen = None if emulated else job.spec.output.dir
+    context = ExportContext(
+        job=job.spec.name,
+        run_id=reader.meta("run_id") or "",
+        version=__version__,
+        schema=job.schema.schema if job.schema else None,
+        columns=tuple(job.spec.output.columns),
+        jsonl=job.spec.output.jsonl,
+        emulated=emulated,
+        schema_sha=job.schema.sha if job.schema else None,
+        request_sha=reader.meta("request"),
+    )
+    with reader.snapshot():
+        outputs = export(reader, job.base / chosen if chosen else directory.path, context)
+        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
+    summary.write(directory.summary)
+    return summary

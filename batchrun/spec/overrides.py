@@ -1,0 +1,52 @@
+"""Values from the command line over a document: `limits.rpm=60`, `request.input.0.text=Hello`. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from batchrun.errors import SpecError
+from batchrun.spec.credentials import without_keys
+from batchrun.spec.documents import Document
+from batchrun.spec.positions import KeyPath, Problems, placed
+
+
+def override(document: Document, settings: Sequence[str]) -> None:
+    """Put each `dotted.key=value` (value in YAML) into the document. Raises SpecError."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        label = without_keys(f"--set {key.strip()}")
+        if not (equals and key.strip()):
+            raise SpecError(f"{label}: write it as key=value, such as limits.rpm=60")
+        path = tuple(key.strip().split("."))
+        placed_at = _put(document.data, path, _value(label, text), label)
+        document.overridden[placed_at] = label
+
+
+def _value(label: str, text: str) -> Any:
+    try:
+        return placed(text).data
+    except Problems as problems:
+        raise SpecError(f"{label}: the value is {problems.found[0][2]}; quote it") from None
+
+
+def _put(data: Any, path: tuple[str, ...], value: Any, label: str) -> KeyPath:
+    done: KeyPath = ()
+    for last, step in ((number == len(path), step) for number, step in enumerate(path, start=1)):
+        key = _step(data, step, label)
+        if last:
+            data[key] = value
+        elif isinstance(data, dict):
+            data = data.setdefault(key, {})
+        else:
+            data = data[key]
+        done = (*done, key)
+    return done
+
+
+def _step(data: Any, step: str, label: str) -> Any:
+    if isinstance(data, dict) and step:
+        return step
+    if isinstance(data, list) and step.isdecimal() and int(step) < len(data):
+        return int(step)
+    raise SpecError(f"{label}: there is no {step!r} to set; the value before it is no mapping or list that has it")

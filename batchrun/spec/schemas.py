@@ -1,0 +1,88 @@
+"""The JSON Schema answers must satisfy: checked once, then applied with bounded work. Pure; fetches nothing.
+
+Patterns run on a linear-time engine (no look-around, no back-references), `format` is checked, and a `$ref` may only
+point into the schema itself.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from batchrun.errors import SpecError
+from batchrun.spec.canonical import canonical_json, deeper_than, sha256_of
+
+MAX_DEPTH = 100
+_PROBLEMS_SHOWN = 5
+_MESSAGE_LENGTH = 200
+_BYTES_FOR_ALL_PROBLEMS = 256 * 1024
+
+
+class OutputSchema:
+    """A compiled JSON Schema. `sha` is the hex SHA-256 of its canonical JSON. Raises SpecError for an invalid one."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.schema = schema
+        self._validator = _compiled(schema)
+        self.sha = sha256_of(schema)
+
+    def problems(self, value: object) -> list[str]:
+        """What is wrong with a parsed answer, at most five messages such as `$.total: "x" is not of type "number"`."""
+        try:
+            return self._problems(value)
+        except UnicodeEncodeError:
+            return ["$: half of a surrogate pair in a string"]
+        except (RecursionError, MemoryError):
+            return ["$: too large to be validated"]
+        except (ValueError, TypeError) as error:
+            return [f"$: cannot be validated: {str(error)[:_MESSAGE_LENGTH]}"]
+
+    def _problems(self, value: object) -> list[str]:
+        if deeper_than(value, MAX_DEPTH):
+            return [f"$: nested more than {MAX_DEPTH} levels deep"]
+        size = len(canonical_json(value))
+        if self._validator.is_valid(value):
+            return []
+        return self._explained(value, size)
+
+    def _explained(self, value: object, size: int) -> list[str]:
+        if size <= _BYTES_FOR_ALL_PROBLEMS:
+            return [_message(error) for error in islice(self._validator.iter_errors(value), _PROBLEMS_SHOWN)]
+        try:
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as error:
+            return [_message(error)]
+        return []
+
+
+def _compiled(schema: dict[str, Any]) -> Any:
+    try:
+        canonical_json(schema)
+        return jsonschema_rs.validator_for(
+            schema, pattern_options=jsonschema_rs.RegexOptions(), validate_formats=True, offline=True
+        )
+    except jsonschema_rs.ValidationError as error:
+        raise SpecError(f"not a usable JSON Schema: {_message(error)}") from None
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise SpecError(f"not a usable JSON Schema: {str(error)[:_MESSAGE_LENGTH]}") from None
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    text = error.message
+    return f"{_json_path(error.instance_path)}: {text if len(text) <= _MESSAGE_LENGTH else _middle_out(text)}"
+
+
+def _middle_out(text: str) -> str:
+    """Both ends of a long message: it starts with the value and ends with the rule."""
+    half = (_MESSAGE_LENGTH - 3) // 2
+    return f"{text[:half]} … {text[-half:]}"
+
+
+def _json_path(path: list[str | int]) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _field(step) for step in path)
+
+
+def _field(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{name[:60]!r}]"

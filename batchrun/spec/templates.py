@@ -1,0 +1,222 @@
+"""Jinja templates over one row, in a sandbox. Row values are data: nothing in a row is ever compiled. Pure.
+
+How a value is written: text as it is, null as nothing, everything else as JSON (`true`, `12.5`, `{"a": [1]}`).
+A missing column or field is an error; `{{ x | default('') }}` and `{% if x is defined %}` allow for it. The names in a
+template are the row's columns; `row['odd name']` reaches every column. There are no global functions, and
+`a.items` is the field `items` where `a` has one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from jinja2 import Environment, StrictUndefined, meta, pass_environment
+from jinja2 import nodes as jinja_nodes
+from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError, UndefinedError
+from jinja2.filters import make_attrgetter
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
+
+from batchrun.errors import RowError, SpecError
+
+MAX_RENDERED = 32 * 1024 * 1024
+"""Characters one template may produce, and the size at which a repetition such as `'a' * n` is refused."""
+
+_NAMES_SHOWN = 12
+_NO_COLUMN = "the row has no column "
+_T = TypeVar("_T")
+
+
+class Template:
+    """A compiled template. Raises SpecError where the source is not one."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.columns = columns_of(source)
+        """Columns the template may read; some only on a branch, some only with a default."""
+        self._template = _compiled(lambda: _ENVIRONMENT.from_string(source))
+
+    def render(self, row: Mapping[str, Any]) -> str:
+        """The text for one row. Raises RowError(`template_error`)."""
+        return _guarded(lambda: self._text(row), row)
+
+    def _text(self, row: Mapping[str, Any]) -> str:
+        context = self._template.new_context(_names(row))
+        text = "".join(_capped(self._template.root_render_func(context)))
+        if not text.isascii():
+            text.encode()
+        return text
+
+
+class Condition:
+    """A compiled jinja expression such as `country == 'DE'`. Raises SpecError where the source is not one."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._expression = _compiled(lambda: _ENVIRONMENT.compile_expression(source, undefined_to_none=False))
+        self.columns = columns_of("{{ (" + source + ") }}")
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Whether the row meets the condition. Raises RowError(`template_error`), also for a column the row lacks."""
+        return _guarded(lambda: bool(self._expression(_names(row))), row)
+
+
+def columns_of(source: str) -> frozenset[str]:
+    """Names a template reads from the row. Raises SpecError for a syntax error, `include`, `import` and `extends`."""
+    tree = _compiled(lambda: _ENVIRONMENT.parse(source))
+    if any(True for _ in meta.find_referenced_templates(tree)):
+        raise SpecError("include, import and extends are not available; write the text into this template")
+    names = _compiled(lambda: meta.find_undeclared_variables(tree))
+    return frozenset(names - {"row"}) | _subscripts_of_row(tree)
+
+
+def _subscripts_of_row(tree: jinja_nodes.Template) -> frozenset[str]:
+    return frozenset(
+        item.arg.value
+        for item in tree.find_all(jinja_nodes.Getitem)
+        if isinstance(item.node, jinja_nodes.Name)
+        and item.node.name == "row"
+        and isinstance(item.arg, jinja_nodes.Const)
+        and isinstance(item.arg.value, str)
+    )
+
+
+def _names(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "row": row}
+
+
+def _compiled(compile_it: Callable[[], _T]) -> _T:
+    try:
+        return compile_it()
+    except TemplateSyntaxError as error:
+        raise SpecError(f"{error.message} (line {error.lineno} of the template)") from None
+    except (TemplateError, RecursionError, SyntaxError, ValueError, MemoryError) as error:
+        raise SpecError(f"no template can be made of this: {error}") from None
+
+
+def _guarded(evaluate: Callable[[], _T], row: Mapping[str, Any]) -> _T:
+    try:
+        return evaluate()
+    except RowError:
+        raise
+    except UndefinedError as error:
+        raise RowError("template_error", _with_columns(error.message or "undefined", row)) from None
+    except SecurityError as error:
+        raise RowError("template_error", f"refused by the sandbox: {error.message}") from None
+    except TemplateRuntimeError as error:
+        raise RowError("template_error", str(error.message)) from None
+    except (RecursionError, MemoryError):
+        raise RowError("template_error", "the template needs too much memory or recursion") from None
+    except UnicodeEncodeError:
+        raise RowError("template_error", "the text has half of a surrogate pair, which cannot be sent") from None
+    except Exception as error:  # whatever an operator or a filter makes of a row's values
+        raise RowError("template_error", f"{type(error).__name__}: {str(error)[:300]}") from None
+
+
+def _with_columns(message: str, row: Mapping[str, Any]) -> str:
+    return f"{message}; it has {_listed(row)}" if message.startswith(_NO_COLUMN) else message
+
+
+def _capped(pieces: Iterator[str]) -> Iterator[str]:
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > MAX_RENDERED:
+            raise RowError("template_error", f"the rendered text is longer than {MAX_RENDERED:,} characters")
+        yield piece
+
+
+class _Missing(StrictUndefined):
+    """A name or field that is not there, whose message says what is."""
+
+    @property
+    def _undefined_message(self) -> str:
+        if self._undefined_hint:
+            return self._undefined_hint
+        if self._undefined_obj is missing:
+            return f"{_NO_COLUMN}{self._undefined_name!r}"
+        return _no_field(self._undefined_name, self._undefined_obj)
+
+
+def _no_field(name: object, value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"no field {name!r} in an object that has {_listed(value)}"
+    return f"no field {name!r} in a value of type {type(value).__name__}"
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    shown = ", ".join(repr(name)[:60] for name in list(names)[:_NAMES_SHOWN])
+    return f"{shown or 'nothing'}{', …' if len(names) > _NAMES_SHOWN else ''}"
+
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """A sandbox in which fields come before methods and repetition has a bound."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> jinja_nodes.Template:
+        tree = super()._parse(source, name, filename)
+        for joined in tree.find_all(jinja_nodes.Concat):
+            joined.nodes = [
+                jinja_nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno) for part in joined.nodes
+            ]
+        return tree
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if _bits(left, right, operator) > MAX_RENDERED:
+            raise TemplateRuntimeError(f"the result of {operator} would be too large")
+        return super().call_binop(context, operator, left, right)
+
+
+def _bits(left: Any, right: Any, operator: str) -> int:
+    """A bound of the size a product or power would have."""
+    if operator == "**":
+        return left.bit_length() * abs(right) if isinstance(left, int) and isinstance(right, int) else 0
+    if isinstance(left, int) and isinstance(right, int):
+        return left.bit_length() + right.bit_length()
+    count, repeated = (left, right) if isinstance(left, int) else (right, left)
+    return len(repeated) * count if isinstance(count, int) and hasattr(repeated, "__len__") else 0
+
+
+def _written(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, str | StrictUndefined):
+        return value
+    if isinstance(value, bool | int | float | Mapping | list | tuple):
+        return _json(value)
+    raise TemplateRuntimeError(f"a {type(value).__name__} cannot be written; end the expression with | list or | join")
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _string(value: Any) -> Any:
+    written = _written(value)
+    return written if isinstance(written, str) else str(written)
+
+
+@pass_environment
+def _join(environment: Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:
+    items = value if attribute is None else map(make_attrgetter(environment, attribute), value)
+    return d.join(_string(item) for item in items)
+
+
+def _environment() -> _Environment:
+    made = _Environment(undefined=_Missing, autoescape=False, keep_trailing_newline=True, finalize=_written)
+    made.globals.clear()
+    for name in ("random", "center", "xmlattr", "urlize", "pprint"):
+        del made.filters[name]
+    made.filters |= {"tojson": _json, "string": _string, "join": _join}
+    return made
+
+
+_ENVIRONMENT = _environment()

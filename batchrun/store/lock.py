@@ -1,0 +1,41 @@
+"""One run at a time in a run directory: an flock on a file that is never removed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+
+from batchrun.errors import LockedError
+
+
+class RunLock:
+    """Held from creation until `release` or the death of the process. Raises LockedError if another one holds it."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(os.pread(self._fd, 200, 0))
+            os.close(self._fd)
+            raise LockedError(
+                f"{run_dir}: this run is already going on{holder}; nothing was sent. "
+                "Wait for it to end, or watch it with `batchrun status`."
+            ) from None
+        note = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, note, 0)
+
+    def release(self) -> None:
+        os.close(self._fd)
+
+
+def _holder(note: bytes) -> str:
+    try:
+        value = json.loads(note)
+        return f" (process {value['pid']} on {value['host']})"
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,40 @@
+"""The tables of a run's checkpoint, as migrations. A released migration is never edited; add the next one below it."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+#: Marks a SQLite file as one of ours ("brun").
+APPLICATION_ID = 0x6272756E
+
+migrations = Migrations("batchrun")
+
+#: A row has at most one live attempt a stage and turn: SQLite itself refuses a second POST.
+LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    """Meta values, input rows and the attempts made for them. Times are Unix seconds; `raw` is zlib."""
+    for statement in (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
+        "INSERT INTO meta VALUES ('epoch', '0')",
+        """CREATE TABLE row (
+            id INTEGER PRIMARY KEY, position INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
+            input_sha TEXT NOT NULL, data TEXT, outcome TEXT, error_class TEXT, error_message TEXT,
+            finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL)""",
+        "CREATE INDEX row_position ON row (position)",
+        "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",
+        """CREATE TABLE attempt (
+            id INTEGER PRIMARY KEY, row_id INTEGER NOT NULL REFERENCES row (id), number INTEGER NOT NULL,
+            stage TEXT NOT NULL DEFAULT '', turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL,
+            state TEXT NOT NULL, intent_key TEXT NOT NULL UNIQUE, request_sha TEXT NOT NULL, evidence TEXT,
+            model TEXT, interaction_id TEXT, interaction_status TEXT, service_tier TEXT,
+            posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
+            http_status INTEGER, error_class TEXT, error_message TEXT,
+            intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, usage TEXT, raw BLOB)""",
+        f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, turn) WHERE {LIVE}",
+        "CREATE INDEX attempt_row ON attempt (row_id, number)",
+        "CREATE INDEX attempt_open ON attempt (state) WHERE state IN ('intent', 'submitted', 'ambiguous')",
+    ):
+        db.execute(statement)

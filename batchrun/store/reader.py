@@ -1,0 +1,165 @@
+"""The reading side of a checkpoint: opened read-only, so that `status` and exports never disturb a run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.errors import StoreError
+from batchrun.store.migrations import LIVE
+from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
+
+_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.turn, a.state, a.evidence, a.intent_key, a.request_sha,
+    a.model,
+    a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
+    a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.usage"""
+_ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
+    r.finished_at,
+    (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
+    (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
+        AND c.superseded_at > coalesce(r.reopened_at, 0))"""
+_LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
+_ROW_FIELDS = 12
+
+#: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
+_UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class."""
+
+    rows: int
+    outcomes: dict[str, int]
+    states: dict[str, int]
+    errors: dict[str, int]
+    attempts: int
+    posts: int
+    polls: int
+    possibly_billed_twice: int
+
+
+class Reader:
+    """Reads one checkpoint, also while a run writes it. Raises StoreError if there is none."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise StoreError(f"{path}: no checkpoint here; nothing has been run in this directory.")
+        try:
+            address = f"{path.resolve().as_uri()}?mode=ro"
+            self.connection = sqlite3.connect(address, uri=True, timeout=10, isolation_level=None)
+            self.connection.execute("SELECT count(*) FROM meta").fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: cannot read the checkpoint: {error}.") from error
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def meta(self, name: str) -> str | None:
+        found = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Inside, every query sees the checkpoint as it was at the first one."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("ROLLBACK")
+
+    def count_pending(self, limit: int | None = None) -> int:
+        """Rows (of the first `limit`) without an outcome."""
+        bound = 1 << 62 if limit is None else limit
+        query = "SELECT count(*) FROM row WHERE outcome IS NULL AND position < ?"
+        count: int = self.connection.execute(query, (bound,)).fetchone()[0]
+        return count
+
+    def rows(self) -> Iterator[RowRecord]:
+        """Every row in input order, with its last attempt."""
+        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
+                    ORDER BY r.position"""
+        return map(_row, self.connection.execute(query))
+
+    def standing(self, key: str) -> tuple[str | None, str, str | None] | None:
+        """A row's outcome, input hash and the state of its live attempt; None if the checkpoint does not know it."""
+        query = f"""SELECT outcome, input_sha, (SELECT state FROM attempt WHERE row_id = row.id AND {LIVE} LIMIT 1)
+                    FROM row WHERE key = ?"""
+        found: tuple[str | None, str, str | None] | None = self.connection.execute(query, (key,)).fetchone()
+        return found
+
+    def row(self, key: str) -> RowRecord | None:
+        query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
+        found = self.connection.execute(query, (key,)).fetchone()
+        return _row(found) if found else None
+
+    def attempts(self, key: str | None = None, *, raw: bool = False) -> Iterator[AttemptRecord]:
+        """Every attempt (of one row), by input order and number; with the answer's bytes if asked for."""
+        query = f"""SELECT {_ATTEMPT}, {"a.raw" if raw else "NULL"} FROM row r CROSS JOIN attempt a ON a.row_id = r.id
+                    WHERE ? IS NULL OR r.key = ? ORDER BY r.position, a.number, a.id"""
+        return map(_attempt, self.connection.execute(query, (key, key)))
+
+    def pending(self, *, under_way: bool, limit: int | None = None) -> Iterator[RowRecord]:
+        """Rows without an outcome, in input order: those a restarted run goes on with, or those not sent yet.
+
+        Reads in pages, so a consumer may take its time while rows ahead of it get their outcomes.
+        `limit` bounds the input position, as the run's own limit does.
+        """
+        live = f"a.row_id = r.id AND {LIVE.replace('superseded_at', 'a.superseded_at').replace('state', 'a.state')}"
+        wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
+        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
+                    WHERE r.outcome IS NULL AND {wanted} AND r.position > ? AND r.position < ?
+                    ORDER BY r.position LIMIT 64"""
+        after = -1
+        while page := self.connection.execute(query, (after, 1 << 62 if limit is None else limit)).fetchall():
+            after = page[-1][1]
+            yield from map(_row, page)
+
+    def input_types(self, column: str) -> set[str]:
+        """The JSON types found in an input column, in SQLite's words."""
+        query = "SELECT DISTINCT e.type FROM row r, json_each(r.data) e WHERE r.data IS NOT NULL AND e.key = ?"
+        return {kind for (kind,) in self.connection.execute(query, (column,))}
+
+    def tally(self) -> Tally:
+        """What `status` and the summary count, from the truth itself."""
+        one = self.connection.execute
+        attempts, posts, polls = one("SELECT count(*), total(posts), total(polls) FROM attempt").fetchone()
+        twice = one("SELECT count(*) FROM attempt WHERE state = 'ambiguous' AND superseded_at NOT NULL").fetchone()[0]
+        return Tally(
+            rows=one("SELECT count(*) FROM row").fetchone()[0],
+            outcomes=dict(one("SELECT coalesce(outcome, 'pending'), count(*) FROM row GROUP BY 1").fetchall()),
+            states=dict(one("SELECT state, count(*) FROM attempt GROUP BY 1").fetchall()),
+            errors=dict(one("SELECT error_class, count(*) FROM row WHERE error_class NOT NULL GROUP BY 1").fetchall()),
+            attempts=attempts,
+            posts=int(posts),
+            polls=int(polls),
+            possibly_billed_twice=twice,
+        )
+
+
+def _row(values: tuple[Any, ...]) -> RowRecord:
+    row, attempt = values[:_ROW_FIELDS], values[_ROW_FIELDS:]
+    data = None if row[5] is None else json.loads(row[5])
+    last = None if attempt[0] is None else _attempt(attempt)
+    fields: list[Any] = [*row[:5], data, *row[6:-1], last, row[-1]]
+    return RowRecord(*fields)
+
+
+def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
+    *plain, usage, raw = values
+    plain[6] = AttemptState(plain[6])
+    counted = None if usage is None else json.loads(usage)
+    fields: list[Any] = [*plain, counted, None if raw is None else zlib.decompress(raw)]
+    return AttemptRecord(*fields)

@@ -1,0 +1,261 @@
+"""The truth about a run: one SQLite file, one writer thread, group commit.
+
+Every paid step is durable before the next one begins: the intent before the POST, the id before anything is done
+with it, the raw answer before it is read. `await store.…` returns after the fsync of the group the write was in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
+
+from batchrun.errors import StoreError
+from batchrun.rows import Outcome
+from batchrun.store.migrations import APPLICATION_ID, LIVE, migrations
+
+T = TypeVar("T")
+Write = Callable[[sqlite3.Connection], Any]
+
+_ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
+                WHERE id = ? AND state IN ('not_sent', 'refused')"""
+_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, turn, epoch, state, intent_key, request_sha, model,
+                intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, 1)"""
+_RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
+_SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
+                error_class = NULL, error_message = NULL WHERE id = ?"""
+_FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
+              model = coalesce(?, model), polls = polls + ?, fetched_at = ? WHERE id = ?"""
+_GONE = "UPDATE attempt SET state = ?, polls = polls + ?, error_class = ?, error_message = ? WHERE id = ?"
+_FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A POST about to be made."""
+
+    row_id: int
+    number: int
+    intent_key: str
+    request_sha: str
+    model: str | None
+    stage: str = ""
+    turn: int = 0
+
+
+def connect(path: Path) -> Database:
+    """The checkpoint at `path`, made and migrated if need be. Raises StoreError."""
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db = Database(connection, execute_plugins=False)
+        _refuse_newer(db, path)
+        migrations.apply(db)
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.") from error
+    path.chmod(0o600)
+    return db
+
+
+def _refuse_newer(db: Database, path: Path) -> None:
+    known = {m.name for m in migrations.pending(db)} | {m.name for m in migrations.applied(db)}
+    ours = {m.name for m in migrations._migrations}
+    if known - ours:
+        raise StoreError(f"{path}: written by a newer batchrun ({', '.join(sorted(known - ours))}); upgrade to go on.")
+
+
+class Store:
+    """The writing side of a checkpoint. Synchronous methods are for before and after the event loop runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.db = connect(path)
+        self.connection: sqlite3.Connection = self.db.conn
+        self.epoch = 0
+        self._queue: list[tuple[Write, asyncio.Future[Any]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self.failure: StoreError | None = None
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        self.connection.close()
+
+    # -- meta -------------------------------------------------------------------------------------------------
+
+    def meta(self, name: str) -> str | None:
+        found = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else None
+
+    def set_meta(self, **values: str | None) -> None:
+        with self.db.atomic():
+            self.connection.executemany(
+                "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", values.items()
+            )
+
+    def begin_epoch(self) -> int:
+        """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were."""
+        with self.db.atomic():
+            self.epoch = int(self.meta("epoch") or 0) + 1
+            self.connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (str(self.epoch),))
+            dead = self.connection.execute(
+                """UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
+                   'the process died between the intent and the outcome' WHERE state = 'intent'"""
+            )
+            return dead.rowcount
+
+    # -- group commit -----------------------------------------------------------------------------------------
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the next group's transaction; returns after its commit. Raises StoreError."""
+        if self.failure is not None:
+            raise self.failure
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append((work, done))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        return await done
+
+    async def _flush(self) -> None:
+        """Commit what is queued, group after group, until nothing is."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._queue:
+                group, self._queue = self._queue, []
+                try:
+                    results = await loop.run_in_executor(self._thread, self._commit, [work for work, _ in group])
+                except (sqlite3.Error, StoreError) as error:
+                    self._fail(error, group)
+                    return
+                for (_, done), result in zip(group, results, strict=True):
+                    _resolve(done, result)
+        finally:
+            self._flusher = None
+
+    def _commit(self, works: list[Write]) -> list[Any]:
+        """One transaction for all; if one of them fails, each alone, so that it fails for itself."""
+        try:
+            with self.db.atomic():
+                self._fence()
+                return [work(self.connection) for work in works]
+        except sqlite3.IntegrityError:
+            return [self._commit_alone(work) for work in works]
+
+    def _commit_alone(self, work: Write) -> Any:
+        try:
+            with self.db.atomic():
+                self._fence()
+                return work(self.connection)
+        except sqlite3.IntegrityError as error:
+            return StoreError(f"{self.path}: the checkpoint refused a write: {error}")
+
+    def _fence(self) -> None:
+        """A process that was taken for dead must not write into its successor's run."""
+        if self.meta("epoch") != str(self.epoch):
+            raise StoreError(f"{self.path}: another process has taken over this run; this one stops.")
+
+    def _fail(self, error: Exception, group: list[tuple[Write, asyncio.Future[Any]]]) -> None:
+        self.failure = StoreError(
+            f"{self.path}: cannot write the checkpoint: {error}. What was submitted goes on at the service; "
+            "make room and run the same command again."
+        )
+        for _, done in [*group, *self._queue]:
+            _resolve(done, self.failure)
+        self._queue = []
+
+    # -- a row's life -----------------------------------------------------------------------------------------
+
+    async def arm(self, intent: Intent, at: float, attempt_id: int = 0) -> int:
+        """Make the intent of a POST durable; `attempt_id` names one refused before. Returns the attempt's id."""
+
+        def work(db: sqlite3.Connection) -> int:
+            if attempt_id and db.execute(_ARM_AGAIN, (self.epoch, attempt_id)).rowcount == 1:
+                return attempt_id
+            i = intent
+            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, i.intent_key, i.request_sha, i.model, at)
+            return db.execute(_ARM_FIRST, values).lastrowid or 0
+
+        return await self.write(work)
+
+    async def submitted(self, attempt_id: int, interaction_id: str, at: float) -> None:
+        """The service named the interaction: from here on the row can always be resumed."""
+        await self.write(lambda db: _one(db, _SUBMITTED, (interaction_id, at, attempt_id)))
+
+    async def not_submitted(
+        self, attempt_id: int, state: str, evidence: str, http_status: int | None, kind: str | None
+    ) -> None:
+        """A POST ended as `not_sent`, `refused` or `ambiguous`."""
+        await self.write(lambda db: _one(db, _RESULT, (state, evidence, http_status, kind, evidence, attempt_id)))
+
+    async def fetched(
+        self,
+        attempt_id: int,
+        raw: bytes,
+        at: float,
+        *,
+        status: str | None,
+        model: str | None,
+        tier: str | None,
+        usage: dict[str, Any] | None,
+        polls: int,
+    ) -> None:
+        """The answer as it came, before anybody interprets it."""
+        counted = None if usage is None else json.dumps(usage)
+        packed = zlib.compress(raw, 1)
+        values = (status, tier, counted, packed, model, polls, at, attempt_id)
+        await self.write(lambda db: _one(db, _FETCHED, values))
+
+    async def gone(self, attempt_id: int, state: str, polls: int, kind: str, message: str) -> None:
+        """There will be no answer: `lost` or `timed_out`."""
+        await self.write(lambda db: _one(db, _GONE, (state, polls, kind, message, attempt_id)))
+
+    async def finish(self, row_id: int, outcome: Outcome, kind: str | None, message: str | None, at: float) -> None:
+        """The row's one outcome."""
+        await self.write(lambda db: _one(db, _FINISH, (outcome.value, kind, message, at, row_id)))
+
+    async def supersede(self, attempt_id: int, at: float) -> None:
+        """Allow another attempt at the row: a decision to pay again, on record."""
+        await self.write(lambda db: _one(db, "UPDATE attempt SET superseded_at = ? WHERE id = ?", (at, attempt_id)))
+
+    def reopen(self, outcomes: list[str], keys: list[str], at: float) -> int:
+        """Make ended rows pending again (those whose input could be read); their attempts are superseded."""
+        chosen = f"""SELECT id FROM row WHERE data IS NOT NULL AND outcome IN ({_marks(outcomes)})
+                     AND (? OR key IN ({_marks(keys)}))"""
+        values = [*outcomes, not keys, *keys]
+        with self.db.atomic():
+            self.connection.execute(
+                f"UPDATE attempt SET superseded_at = ? WHERE {LIVE} AND row_id IN ({chosen})", [at, *values]
+            )
+            reset = "outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL, reopened_at = ?"
+            return self.connection.execute(f"UPDATE row SET {reset} WHERE id IN ({chosen})", [at, *values]).rowcount
+
+
+def _marks(values: list[str]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _one(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> None:
+    if db.execute(statement, values).rowcount != 1:
+        raise sqlite3.IntegrityError(f"no row changed by {statement.split(maxsplit=3)[:3]}")
+
+
+def _resolve(done: asyncio.Future[Any], result: Any) -> None:
+    if done.done():
+        return
+    if isinstance(result, Exception):
+        done.set_exception(result)
+        done.exception()  # a row that was cancelled meanwhile never asks for it
+    else:
+        done.set_result(result)

@@ -1,0 +1,5 @@
+"""The version, without importing anything heavy."""
+
+from importlib.metadata import version
+
+__version__ = version("batchrun")

@@ -1,0 +1,87 @@
+"""What one poll says, and how long an interaction is waited for."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import pytest
+
+from batchrun.engine import polling
+from batchrun.engine.polling import Answer, Denied, NoAnswer, NotFound, Patience, Poll, Running, Verdict, of_poll
+from batchrun.interactions.evidence import Lost, NotSent, Reply
+from batchrun.interactions.models import STOP_STATUSES, Interaction
+from batchrun.spec.model import PollSpec
+
+
+def poll(http: int = 200, /, **body: object) -> Poll:
+    return of_poll(Reply(http, json.dumps(body).encode()), "v1_a", 0.0)
+
+
+def error(status: int, code: str, **more: object) -> Poll:
+    return poll(status, error={"code": code, "message": "no", **more})
+
+
+@pytest.mark.parametrize("status", sorted(STOP_STATUSES))
+def test_a_stopped_interaction_is_the_answer(status: str) -> None:
+    assert isinstance(poll(id="v1_a", status=status), Answer)
+
+
+@pytest.mark.parametrize("status", ["queued", "in_progress", "brewing_tea"])
+def test_any_other_status_is_waited_for(status: str) -> None:
+    assert poll(id="v1_a", status=status) == Running(status)
+    assert poll(id="v1_a") == Running("without a status")
+
+
+def test_another_interaction_than_ours_is_no_answer() -> None:
+    assert isinstance(poll(id="v1_b", status="completed"), NoAnswer)
+
+
+def test_failures_of_the_poll_are_no_answer_and_keep_the_servers_delay() -> None:
+    info = [{"retryDelay": "9s"}]
+    assert error(429, "rate_limit_exceeded", details=info) == NoAnswer("HTTP 429 rate_limit_exceeded: no", 9.0)
+    for call in (Lost("reset"), NotSent("no route"), Reply(502, b"<html>"), Reply(200, b"<html>"), Reply(404, b"?")):
+        assert isinstance(of_poll(call, "v1_a", 0.0), NoAnswer)
+
+
+def test_an_unknown_id_and_a_bad_key_are_told_apart() -> None:
+    assert isinstance(error(404, "not_found"), NotFound)
+    assert isinstance(error(403, "permission_denied"), NotFound)
+    assert isinstance(error(401, "authentication"), Denied)
+    assert isinstance(error(400, "invalid", details=[{"reason": "API_KEY_INVALID"}]), Denied)
+
+
+def test_waits_grow_to_a_ceiling_and_a_resumed_row_is_polled_at_once() -> None:
+    spec = PollSpec(first=2.0, growth=2.0, ceiling=5.0)
+    assert list(islice(polling.delays(spec, resumed=False), 4)) == [2, 4, 5, 5]
+    assert list(islice(polling.delays(spec, resumed=True), 3)) == [0, 2, 4]
+
+
+def answer(**data: object) -> Answer:
+    return Answer(b"", Interaction({"status": "completed", **data}))
+
+
+def test_missing_usage_is_waited_for_but_not_for_ever() -> None:
+    patience = Patience(0.0, 1000.0)
+    assert patience.judge(answer(), 10.0) is Verdict.WAIT
+    assert patience.judge(answer(), 10.0 + polling.USAGE_GRACE) == answer()
+    complete = answer(usage={"total_tokens": 3})
+    assert Patience(0.0, 1000.0).judge(complete, 10.0) == complete
+
+
+def test_an_unknown_id_is_lost_only_after_the_grace() -> None:
+    patience = Patience(0.0, 10.0)
+    assert patience.judge(NotFound("no"), 100.0) is Verdict.WAIT
+    assert patience.judge(NotFound("no"), 99.0 + polling.NOT_FOUND_GRACE) is Verdict.WAIT
+    assert patience.judge(NotFound("no"), 100.0 + polling.NOT_FOUND_GRACE) is Verdict.LOST
+
+
+def test_the_deadline_ends_a_row_only_when_the_service_says_it_still_runs() -> None:
+    patience = Patience(0.0, 10.0)
+    assert patience.judge(Running("in_progress"), 9.0) is Verdict.WAIT
+    assert patience.judge(Running("in_progress"), 10.0) is Verdict.LATE
+    assert patience.judge(NoAnswer("reset"), 10.0) is Verdict.UNREACHABLE
+
+
+def test_a_row_resumed_after_its_deadline_is_polled_before_it_is_given_up() -> None:
+    assert Patience(5000.0, 10.0).judge(answer(usage={}), 5000.0) == answer(usage={})

@@ -1,0 +1,104 @@
+"""A schema is checked once, validates with bounded work, and fetches nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.errors import SpecError
+from batchrun.spec.schemas import OutputSchema
+
+INVOICE = {
+    "type": "object",
+    "properties": {
+        "total": {"type": "number"},
+        "date": {"type": "string", "format": "date"},
+        "odd name": {"type": "null"},
+    },
+    "required": ["total"],
+    "additionalProperties": False,
+}
+
+
+def test_a_value_that_matches_has_no_problems() -> None:
+    assert OutputSchema(INVOICE).problems({"total": 1, "date": "2026-02-28"}) == []
+
+
+def test_problems_say_where_and_what() -> None:
+    schema = OutputSchema(INVOICE)
+    assert schema.problems({"total": "x"}) == ['$.total: "x" is not of type "number"']
+    assert schema.problems({}) == ['$: "total" is a required property']
+    assert schema.problems({"total": 1, "odd name": 2})[0].startswith("$['odd name']: ")
+    assert schema.problems({"total": 1, "date": "2026-02-30"}) == ['$.date: "2026-02-30" is not a "date"']
+    assert OutputSchema({"items": {"type": "string"}}).problems(["a", 1])[0].startswith("$[1]: ")
+
+
+def test_at_most_five_short_problems_are_listed() -> None:
+    problems = OutputSchema({"items": {"type": "string"}}).problems([["x" * 1000]] * 50)
+    assert len(problems) == 5
+    assert all(len(problem) < 250 for problem in problems)
+
+
+def test_the_hash_names_the_content() -> None:
+    assert OutputSchema(INVOICE).sha == OutputSchema(dict(reversed(INVOICE.items()))).sha
+    assert OutputSchema(INVOICE).sha != OutputSchema({**INVOICE, "required": []}).sha
+    assert len(OutputSchema({}).sha) == 64
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "objekt"},
+        {"properties": {"a": {"type": 1}}},
+        {"$ref": "#/$defs/nowhere"},
+        {"$ref": "http://localhost:9/schema.json"},
+        {"$ref": "file:///etc/hostname"},
+        {"$schema": "https://example.com/unknown"},
+        {"pattern": "(a"},
+        {"pattern": "(?=a)b"},
+        {"pattern": "(((a{100}){100}){100}){100}"},
+        {"const": "\ud800"},
+        {"const": float("nan")},
+        {"const": object()},
+    ],
+)
+def test_an_unusable_schema_is_a_spec_error(schema: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="not a usable JSON Schema"):
+        OutputSchema(schema)
+
+
+def test_a_very_deep_schema_is_a_spec_error() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(100_000):
+        schema = {"not": schema}
+    with pytest.raises(SpecError):
+        OutputSchema(schema)
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, float("nan"), object(), {1: 2, "a": 3}])
+def test_a_value_that_is_not_json_has_problems(value: object) -> None:
+    assert OutputSchema({}).problems(value)
+
+
+def test_a_very_deep_value_has_a_problem() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    assert OutputSchema({"items": {"$ref": "#"}}).problems(value) == ["$: nested more than 100 levels deep"]
+
+
+def test_catastrophic_patterns_take_linear_time() -> None:
+    schema = OutputSchema({"type": "string", "pattern": "^(a+)+$"})
+    assert schema.problems("a" * 100_000 + "b")
+
+
+def test_of_a_large_wrong_value_one_problem_is_listed() -> None:
+    assert len(OutputSchema({"items": {"type": "string"}}).problems(list(range(100_000)))) == 1
+
+
+@given(st.recursive(st.none() | st.floats() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
+def test_any_value_is_judged_without_an_exception(value: object) -> None:
+    assert isinstance(OutputSchema(INVOICE).problems(value), list)

@@ -1,0 +1,92 @@
+"""Imports point one way, there are no cycles, and pure modules stay pure."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "batchrun"
+
+#: What each part may import, besides itself. A part is a folder, or a file at the top of the package.
+ALLOWED = {
+    "errors": set(),
+    "rows": set(),
+    "version": set(),
+    "emulator": {"errors"},
+    "spec": {"errors", "rows"},
+    "interactions": {"errors", "rows"},
+    "store": {"errors", "rows", "interactions"},
+    "inputs": {"errors", "rows", "spec"},
+    "outputs": {"errors", "rows", "spec", "interactions", "store"},
+    "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs"},
+    "rundir": {"errors", "spec", "store"},
+    "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
+    "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
+}
+COMPOSITION = {"runs", "cli", "demo", "__init__"}
+PURE = (
+    "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
+    "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
+    "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+)  # fmt: skip
+IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that `path` imports, wherever in the file; `from a import b` counts as a.b where that is a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            base = node.module or ""
+            for alias in node.names:
+                below = ROOT / f"{base}.{alias.name}".replace(".", "/")
+                is_module = below.with_suffix(".py").exists() or below.is_dir()
+                yield f"{base}.{alias.name}" if is_module else base
+
+
+def part_of(module: str) -> str:
+    return (module.split(".") + ["__init__"])[1]
+
+
+def test_every_part_imports_only_what_is_below_it() -> None:
+    wrong = [
+        f"{name_of(path)} imports {module}"
+        for path in modules()
+        if (part := part_of(name_of(path))) not in COMPOSITION
+        for module in imports(path)
+        if module.startswith("batchrun") and part_of(module) not in ALLOWED[part] | {part}
+    ]
+    assert wrong == []
+
+
+def test_there_is_no_import_cycle() -> None:
+    known = {name_of(path) for path in modules()}
+    graph = {name_of(path): {m for m in imports(path) if m in known and m != name_of(path)} for path in modules()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(known)
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
+    assert {module.split(".")[0] for module in imports(PACKAGE / path)} & IMPURE == set()
+
+
+def test_only_the_client_and_its_transport_import_the_http_libraries() -> None:
+    client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
+    users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
+    assert users == {"batchrun.interactions.client", "batchrun.interactions.transport"}
