@@ -13,36 +13,51 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-#: Wall time at the loop's second 0: 2026-11-22 13:00:00 UTC.
+#: Wall time at second 0: 2026-11-22 13:00:00 UTC.
 EPOCH = 1_795_352_400.0
 
 
-class _JumpingSelector(selectors.DefaultSelector):
-    """A selector that never waits: it moves the loop's clock instead."""
+class VirtualTime:
+    """A clock that only moves when a loop it runs has nothing else to do. It goes on from one run to the next."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.now = 0.0
+
+    def wall(self) -> float:
+        """Unix seconds."""
+        return EPOCH + self.now
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Like asyncio.run, in virtual time."""
+        with asyncio.Runner(loop_factory=lambda: _Loop(self)) as runner:
+            return runner.run(main)
+
+
+class _Selector(selectors.DefaultSelector):
+    """A selector that never waits: it moves the clock instead."""
+
+    def __init__(self, clock: VirtualTime) -> None:
+        super().__init__()
+        self._clock = clock
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
-        if ready:
-            return ready
-        if timeout is None:
+        if not ready and timeout is None:
             raise RuntimeError("deadlock: nothing is scheduled and nothing can happen any more")
-        self.now += max(timeout, 0.0)
+        if not ready:
+            self._clock.now += max(timeout or 0.0, 0.0)
         return ready
 
 
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
+class _Loop(asyncio.SelectorEventLoop):
     """`time()` is virtual; `run_in_executor` uses the real threads and waits for them."""
 
-    def __init__(self) -> None:
-        self._virtual = _JumpingSelector()
-        super().__init__(self._virtual)
+    def __init__(self, clock: VirtualTime) -> None:
+        self._clock = clock
+        super().__init__(_Selector(clock))
 
     def time(self) -> float:
-        return self._virtual.now
+        return self._clock.now
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any
@@ -50,17 +65,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(executor.submit(func, *args).result() if executor else func(*args))
-        except Exception as error:
+        except BaseException as error:
             done.set_exception(error)
         return done
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Like asyncio.run, in virtual time."""
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(main)
-
-
-def wall() -> float:
-    """Unix time on the virtual clock."""
-    return EPOCH + asyncio.get_running_loop().time()

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchrun.emulator import create, existing
 from batchrun.emulator.answers import MARK, Answer, Line
 from batchrun.emulator.calls import Call
 from batchrun.emulator.drops import ConnectionDropped, ConnectionRefused, closer
 from batchrun.emulator.envelopes import Refusal, classic, refuse
-
-if TYPE_CHECKING:
-    from batchrun.emulator.emulator import Emulator
+from batchrun.emulator.service import Service
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -30,8 +28,8 @@ MAX_BODY = 144 * 1024 * 1024
 class App:
     """The server of one emulator, for `httpx.ASGITransport` or an ASGI server."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,24 +44,24 @@ class App:
         try:
             if len(call.body) > MAX_BODY:
                 raise refuse("request_too_large", "The request is too large; upload media with the Files API.")
-            return route(self._emulator, call)
+            return route(self._service, call)
         except Refusal as refusal:
             return refusal.answer
 
 
-def route(emulator: Emulator, call: Call) -> Answer:
+def route(service: Service, call: Call) -> Answer:
     """The answer to a call. Raises `Refusal` for the ones that are turned down."""
     _, version, *rest = call.path.split("/") if call.path.startswith("/") else ("", "")
     if version in ("v1beta", "v1"):
         match call.method, rest:
             case "POST", ["interactions"]:
-                return create.create(emulator, call)
+                return create.create(service, call)
             case "GET", ["interactions", name] if name:
-                return existing.get(emulator, call, name)
+                return existing.get(service, call, name)
             case "POST", ["interactions", name, "cancel"] if name:
-                return existing.cancel(emulator, call, name)
+                return existing.cancel(service, call, name)
             case "DELETE", ["interactions", name] if name:
-                return existing.delete(emulator, call, name)
+                return existing.delete(service, call, name)
     raise classic(404, "Method not found.")
 
 

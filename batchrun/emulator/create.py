@@ -7,7 +7,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from batchrun.emulator import sse
 from batchrun.emulator.answers import Answer
@@ -21,12 +21,10 @@ from batchrun.emulator.prompts import Prompt, plain_text
 from batchrun.emulator.reading import read_body
 from batchrun.emulator.refusals import raise_refusal
 from batchrun.emulator.rules.request import Order, check_request
+from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer, spoil_outcome
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.views import head_of, opening, seen_at, tail_of
-
-if TYPE_CHECKING:
-    from batchrun.emulator.emulator import Emulator
 
 #: A foreground request that never ends waits this long; its client gives up much sooner.
 _LONGEST_WAIT = 86_400.0
@@ -54,76 +52,76 @@ class _Made:
     due: Mapping[str, Any] | None
 
 
-def create(emulator: Emulator, call: Call) -> Answer:
+def create(service: Service, call: Call) -> Answer:
     """The answer to a create. The ledger knows of it before the client does."""
-    post = _arrived(emulator, call)
+    post = _arrived(service, call)
     try:
-        made = _make(emulator, call, post)
+        made = _make(service, call, post)
     except Refusal as refusal:
-        emulator.counts.refused += 1
-        emulator.ledger.write(_entry(post, refusal.answer.status, None))
+        service.counts.refused += 1
+        service.ledger.write(_entry(post, refusal.answer.status, None))
         raise
-    emulator.counts.billed += made.due is not None
+    service.counts.billed += made.due is not None
     answer = spoil_answer(_answer(post, made), post.fault)
-    emulator.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
+    service.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
     return answer
 
 
-def _arrived(emulator: Emulator, call: Call) -> _Post:
-    emulator.counts.posts += 1
-    now = emulator.settings.clock()
+def _arrived(service: Service, call: Call) -> _Post:
+    service.counts.posts += 1
+    now = service.settings.clock()
     identity = sha256(call.body).digest()
-    occurrence = emulator.store.seen(identity)
+    occurrence = service.store.seen(identity)
     raw: Mapping[str, Any] = {}
     problem: Refusal | None = None
     try:
         raw = read_body(call.body)
     except Refusal as refusal:
         problem = refusal
-    fault = _fault(emulator, identity, occurrence, raw)
+    fault = _fault(service, identity, occurrence, raw)
     return _Post(now, identity, occurrence, raw, problem, fault)
 
 
-def _fault(emulator: Emulator, identity: bytes, occurrence: int, raw: Mapping[str, Any]) -> Rule | None:
+def _fault(service: Service, identity: bytes, occurrence: int, raw: Mapping[str, Any]) -> Rule | None:
     labels = raw.get("labels")
-    if not emulator.faults.watches("post") and not labels:
+    if not service.faults.watches("post") and not labels:
         return None
     known = labels if isinstance(labels, dict) else {}
-    arrival = Arrival("post", emulator.counts.posts, identity, occurrence, known, plain_text(raw.get("input")))
-    return emulator.faults.find(arrival)
+    arrival = Arrival("post", service.counts.posts, identity, occurrence, known, plain_text(raw.get("input")))
+    return service.faults.find(arrival)
 
 
-def _make(emulator: Emulator, call: Call, post: _Post) -> _Made:
+def _make(service: Service, call: Call, post: _Post) -> _Made:
     """The interaction that the request asks for, kept; raises `Refusal` if it may not be."""
-    call.check_key(emulator.settings.bad_keys)
-    emulator.outages.check(post.now, post=True)
+    call.check_key(service.settings.bad_keys)
+    service.outages.check(post.now, post=True)
     if post.fault is not None:
-        emulator.outages.begin(post.fault, post.now)
+        service.outages.begin(post.fault, post.now)
         raise_refusal(post.fault)
-    emulator.quota.take(post.now, str(post.raw.get("model"))[:128])
+    service.quota.take(post.now, str(post.raw.get("model"))[:128])
     if post.problem is not None:
         raise post.problem
     order = check_request(post.raw)
-    made = _worked(emulator, post, order, _parent(emulator, order, post.now))
-    emulator.store.keep(made.kept, call.body if order.stored else b"")
+    made = _worked(service, post, order, _parent(service, order, post.now))
+    service.store.keep(made.kept, call.body if order.stored else b"")
     return made
 
 
-def _worked(emulator: Emulator, post: _Post, order: Order, parent: Kept | None) -> _Made:
+def _worked(service: Service, post: _Post, order: Order, parent: Kept | None) -> _Made:
     """The interaction from its start to its end: all of it is known now, the clock only uncovers it."""
-    prompt = Prompt.of(order, parent.history if parent else b"", emulator.settings.seed)
+    prompt = Prompt.of(order, parent.history if parent else b"", service.settings.seed)
     outcome = outcome_of(order, prompt, parent.context_tokens if parent else 0)
     shown = spoil_outcome(outcome, post.fault)
-    kept = _kept(emulator, post, order, prompt, outcome)
+    kept = _kept(service, post, order, prompt, outcome)
     kept = kept._replace(tail=tail_of(shown, kept.ready_at))
     return _Made(kept, order, None if shown.status in _UNBILLED else outcome.usage)
 
 
-def _parent(emulator: Emulator, order: Order, now: float) -> Kept | None:
+def _parent(service: Service, order: Order, now: float) -> Kept | None:
     name = order.body.get("previous_interaction_id")
     if name is None:
         return None
-    parent = emulator.store.find(name)
+    parent = service.store.find(name)
     if parent is None or now < parent.visible_at:
         raise not_found(name)
     if not parent.stored:
@@ -133,12 +131,12 @@ def _parent(emulator: Emulator, order: Order, now: float) -> Kept | None:
     return parent
 
 
-def _kept(emulator: Emulator, post: _Post, order: Order, prompt: Prompt, outcome: Outcome) -> Kept:
+def _kept(service: Service, post: _Post, order: Order, prompt: Prompt, outcome: Outcome) -> Kept:
     """The row, still without its end."""
     rule, now = post.fault, post.now
-    drawn = (emulator.settings.seed, post.sha256, post.occurrence)
+    drawn = (service.settings.seed, post.sha256, post.occurrence)
     kind, delay = (rule.kind, rule.delay) if rule else ("", 0.0)
-    latency = emulator.settings.latency.draw(uniform("latency", *drawn))
+    latency = service.settings.latency.draw(uniform("latency", *drawn))
     queued = delay if kind == "queued" else latency / 2 if order.tier == "deferred" else 0.0
     name = interaction_id("id", *drawn)
     shown_as = interaction_id("alias", *drawn) if kind == "wrong_id" else name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from batchrun.emulator import sse
 from batchrun.emulator.answers import Answer, dump
 from batchrun.emulator.calls import Call
@@ -11,71 +9,69 @@ from batchrun.emulator.envelopes import Refusal, invalid, not_found, refuse
 from batchrun.emulator.faults import Arrival, Rule, Target
 from batchrun.emulator.reading import read_body
 from batchrun.emulator.refusals import raise_refusal
+from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.views import seen_at
 
-if TYPE_CHECKING:
-    from batchrun.emulator.emulator import Emulator
-
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": True}
 
 
-def get(emulator: Emulator, call: Call, name: str) -> Answer:
-    emulator.counts.gets += 1
-    now, rule = _enter(emulator, call, name, "get", emulator.counts.gets)
-    kept = _find(emulator, name, now)
+def get(service: Service, call: Call, name: str) -> Answer:
+    service.counts.gets += 1
+    now, rule = _enter(service, call, name, "get", service.counts.gets)
+    kept = _find(service, name, now)
     if not call.query_string:
         return spoil_answer(Answer(200, seen_at(kept, now)), rule)
-    return spoil_answer(_queried(emulator, call, kept, now), rule)
+    return spoil_answer(_queried(service, call, kept, now), rule)
 
 
-def cancel(emulator: Emulator, call: Call, name: str) -> Answer:
+def cancel(service: Service, call: Call, name: str) -> Answer:
     """Cancels a background interaction that still runs; refuses for any other."""
-    emulator.counts.cancels += 1
-    now, rule = _enter(emulator, call, name, "cancel", emulator.counts.cancels)
-    kept = _find(emulator, name, now)
+    service.counts.cancels += 1
+    now, rule = _enter(service, call, name, "cancel", service.counts.cancels)
+    kept = _find(service, name, now)
     if not kept.background:
         raise refuse("failed_precondition", f"Interaction {name!r} is not a background interaction.")
     if not kept.running(now):
         raise refuse("failed_precondition", f"Interaction {name!r} is not running and cannot be cancelled.")
-    emulator.store.cancel(name, now)
+    service.store.cancel(name, now)
     if rule is not None and rule.kind == "499_on_cancel":
         raise refuse("cancelled", "The operation was cancelled. (emulated)")
     return spoil_answer(Answer(200, seen_at(kept._replace(cancelled_at=now), now)), rule)
 
 
-def delete(emulator: Emulator, call: Call, name: str) -> Answer:
-    emulator.counts.deletes += 1
-    now, rule = _enter(emulator, call, name, "delete", emulator.counts.deletes)
-    _find(emulator, name, now)
-    emulator.store.delete(name)
+def delete(service: Service, call: Call, name: str) -> Answer:
+    service.counts.deletes += 1
+    now, rule = _enter(service, call, name, "delete", service.counts.deletes)
+    _find(service, name, now)
+    service.store.delete(name)
     return spoil_answer(Answer(200, b"{}"), rule)
 
 
-def _enter(emulator: Emulator, call: Call, name: str, on: Target, number: int) -> tuple[float, Rule | None]:
+def _enter(service: Service, call: Call, name: str, on: Target, number: int) -> tuple[float, Rule | None]:
     """What comes before the interaction is looked at: the key, lasting outages, faults. Returns the time."""
-    now = emulator.settings.clock()
-    call.check_key(emulator.settings.bad_keys)
-    emulator.outages.check(now, post=False)
-    if not emulator.faults.watches(on):
+    now = service.settings.clock()
+    call.check_key(service.settings.bad_keys)
+    service.outages.check(now, post=False)
+    if not service.faults.watches(on):
         return now, None
-    arrival = Arrival(on, number, name.encode("utf-8", "replace"), emulator.store.polled(f"{on} {name}"), {}, "")
-    rule = emulator.faults.find(arrival)
+    arrival = Arrival(on, number, name.encode("utf-8", "replace"), service.store.polled(f"{on} {name}"), {}, "")
+    rule = service.faults.find(arrival)
     if rule is not None:
-        emulator.outages.begin(rule, now)
+        service.outages.begin(rule, now)
         raise_refusal(rule)
     return now, rule
 
 
-def _find(emulator: Emulator, name: str, now: float) -> Kept:
-    kept = emulator.store.find(name)
+def _find(service: Service, name: str, now: float) -> Kept:
+    kept = service.store.find(name)
     if kept is None or not kept.stored or now < kept.visible_at:
         raise not_found(name)
     return kept
 
 
-def _queried(emulator: Emulator, call: Call, kept: Kept, now: float) -> Answer:
+def _queried(service: Service, call: Call, kept: Kept, now: float) -> Answer:
     """A GET with parameters: `stream`, `last_event_id`, `include_input`; masks are refused as the service does."""
     query = call.query
     if query.get("fields", "*") != "*":
@@ -87,12 +83,12 @@ def _queried(emulator: Emulator, call: Call, kept: Kept, now: float) -> Answer:
     if streamed:
         return sse.stream(kept, now, after=after)
     body = seen_at(kept, now)
-    return Answer(200, _with_input(emulator, kept, body) if _flag(query, "include_input") else body)
+    return Answer(200, _with_input(service, kept, body) if _flag(query, "include_input") else body)
 
 
-def _with_input(emulator: Emulator, kept: Kept, body: bytes) -> bytes:
+def _with_input(service: Service, kept: Kept, body: bytes) -> bytes:
     try:
-        asked = read_body(emulator.store.request(kept.id))
+        asked = read_body(service.store.request(kept.id))
     except Refusal:
         return body
     return body[:-1] + b',"input":' + dump(asked.get("input")) + b"}"

@@ -16,7 +16,7 @@ from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Prepared, intent_key
 from batchrun.engine.retry import Meaning, classify, retry_options
-from batchrun.errors import BatchrunError, CredentialError, RefusedError, RowError
+from batchrun.errors import BatchrunError, CredentialError, RefusedError, RowError, RunError
 from batchrun.interactions import evidence
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Ambiguous, NotSent, PostResult, Refused, Submitted
@@ -60,7 +60,7 @@ class Submitter:
         async with self._slots:
             posting = Posting(row, number, await self.prepare(row))
             result: PostResult = await self._retrying(self._post, posting)
-        return self._settled(posting, result)
+            return self._settled(posting, result)
 
     async def prepare(self, row: RowRecord) -> Prepared:
         """The row's request. Raises RowError."""
@@ -90,11 +90,15 @@ class Submitter:
         """Between intent and outcome a stop waits: leaving now would make a paid answer unknown."""
         task = asyncio.current_task()
         assert task is not None
+        self._leave_if_stopping()
         self.open_posts.add(task)
         try:
             yield
         finally:
             self.open_posts.discard(task)
+        self._leave_if_stopping()
+
+    def _leave_if_stopping(self) -> None:
         if self.stopping:
             raise asyncio.CancelledError
 
@@ -126,7 +130,14 @@ class Submitter:
             self._observe(Paused(state.next_action.sleep, f"HTTP {result.status} {result.error.code}"))
 
     def _settled(self, posting: Posting, result: PostResult) -> Attempt:
-        """The attempt that came of it."""
+        """The attempt that came of it. An error that stops the run stops POSTs before the slot is free again."""
+        try:
+            return self._attempt(posting, result)
+        except RunError:
+            self.stopping = True
+            raise
+
+    def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
         match result:
             case Submitted(interaction_id):
                 at, lease = self._wall(), posting.lease

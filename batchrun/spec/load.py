@@ -40,7 +40,7 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     document = read_document(path)
     override(document, overrides)
     spec = _checked(document)
-    base = path.resolve().parent
+    base = path.absolute().parent
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schema = _schema(document, spec, base, problems)
     if problems:

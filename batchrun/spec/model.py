@@ -68,7 +68,7 @@ class InputSpec(Strict):
 class TextPart(Strict):
     """Text in the prompt."""
 
-    type: Literal["text"]
+    type: Literal["text"] = Field(description="Marks a part of text.")
     text: str = Field(description="Template of the text.")
 
 

@@ -27,7 +27,7 @@ def _value(label: str, text: str) -> Any:
     try:
         return placed(text).data
     except Problems as problems:
-        raise SpecError(f"{label}: the value is {problems.found[0][2]}; quote it") from None
+        raise SpecError(f"{label}: the value cannot be used: {problems.found[0][2]}; put it in quotes") from None
 
 
 def _put(data: Any, path: tuple[str, ...], value: Any, label: str) -> KeyPath:
@@ -36,10 +36,9 @@ def _put(data: Any, path: tuple[str, ...], value: Any, label: str) -> KeyPath:
         key = _step(data, step, label)
         if last:
             data[key] = value
-        elif isinstance(data, dict):
-            data = data.setdefault(key, {})
-        else:
-            data = data[key]
+        elif isinstance(data, dict) and data.get(key) is None:
+            data[key] = {}
+        data = data[key]
         done = (*done, key)
     return done
 

@@ -81,6 +81,7 @@ def _admit_one(
             db.execute("UPDATE row SET position = ?, seen = ? WHERE id = ?", (position, this_pass, row_id))
         found.same += 1
     elif sent:
+        db.execute("UPDATE row SET seen = ? WHERE id = ?", (this_pass, row_id))
         found.changed.append(f"{row.source}: key {row.key!r}")
     else:
         db.execute("DELETE FROM row WHERE id = ?", (row_id,))

@@ -136,7 +136,7 @@ class Store:
                 group, self._queue = self._queue, []
                 try:
                     results = await loop.run_in_executor(self._thread, self._commit, [work for work, _ in group])
-                except (sqlite3.Error, StoreError) as error:
+                except Exception as error:
                     self._fail(error, group)
                     return
                 for (_, done), result in zip(group, results, strict=True):

@@ -133,7 +133,9 @@ def test_what_batchrun_does_anyway_may_be_asked_for() -> None:
     assert template().render({"name": "x", "request": own}).body == {"model": "m", "input": "Hi x"}
 
 
-@pytest.mark.parametrize("fields", [{"input": None}, {"input": "{{ name }}"}, {"input": [{"type": "text", "text": ""}]}])
+@pytest.mark.parametrize(
+    "fields", [{"input": None}, {"input": "{{ name }}"}, {"input": [{"type": "text", "text": ""}]}]
+)
 def test_a_row_without_input_is_not_sent(fields: dict[str, Any]) -> None:
     assert failure(template(**fields), name="").kind == "no_input"
 

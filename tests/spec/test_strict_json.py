@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -69,10 +70,8 @@ def test_every_json_value_survives(value: object) -> None:
 
 @given(st.text() | st.text('[]{}",:\\u0123d8ftrue-eE.+ \n'))
 def test_any_text_is_a_value_or_a_problem(text: str) -> None:
-    try:
+    with suppress(JsonProblem):
         canonical_json(parse(text))
-    except JsonProblem as problem:
-        assert problem.kind
 
 
 @given(st.dictionaries(TEXT, VALUES))

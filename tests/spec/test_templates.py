@@ -122,7 +122,8 @@ def test_the_rendered_size_has_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["{{ x", "{% if %}", "{{ x | nope }}", "{% include 'a' %}", "{% extends x %}", "{{ x | random }}", "{% zz %}"]
+    "source",
+    ["{{ x", "{% if %}", "{{ x | nope }}", "{% include 'a' %}", "{% extends x %}", "{{ x | random }}", "{% zz %}"],
 )
 def test_what_is_no_template_is_a_spec_error(source: str) -> None:
     with pytest.raises(SpecError):

@@ -1,0 +1,200 @@
+"""A row's life on the real store and the real emulator, in virtual time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from batchrun.engine.events import Event, Paused
+from batchrun.errors import Exit
+from tests.rehearsal import Rehearsal
+
+
+def test_every_row_gets_a_typed_answer_in_input_order_and_the_books_agree(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=50)
+    result = job.run()
+    assert result.exit_code is Exit.OK
+    rows = job.results()
+    assert [row["key"] for row in rows] == [f"r{n}" for n in range(50)]
+    assert {row["status"] for row in rows} == {"succeeded"}
+    assert all(isinstance(row["answer"], int) and isinstance(row["steps"], list) for row in rows)
+    billed = job.billed()
+    assert len(billed) == 50 == result.summary.posts
+    assert sum(line["usage"]["total_tokens"] for line in billed) == result.summary.usage["total_tokens"]
+    assert sum(row["total_tokens"] for row in job.usage()) == result.summary.usage["total_tokens"]
+
+
+def test_running_again_does_nothing_and_says_so(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path)
+    job.run()
+    written = {path: path.read_bytes() for path in job.directory.glob("*.parquet")}
+    again = job.run()
+    assert again.nothing_to_do
+    assert again.exit_code is Exit.OK
+    assert len(job.ledger()) == 20
+    assert written == {path: path.read_bytes() for path in job.directory.glob("*.parquet")}
+
+
+def test_sixty_posts_a_minute_take_a_second_each(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=300, limits={"rpm": 60, "in_flight": 1000})
+    job.run(latency="200ms", rpm=61)
+    times = [line["time"] for line in job.ledger()]
+    assert times[-1] - times[0] == pytest.approx(299, abs=0.1)
+    assert {line["status"] for line in job.ledger()} == {200}
+
+
+def test_a_limit_runs_the_first_rows_and_a_later_run_the_rest(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path)
+    first = job.run(limit=5)
+    assert (first.summary.rows, first.summary.succeeded, first.exit_code) == (5, 5, Exit.OK)
+    rest = job.run()
+    assert (rest.summary.rows, rest.summary.posts_this_run) == (20, 15)
+    assert len(job.billed()) == 20
+
+
+def test_a_429_stops_every_row_until_the_servers_delay_is_over(tmp_path: Path) -> None:
+    pauses: list[Event] = []
+    job = Rehearsal(tmp_path, rows=30)
+    result = job.run(rpm=10, observe=lambda event: pauses.append(event) if isinstance(event, Paused) else None)
+    assert result.exit_code is Exit.OK
+    assert len(job.billed()) == 30
+    assert pauses
+    refused = [line for line in job.ledger() if line["status"] == 429]
+    assert len(refused) <= 16 * len({round(line["time"]) for line in refused})
+
+
+def test_a_refused_post_is_the_same_attempt_again_not_a_new_one(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    result = job.run(faults="429:x1")
+    assert result.exit_code is Exit.OK
+    assert (result.summary.attempts, result.summary.posts) == (10, 20)
+    labels = Counter(line["labels"]["batchrun-intent"] for line in job.ledger())
+    assert set(labels.values()) == {2}
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "truncate", "garbage_200", "no_id_200", "502_html", "500", "504"])
+def test_a_post_of_unknown_fate_is_sent_again_once_and_counted(tmp_path: Path, fault: str) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    result = job.run(faults=f"{fault}:#3")
+    assert result.exit_code is Exit.OK
+    assert result.summary.possibly_billed_twice == 1
+    assert result.summary.posts == 11
+    assert len(job.ledger()) == 11
+    states = Counter(row["state"] for row in job.usage())
+    assert states == {"fetched": 10, "ambiguous": 1}
+
+
+def test_the_allowance_for_paying_twice_is_kept_over_the_whole_run(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10, retry={"ambiguous": {"max_resubmits": 2}})
+    result = job.run(faults="drop_after:1.0")
+    assert result.exit_code is Exit.ROWS_HELD
+    assert (result.summary.ambiguous, result.summary.possibly_billed_twice) == (10, 2)
+    assert len(job.ledger()) == 12
+    again = job.run()
+    assert again.nothing_to_do
+    assert len(job.ledger()) == 12
+
+
+def test_hold_means_that_nothing_is_ever_paid_twice(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10, retry={"ambiguous": {"model": "hold"}})
+    result = job.run(faults="drop_after:0.5")
+    assert result.exit_code is Exit.ROWS_HELD
+    assert max(Counter(line["request_sha256"] for line in job.billed()).values()) == 1
+    held = [row for row in job.results() if row["status"] == "ambiguous"]
+    assert len(held) == result.summary.ambiguous > 0
+    assert "billed" in held[0]["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind"),
+    [
+        ("failed", "failed", None),
+        ("failed_no_errors", "failed", "failed"),
+        ("incomplete", "failed", "incomplete"),
+        ("cancelled", "failed", "cancelled"),
+        ("no_steps", "invalid_output", "empty_output"),
+        ("invalid_json", "invalid_output", "not_json"),
+        ("schema_violation", "invalid_output", "schema_mismatch"),
+        ("lone_surrogate", None, None),
+        ("deep_json", None, None),
+        ("404_after_create=inf", "failed", "lost"),
+        ("stuck", "failed", "timed_out"),
+        ("unknown_status", "failed", "timed_out"),
+    ],
+)
+def test_a_row_that_goes_wrong_is_one_outcome_and_the_others_run(
+    tmp_path: Path, fault: str, status: str | None, kind: str | None
+) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    result = job.run(faults=f"{fault}:#4")
+    result.summary.verify()
+    wrong = [row for row in job.results() if row["status"] != "succeeded"]
+    assert len(wrong) <= 1
+    if status is not None:
+        assert result.exit_code is Exit.SOME_ROWS_FAILED
+        assert wrong[0]["status"] == status
+        assert kind in (None, wrong[0]["error_class"])
+    assert len(job.accepted()) == 10
+
+
+def test_a_failure_of_the_service_is_paid_for_again_only_if_the_job_says_so(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10, retry={"attempts": 2})
+    result = job.run(faults="failed_no_errors:#4")
+    assert result.exit_code is Exit.OK
+    assert (result.summary.attempts, len(job.accepted())) == (11, 11)
+    assert sum(row["superseded"] for row in job.usage()) == 1
+
+
+def test_late_usage_is_waited_for_and_missing_usage_is_null_not_zero(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+    result = job.run(faults="no_usage:#2")
+    assert result.exit_code is Exit.OK
+    assert result.summary.usage["attempts_without_usage"] == 1
+    assert [row["total_tokens"] is None for row in job.usage()].count(True) == 1
+
+
+def test_a_bad_key_stops_the_run_before_anything_is_billed(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=50)
+    result = job.run(bad_keys=frozenset({"emulator"}))
+    assert result.exit_code is Exit.CREDENTIALS
+    assert len(job.ledger()) <= 16
+    assert job.billed() == []
+    assert result.summary.pending == 50
+    assert job.run().exit_code is Exit.OK
+
+
+def test_a_key_revoked_in_the_middle_leaves_every_row_resumable(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=60, limits={"posts": 4})
+    result = job.run(faults="key_revoked:#20")
+    assert result.exit_code is Exit.CREDENTIALS
+    assert len([line for line in job.ledger() if not line["billed"]]) <= 4
+    assert job.run().exit_code is Exit.OK
+    assert len(job.billed()) == 60
+
+
+def test_the_days_quota_stops_posts_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=30, limits={"posts": 1})
+    result = job.run(faults="429_daily:#10")
+    assert result.exit_code is Exit.TRY_LATER
+    assert "quota" in str(result.stopped_by)
+    assert job.run().exit_code is Exit.OK
+    assert len(job.billed()) == 30
+
+
+def test_a_service_that_refuses_everything_stops_the_run_and_fails_no_row(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    result = job.run(faults="503:1.0")
+    assert result.exit_code is Exit.TRY_LATER
+    assert (result.summary.pending, job.billed()) == (10, [])
+
+
+def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
+    def life(name: str) -> tuple[list[bytes], list[str]]:
+        job = Rehearsal(tmp_path / name, rows=60, limits={"rpm": 600})
+        job.run(faults="429:0.1,drop_after:0.02,failed:0.05", latency="lognormal:20s,1.0")
+        shas = [f"{line['time']:.3f} {line['request_sha256']}" for line in job.ledger()]
+        return [path.read_bytes() for path in sorted(job.directory.glob("*.parquet"))], shas
+
+    assert life("a") == life("b")

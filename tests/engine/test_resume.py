@@ -1,0 +1,166 @@
+"""A run that dies anywhere goes on where it stopped: the same answers, and nothing paid twice unnoticed.
+
+A process's death is played at every commit of the store, just before it and just after it: the loop is left, nothing
+is cleaned up, and a new life opens the same files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchrun.errors import Exit, LockedError, SpecError
+from batchrun.store.store import Store
+from tests.rehearsal import Rehearsal
+
+
+class Died(SystemExit):
+    """The process is gone."""
+
+
+def die_at(monkeypatch: pytest.MonkeyPatch, commit: int, *, before: bool) -> None:
+    """Let the process die at its `commit`-th group commit."""
+    real, count = Store._commit, [0]
+
+    def dying(store: Store, works: list[Any]) -> list[Any]:
+        count[0] += 1
+        if count[0] == commit and before:
+            raise Died
+        done = real(store, works)
+        if count[0] == commit:
+            raise Died
+        return done
+
+    monkeypatch.setattr(Store, "_commit", dying)
+
+
+def answers(job: Rehearsal) -> list[tuple[object, ...]]:
+    return [(row["key"], row["status"], row["answer"], row["steps"], row["text"]) for row in job.results()]
+
+
+def job_with_troubles(where: Path) -> Rehearsal:
+    return Rehearsal(where, rows=8, limits={"posts": 3, "in_flight": 5})
+
+
+def live(job: Rehearsal) -> Any:
+    return job.run(latency="3s", faults="429:x1")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[object, ...]], int]:
+    """The answers of a run that nothing disturbs, and how many commits it takes."""
+    job, commits = job_with_troubles(tmp_path_factory.mktemp("whole")), [0]
+    with pytest.MonkeyPatch.context() as patch:
+        real = Store._commit
+
+        def counting(store: Store, works: list[Any]) -> list[Any]:
+            commits[0] += 1
+            return real(store, works)
+
+        patch.setattr(Store, "_commit", counting)
+        assert live(job).exit_code is Exit.OK
+    return answers(job), commits[0]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_death_at_every_commit_changes_no_answer_and_hides_no_payment(
+    tmp_path: Path, uninterrupted: tuple[list[tuple[object, ...]], int], before: bool
+) -> None:
+    expected, commits = uninterrupted
+    assert commits > 20
+    for commit in range(1, commits + 1):
+        job = job_with_troubles(tmp_path / str(commit))
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+            die_at(patch, commit, before=before)
+            live(job)
+        result = live(job)
+        assert result.exit_code is Exit.OK, commit
+        assert answers(job) == expected, commit
+        payments = Counter(line["request_sha256"] for line in job.billed())
+        per_row = Counter(row["key"] for row in job.usage() if row["billed"] is not False)
+        assert len(job.billed()) - 8 <= result.summary.possibly_billed_twice <= 3, commit
+        assert sum(payments.values()) <= sum(per_row.values()), commit
+
+
+def test_posts_that_a_dead_process_left_open_are_counted_and_at_most_the_slots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Rehearsal(tmp_path, rows=40, limits={"posts": 4}, retry={"ambiguous": {"model": "hold"}})
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        die_at(patch, 12, before=False)
+        job.run()
+    result = job.run()
+    assert result.died_before == result.summary.ambiguous <= 4
+    assert result.exit_code is (Exit.ROWS_HELD if result.died_before else Exit.OK)
+    assert max(Counter(line["request_sha256"] for line in job.billed()).values()) == 1
+
+
+def test_two_runs_in_one_directory_do_not_meet(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path)
+    job.run()
+    met: list[Exception] = []
+
+    def intrude(_event: object) -> None:
+        if not met:
+            with pytest.raises(LockedError) as caught:
+                Rehearsal(tmp_path, rows=25).run()
+            met.append(caught.value)
+
+    job.rows.append({"id": "more", "question": "Why?"})
+    assert job.run(observe=intrude).exit_code is Exit.OK
+    assert "already going on (process" in str(met[0])
+
+
+def test_a_grown_input_runs_only_the_new_rows_and_keeps_the_inputs_order(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.run()
+    job.rows.insert(2, {"id": "new", "question": "And this?"})
+    result = job.run()
+    assert (result.summary.posts_this_run, result.exit_code) == (1, Exit.OK)
+    assert [row["key"] for row in job.results()] == ["r0", "r1", "new", "r2", "r3", "r4"]
+
+
+def test_a_changed_row_that_was_sent_stops_the_run_before_anything_is_sent(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.run()
+    job.rows[3]["question"] = "Something else?"
+    with pytest.raises(SpecError, match=r"1 changed, 0 gone.*\n.*'r3'"):
+        job.run()
+    job.rows.pop(3)
+    with pytest.raises(SpecError, match="0 changed, 1 gone"):
+        job.run()
+    assert len(job.ledger()) == 5
+
+
+def test_a_changed_request_stops_the_run_and_names_the_field(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.run()
+    job.spec["request"]["model"] = "gemini-3.5-flash-lite"
+    job.spec["limits"] = {"rpm": 600}
+    with pytest.raises(SpecError, match=r"request\.model changed"):
+        job.run()
+    job.spec["request"]["model"] = "gemini-3.5-flash"
+    assert job.run().nothing_to_do
+
+
+def test_rows_with_the_same_key_are_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.rows[4]["id"] = "r1"
+    with pytest.raises(SpecError, match=r"rows\.jsonl:5: key 'r1' is already used at .*rows\.jsonl:2"):
+        job.run()
+    assert not (tmp_path / "ledger.jsonl").exists()
+    job.rows[4]["id"] = "r4"
+    assert job.run().exit_code is Exit.OK
+
+
+def test_equal_rows_without_a_key_column_are_rows_of_their_own(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=1)
+    job.spec["input"].pop("key")
+    job.rows = [job.rows[0]] * 3
+    assert job.run().summary.succeeded == 3
+    keys = [row["key"] for row in job.results()]
+    assert keys[1:] == [f"{keys[0]}-2", f"{keys[0]}-3"]
+    assert job.run().nothing_to_do
