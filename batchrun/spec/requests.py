@@ -19,6 +19,7 @@ from batchrun.spec.templates import Template
 
 _PASSED_THROUGH = ("generation_config", "agent_config", "environment", "tools", "labels", "service_tier")
 _ENGINE_OWNED = {"background": True, "store": True, "stream": False}
+_ANOTHER_COLUMN = "if this column is no request, name another one in `request.column`"
 _ONLY_FOR = {"generation_config": "model", "agent_config": "agent"}
 
 
@@ -83,7 +84,8 @@ class RequestTemplate:
         request = _own_request(value, self._spec.column)
         for name, ours in _ENGINE_OWNED.items():
             if request.get(name) not in (ours, None):
-                raise _bad_request(f"{name}: {request[name]!r} cannot be run; leave `{name}` out", self._spec.column)
+                what = f"`{name}` is not {str(ours).lower()}, and every row runs in the background; leave it out"
+                raise _bad_request(what, self._spec.column)
         return {name: value for name, value in request.items() if name not in _ENGINE_OWNED}
 
     def _filled_in(self, own: dict[str, Any]) -> dict[str, Any]:
@@ -166,15 +168,14 @@ def _own_request(value: Any, column: str) -> dict[str, Any]:
         try:
             value = parse(value)
         except JsonProblem as problem:
-            raise _bad_request(f"it is text, and {problem}", column) from None
+            raise _bad_request(f"it is text, and {problem}; {_ANOTHER_COLUMN}", column) from None
     if not isinstance(value, dict):
-        raise _bad_request(f"it holds {type(value).__name__}, not an object", column)
+        raise _bad_request(f"it holds {type(value).__name__}, not an object; {_ANOTHER_COLUMN}", column)
     return value
 
 
 def _bad_request(what: str, column: str) -> RowError:
-    hint = "or name another column with `request.column` if this one is no request"
-    return RowError("bad_request", f"the row's own request (column {column!r}): {what}; {hint}")
+    return RowError("bad_request", f"the row's own request (column {column!r}): {what}")
 
 
 def _check(body: dict[str, Any], column: str) -> None:

@@ -6,7 +6,11 @@ is cleaned up, and a new life opens the same files.
 
 from __future__ import annotations
 
+import gc
+import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +25,9 @@ class Died(SystemExit):
     """The process is gone."""
 
 
-def die_at(monkeypatch: pytest.MonkeyPatch, commit: int, *, before: bool) -> None:
-    """Let the process die at its `commit`-th group commit."""
+@contextmanager
+def death(commit: int, *, before: bool) -> Iterator[None]:
+    """The process dies at its `commit`-th group commit."""
     real, count = Store._commit, [0]
 
     def dying(store: Store, works: list[Any]) -> list[Any]:
@@ -34,7 +39,12 @@ def die_at(monkeypatch: pytest.MonkeyPatch, commit: int, *, before: bool) -> Non
             raise Died
         return done
 
-    monkeypatch.setattr(Store, "_commit", dying)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+        patch.setattr(Store, "_commit", dying)
+        yield
+    patch.setattr(logging.getLogger("asyncio"), "disabled", True)
+    gc.collect()  # the dead loop's tasks would complain of their death later, in the middle of other tests
+    patch.undo()
 
 
 def answers(job: Rehearsal) -> list[tuple[object, ...]]:
@@ -73,8 +83,7 @@ def test_death_at_every_commit_changes_no_answer_and_hides_no_payment(
     assert commits > 20
     for commit in range(1, commits + 1):
         job = job_with_troubles(tmp_path / str(commit))
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
-            die_at(patch, commit, before=before)
+        with death(commit, before=before):
             live(job)
         result = live(job)
         assert result.exit_code is Exit.OK, commit
@@ -85,12 +94,9 @@ def test_death_at_every_commit_changes_no_answer_and_hides_no_payment(
         assert sum(payments.values()) <= sum(per_row.values()), commit
 
 
-def test_posts_that_a_dead_process_left_open_are_counted_and_at_most_the_slots(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_posts_that_a_dead_process_left_open_are_counted_and_at_most_the_slots(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=40, limits={"posts": 4}, retry={"ambiguous": {"model": "hold"}})
-    with monkeypatch.context() as patch, pytest.raises(Died):
-        die_at(patch, 12, before=False)
+    with death(12, before=False):
         job.run()
     result = job.run()
     assert result.died_before == result.summary.ambiguous <= 4
