@@ -11,6 +11,8 @@ from typing import Any
 Headers = tuple[tuple[bytes, bytes], ...]
 #: On every answer, so that nobody takes this server for the service.
 MARK: Headers = ((b"x-emulated", b"true"),)
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_ASCII = json.JSONEncoder(separators=(",", ":"))
 JSON_TYPE = b"application/json; charset=UTF-8"
 
 
@@ -45,7 +47,7 @@ class Answer:
 
 def dump(value: object, *, ascii_only: bool = False) -> bytes:
     """Compact JSON bytes. `ascii_only` escapes everything else, which is how a lone surrogate gets on the wire."""
-    return json.dumps(value, ensure_ascii=ascii_only, separators=(",", ":")).encode()
+    return (_ASCII if ascii_only else _PLAIN).encode(value).encode()
 
 
 def json_answer(status: int, value: Mapping[str, Any] | list[Any]) -> Answer:

@@ -26,7 +26,7 @@ def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
 def deepened(document: bytes) -> bytes:
     """The bytes of an interaction with the nested JSON in the place of its mark."""
     nested = b"[" * _DEEP + b"]" * _DEEP
-    return document.replace(f'"{_DEEP_MARK}"'.encode(), nested) if _DEEP_MARK.encode() in document else document
+    return document.replace(f'"{_DEEP_MARK}"'.encode(), nested)
 
 
 def spoil_answer(answer: Answer, rule: Rule | None) -> Answer:

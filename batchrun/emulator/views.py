@@ -7,6 +7,7 @@ costs one look-up and no JSON work.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from batchrun.emulator.answers import dump
@@ -38,7 +39,8 @@ def tail_of(outcome: Outcome, ready_at: float) -> bytes:
         tail["usage"] = outcome.usage
     if outcome.errors is not None:
         tail["errors"] = outcome.errors
-    return deepened(b"," + _dump(tail)[1:])
+    end = b"," + _dump(tail)[1:]
+    return deepened(end) if outcome.extra else end
 
 
 def opening(kept: Kept) -> bytes:
@@ -59,8 +61,12 @@ def seen_at(kept: Kept, now: float) -> bytes:
 
 def timestamp(at: float) -> str:
     """Unix seconds as YYYY-MM-DDThh:mm:ssZ."""
-    bounded = min(max(at, 0.0), _LAST_SECOND)
-    return datetime.fromtimestamp(bounded, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(min(max(at, 0.0), _LAST_SECOND)))
+
+
+@lru_cache(maxsize=256)
+def _second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _short(kept: Kept, status: str, updated: float) -> bytes:

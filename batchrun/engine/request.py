@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from dataclasses import dataclass
@@ -71,5 +70,5 @@ def _text_length(body: dict[str, Any]) -> int:
 
 def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:
     """36 characters that name one attempt and fit the API's label rules."""
-    mark = hashlib.sha256("\0".join((run_id, key, stage, str(turn), str(number))).encode()).digest()
-    return "br1-" + base64.b32encode(mark).decode().lower()[:32]
+    mark = hashlib.sha256("\0".join((run_id, key, stage, str(turn), str(number))).encode()).hexdigest()
+    return "br1-" + mark[:32]

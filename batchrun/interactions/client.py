@@ -32,7 +32,8 @@ class Client:
         max_body_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/{version}/interactions"
-        self._headers = {
+        self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
+        headers = {
             "x-goog-api-key": api_key,
             "api-revision": API_REVISION,
             "accept": "application/json",
@@ -40,6 +41,7 @@ class Client:
             "content-type": "application/json",
             "user-agent": "batchrun",
         }
+        self._headers = httpx.Headers(headers)
         self._transport = transport or AiohttpTransport(total_timeout=total_timeout, max_body_bytes=max_body_bytes)
 
     def __repr__(self) -> str:
@@ -47,7 +49,7 @@ class Client:
 
     async def create(self, body: bytes) -> Call:
         """POST one interaction. Never sent twice by this call."""
-        return await self._call("POST", self._url, body)
+        return await self._call("POST", self._create_url, body)
 
     async def get(self, interaction_id: str) -> Call:
         """GET one interaction. Free, may be repeated."""
@@ -64,7 +66,7 @@ class Client:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _call(self, method: str, url: str, body: bytes = b"") -> Call:
+    async def _call(self, method: str, url: httpx.URL | str, body: bytes = b"") -> Call:
         try:
             request = httpx.Request(method, url, headers=self._headers, content=body)
             response = await self._transport.handle_async_request(request)

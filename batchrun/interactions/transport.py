@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
@@ -31,6 +32,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._cap = max_body_bytes
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
 
     def _open_session(self) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
@@ -40,7 +42,6 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=True,
             trace_configs=[trace],
         )
 
@@ -68,10 +69,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             headers=request.headers,
             data=request.content or None,
             allow_redirects=False,
+            proxy=self._proxy_for(request.url),
             trace_request_ctx=progress,
         ) as answer:
             body = await self._read(answer)
             return httpx.Response(answer.status, headers=list(answer.raw_headers), content=body, request=request)
+
+    def _proxy_for(self, url: httpx.URL) -> str | None:
+        """The environment's proxy, looked up once a host: aiohttp's own way also reads ~/.netrc, for every request."""
+        if url.host not in self._proxies:
+            bypassed = proxy_bypass(url.host)
+            self._proxies[url.host] = None if bypassed else getproxies().get(url.scheme)
+        return self._proxies[url.host]
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         if answer.headers.get("Content-Encoding", "identity") != "identity":

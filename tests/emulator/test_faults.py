@@ -17,7 +17,7 @@ from batchrun.errors import SpecError
 from tests.emulator.in_process import URL, Clock, body, json_format, talk, text_of
 
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "size": {"type": "integer"}}}
-SCHEMA["required"] = ["name", "size"]  # type: ignore[assignment]
+SCHEMA["required"] = ["name", "size"]
 
 
 def posts(plan: str, number: int = 1, **fields: Any) -> list[httpx.Response]:

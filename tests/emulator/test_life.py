@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -287,11 +289,30 @@ def test_a_state_file_that_is_no_database_is_a_spec_error(tmp_path: Path) -> Non
         Emulator(EmulatorSettings(state=path))
 
 
-def test_memory_holds_nothing_about_an_interaction() -> None:
-    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> None:
-        for number in range(3):
-            await client.post(URL, json=body(input=f"prompt {number}"))
-        assert emulator.counts.posts == 3
-        assert emulator.counts.billed == 3
+def test_memory_does_not_grow_with_the_number_of_interactions() -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> int:
+        async def some(number: int) -> int:
+            for prompt in range(number, number + 300):
+                created = (await client.post(URL, json=body(input=f"prompt {prompt}"))).json()
+                await client.get(f"{URL}/{created['id']}")
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
 
-    talk(EmulatorSettings(faults=load_faults("429:0")), conversation)
+        await some(0)
+        before = await some(1000)
+        return await some(2000) - before
+
+    tracemalloc.start()
+    try:
+        grown = talk(EmulatorSettings(rpm=100, clock=Hours(), faults=load_faults("503:0")), conversation)
+    finally:
+        tracemalloc.stop()
+    assert grown < 20_000
+
+
+class Hours(Clock):
+    """An hour passes between any two looks at the clock."""
+
+    def __call__(self) -> float:
+        self.now += 3600
+        return self.now

@@ -6,7 +6,6 @@ path, so that neither the order of fields nor the other fields matter.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +60,8 @@ class DocumentWriter:
 
     def _pick(self, options: list[dict[str, Any]], path: Path) -> dict[str, Any]:
         """An alternative: the plainest in the depth; near the top any, but null only now and then."""
+        if len(options) == 1:
+            return options[0]
         if len(path) > _SHALLOW:
             return min(options, key=_weight)
         solid = [option for option in options if option.get("type") != "null"]
@@ -138,7 +139,7 @@ class DocumentWriter:
 
     def _listed(self, items: Any, least: int, most: int | None, path: Path) -> list[Any] | None:
         """A list of words that stands in the prompt, where plain strings are asked for."""
-        plain = resolve(items, self._root)
+        plain = {} if items is False else resolve(items, self._root)
         if plain.get("type") != "string" or set(plain) - {"type", "description", "title"}:
             return None
         found = self._facts.words(_name(path))
@@ -170,7 +171,7 @@ class DocumentWriter:
         return self._hash(path, what)[0]
 
     def _hash(self, path: Path, what: str) -> bytes:
-        return digest(self._key, what, json.dumps(path))
+        return digest(self._key, what, *path)
 
 
 def _name(path: Path) -> str:

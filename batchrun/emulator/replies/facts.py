@@ -30,9 +30,15 @@ class Facts:
 
     def __init__(self, text: str) -> None:
         self._text = text[:_TEXT_LIMIT]
+        self._texts: dict[str, str | None] = {}
 
     def text(self, name: str) -> str | None:
         """What stands after the label and a colon, to the end of the value."""
+        if name not in self._texts:
+            self._texts[name] = self._find_text(name)
+        return self._texts[name]
+
+    def _find_text(self, name: str) -> str | None:
         for rest in self._after(name):
             if match := _QUOTED.match(rest):
                 return _VALUE_END.split(match["value"], maxsplit=1)[0].strip() or None
