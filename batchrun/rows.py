@@ -29,7 +29,8 @@ class InputRow:
     """One row as the input holds it.
 
     `source` is `file:line` (JSONL) or `file#row` (Parquet), 1-based. `sha` is the hex SHA-256 of the canonical
-    JSON of `data`, or of the raw bytes where they cannot be parsed; then `data` is None and `problem` says why.
+    JSON of `data`, or of the raw bytes where they cannot be parsed; then `data` is None. A row with a `problem` fails
+    and is never sent.
     """
 
     key: str

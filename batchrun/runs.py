@@ -190,19 +190,25 @@ def work_of(opened: OpenRun) -> Work:
         opened.run_id,
         prepared,
         blocking=isinstance(job.spec.request.input, list),
-        check=check_of(job),
+        check_for=checks_of(job),
         rows=sum(tally.outcomes.values()),
         resubmits=tally.possibly_billed_twice,
     )
 
 
-def check_of(job: Job) -> Check | None:
-    """Finds what is wrong with an answer: by the job's schema, and by what its columns can hold."""
-    schema = job.schema
-    if schema is None:
-        return None
-    shape = shape_of(schema.schema)
-    return lambda answer: schema.problems(answer) or misfits(answer, shape)
+def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:
+    """What judges an answer: its schema (the job's, or the row's own), then what the columns can hold."""
+    shape = shape_of(job.schema.schema) if job.schema else None
+
+    def check_for(row: RowRecord) -> Check | None:
+        schema = job.request.schema_for(row.data or {})
+        if schema is None:
+            return None
+        if shape is None or schema is not job.schema:
+            return schema.problems
+        return lambda answer: schema.problems(answer) or misfits(answer, shape)
+
+    return check_for
 
 
 def emulator_settings(job: Job, chosen: Path | None, latency: str, faults: str | None) -> EmulatorSettings:

@@ -38,7 +38,13 @@ class App:
         if body is None:
             return
         call = Call(scope["method"], scope["path"], scope.get("query_string", b""), scope["headers"], body)
-        await _deliver(self._answer(call), scope, send)
+        try:
+            await _deliver(self._answer(call), scope, send)
+        except asyncio.CancelledError:
+            # The server is going away while the answer still waits: its client reads EOF.
+            if (close := closer(scope)) is None:
+                raise
+            close(False)
 
     def _answer(self, call: Call) -> Answer:
         try:

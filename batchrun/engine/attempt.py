@@ -15,6 +15,7 @@ from batchrun.store.records import AttemptState, RowRecord
 @dataclass(frozen=True, slots=True)
 class Work:
     """A job as the engine sees it. `prepare` raises RowError; `blocking` says that it reads files.
+    `check_for` gives what judges a row's answer, None where any text will do.
 
     `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
     """
@@ -23,7 +24,7 @@ class Work:
     run_id: str
     prepare: Callable[[RowRecord], Prepared]
     blocking: bool
-    check: Check | None
+    check_for: Callable[[RowRecord], Check | None]
     rows: int
     resubmits: int
 

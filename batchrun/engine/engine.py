@@ -124,7 +124,7 @@ class Engine:
             return await self._after_ambiguous(row, attempt)
         answer = await self.waiter.answer(row, attempt)
         attempts_left = self.work.spec.retry.attempts - 1 - strikes
-        return conversation.after(answer, self.work.check, attempts_left=attempts_left)
+        return conversation.after(answer, self.work.check_for(row), attempts_left=attempts_left)
 
     async def _after_ambiguous(self, row: RowRecord, attempt: Attempt) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says."""

@@ -38,6 +38,7 @@ class Prepared:
 def prepare(job: Job, data: dict[str, Any]) -> Prepared:
     """Render one row. Raises RowError for what is wrong with the row; nothing is sent here."""
     rendered = job.request.render(data)
+    job.request.schema_for(data)
     body = attach(rendered, job.base, job.base / job.spec.request.media_root) if rendered.media else dict(rendered.body)
     labels = body.pop("labels", None) or {}
     body |= {"background": True, "store": True}

@@ -6,12 +6,14 @@ field at the top level. `background`, `store` and `stream` never appear in a ren
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
-from batchrun.errors import RowError
-from batchrun.spec.canonical import sha256_of
+from batchrun.errors import RowError, SpecError
+from batchrun.spec.canonical import canonical_json, sha256_of
 from batchrun.spec.model import MediaPart, RequestSpec, TextPart
 from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.strict_json import JsonProblem, parse
@@ -38,12 +40,11 @@ class Rendered:
     """The body of a create call, without what the engine adds.
 
     `body["input"]` may hold MediaRef objects where `media` is true. Nested values are shared between rows: copy
-    before changing them. `validated`: the answer's form is the job's own, so the job's schema applies to it.
+    before changing them.
     """
 
     body: dict[str, Any]
     media: bool
-    validated: bool
 
 
 class RequestTemplate:
@@ -54,7 +55,7 @@ class RequestTemplate:
         self._system = None if spec.system_instruction is None else Template(spec.system_instruction)
         self._input = _compiled_input(spec)
         self._fixed = _fixed_fields(spec, schema)
-        self._validates = schema is not None
+        self._schema = schema
         self.parts = {name: sha256_of(value)[:12] for name, value in _identity(spec, schema).items()}
         """For each part of the section that decides what is sent, a short hash."""
         self.fingerprint = sha256_of(_identity(spec, schema))
@@ -75,7 +76,24 @@ class RequestTemplate:
                 body[name] = value
         _check(body, self._spec.column)
         media = isinstance(self._input, list) and "input" not in own and _has_media(body["input"])
-        return Rendered(body, media, self._validates and "response_format" not in own)
+        return Rendered(body, media)
+
+    def schema_for(self, row: Mapping[str, Any]) -> OutputSchema | None:
+        """The schema that the row's answer must satisfy: that of its own `response_format`, else the job's.
+
+        Raises RowError (`bad_request`) if the row's own is no schema.
+        """
+        own = self._own(row)
+        if "response_format" not in own:
+            return self._schema
+        format_ = own["response_format"]
+        schema = format_.get("schema") if isinstance(format_, dict) else None
+        if not isinstance(schema, dict):
+            return None
+        try:
+            return _compiled_schema(canonical_json(schema))
+        except SpecError as error:
+            raise _bad_request(f"its response_format.schema is no JSON Schema: {error}", self._spec.column) from None
 
     def _own(self, row: Mapping[str, Any]) -> dict[str, Any]:
         value = row.get(self._spec.column)
@@ -115,6 +133,11 @@ class _PartTemplate:
         if isinstance(self.part, TextPart):
             return {"type": "text", "text": text}
         return MediaRef(self.part.type, text, self.part.mime_type, self.part.resolution)
+
+
+@lru_cache(maxsize=64)
+def _compiled_schema(canonical: bytes) -> OutputSchema:
+    return OutputSchema(json.loads(canonical))
 
 
 def _compiled_input(spec: RequestSpec) -> Template | list[_PartTemplate] | None:

@@ -17,8 +17,8 @@ from batchrun.store.store import Store
 
 _FIND = """SELECT id, input_sha, seen, position, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source
            FROM row WHERE key = ?"""
-_INSERT = """INSERT INTO row (key, position, source, input_sha, data, outcome, error_class, error_message,
-             finished_at, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
+             error_message, finished_at, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _SHOWN = 5
 
 
@@ -91,7 +91,7 @@ def _admit_one(
 
 def _values(row: InputRow, position: int, this_pass: int, at: float) -> tuple[object, ...]:
     data = None if row.data is None else json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
-    head = (row.key, position, row.source, row.sha, data)
+    head = (row.key, position, row.source, row.sha, data, row.problem is not None)
     if row.problem is None:
         return (*head, None, None, None, None, this_pass)
     return (*head, Outcome.FAILED.value, row.problem.kind, row.problem.message, at, this_pass)

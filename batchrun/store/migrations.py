@@ -15,13 +15,16 @@ LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
 
 @migrations()
 def m001_initial(db: Database) -> None:
-    """Meta values, input rows and the attempts made for them. Times are Unix seconds; `raw` is zlib."""
+    """Meta values, input rows and the attempts made for them.
+
+    Times are Unix seconds; `raw` is zlib; a `rejected` row failed when it was read and is never sent.
+    """
     for statement in (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
         "INSERT INTO meta VALUES ('epoch', '0')",
         """CREATE TABLE row (
             id INTEGER PRIMARY KEY, position INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
-            input_sha TEXT NOT NULL, data TEXT, outcome TEXT, error_class TEXT, error_message TEXT,
+            input_sha TEXT NOT NULL, data TEXT, rejected INTEGER NOT NULL, outcome TEXT, error_class TEXT, error_message TEXT,
             finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL)""",
         "CREATE INDEX row_position ON row (position)",
         "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",

@@ -237,8 +237,8 @@ class Store:
         await self.write(lambda db: _one(db, "UPDATE attempt SET superseded_at = ? WHERE id = ?", (at, attempt_id)))
 
     def reopen(self, outcomes: list[str], keys: list[str], at: float) -> int:
-        """Make ended rows pending again (those whose input could be read); their attempts are superseded."""
-        chosen = f"""SELECT id FROM row WHERE data IS NOT NULL AND outcome IN ({_marks(outcomes)})
+        """Make ended rows pending again, but for rejected ones; their attempts are superseded."""
+        chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
                      AND (? OR key IN ({_marks(keys)}))"""
         values = [*outcomes, not keys, *keys]
         with self.db.atomic():

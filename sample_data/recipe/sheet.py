@@ -20,11 +20,12 @@ WHITE: Color = (255, 255, 255)
 
 
 class Blank(FPDF):
-    """No page yet, and no trace of when it was made."""
+    """No page yet, and no trace of when or with which version it was made."""
 
     def __init__(self, format: str | tuple[float, float] = "A4") -> None:
         super().__init__(format=format)
         self.creation_date = datetime(2025, 1, 1, tzinfo=UTC)
+        self.set_producer("sample_data/make_samples.py")
 
 
 class Sheet(Blank):

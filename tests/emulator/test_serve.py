@@ -20,12 +20,6 @@ from batchrun.emulator import EmulatorSettings, read_ledger, serve
 from batchrun.errors import SpecError
 from tests.emulator.in_process import KEY, URL, body, json_format, text_of
 
-# The vendor's client is imported where it is used, with the warnings of its own import left to itself.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:google"),
-    pytest.mark.filterwarnings("ignore:Interactions usage is experimental:UserWarning"),
-]
-
 _SERVE = """
 import json, sys
 from pathlib import Path
@@ -84,6 +78,22 @@ def test_it_says_where_it_listens_and_ends_cleanly(start: Start, http: httpx.Cli
     assert served.url.startswith("http://127.0.0.1:")
     assert http.post(served.url + URL, json=body()).status_code == 200
     assert served.stop(number) == (0, "")
+
+
+def test_it_does_not_wait_for_answers_that_take_long(start: Start) -> None:
+    served = start(latency="1h")
+
+    async def run() -> None:
+        async with httpx.AsyncClient(base_url=served.url, headers=KEY, timeout=20) as client:
+            asked = asyncio.create_task(client.post(URL, json=body(background=None)))
+            while not served.ledger.stat().st_size:
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(served.stop) == (0, "")
+            with pytest.raises(httpx.RemoteProtocolError):
+                await asked
+
+    asyncio.run(run())
+    assert [line["billed"] for line in read_ledger(served.ledger)] == [True]
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "truncate", "refused_connection"])

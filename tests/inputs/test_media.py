@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 def attached(root: Path, *refs: MediaRef, base: Path | None = None) -> list[Any]:
     body = {"model": "m", "input": [{"type": "text", "text": "Read"}, *refs]}
-    blocks = attach(Rendered(body, media=True, validated=False), base or root, root)["input"]
+    blocks = attach(Rendered(body, media=True), base or root, root)["input"]
     assert blocks[0] == {"type": "text", "text": "Read"}
     assert body["input"][1:] == [*refs]
     return blocks[1:]
@@ -69,7 +69,7 @@ def test_files_become_base64_blocks_in_their_places(root: Path) -> None:
 
 def test_a_body_without_media_is_left_alone(root: Path) -> None:
     body = {"input": "x"}
-    assert attach(Rendered(body, media=False, validated=False), root, root) is body
+    assert attach(Rendered(body, media=False), root, root) is body
 
 
 def test_text_files_become_text_blocks_and_csv_a_document(root: Path) -> None:

@@ -53,10 +53,8 @@ def test_templates_are_filled_and_other_fields_pass_through() -> None:
 def test_a_schema_becomes_a_json_response_format() -> None:
     rendered = template(SCHEMA).render({"name": "x"})
     assert rendered.body["response_format"] == {"type": "text", "mime_type": "application/json", "schema": SCHEMA}
-    assert rendered.validated
     plain = template(response_format={"mime_type": "text/plain"}).render({"name": "x"})
     assert plain.body["response_format"] == {"type": "text", "mime_type": "text/plain"}
-    assert not plain.validated
 
 
 def test_parts_become_blocks_and_files_stay_references() -> None:
@@ -89,15 +87,27 @@ def test_the_job_fills_in_what_a_row_s_request_leaves_out() -> None:
     assert rendered.body["generation_config"] == {}
     assert rendered.body["model"] == "m"
     assert rendered.body["system_instruction"] == "Be brief"
-    assert rendered.validated
 
 
 def test_templates_a_row_overrides_are_not_evaluated() -> None:
     assert template(input="{{ nowhere }}").render({"request": {"input": "own"}}).body["input"] == "own"
 
 
-def test_a_row_s_own_response_format_is_not_judged_by_the_job_s_schema() -> None:
-    assert not template(SCHEMA).render({"name": "", "request": {"response_format": {"type": "text"}}}).validated
+def test_an_answer_is_judged_by_the_row_s_own_response_format_if_it_has_one() -> None:
+    request = template(SCHEMA)
+    job_schema = request.schema_for({"name": ""})
+    assert job_schema is not None
+    assert job_schema.schema == SCHEMA
+    assert request.schema_for({"name": "", "request": {"response_format": {"type": "text"}}}) is None
+    own = request.schema_for({"name": "", "request": {"response_format": {"schema": {"type": "array"}}}})
+    assert own is not None
+    assert own.problems({})
+    assert not own.problems([])
+
+
+def test_a_row_s_own_schema_that_is_none_is_a_bad_request() -> None:
+    with pytest.raises(RowError, match="no JSON Schema"):
+        template(SCHEMA).schema_for({"name": "", "request": {"response_format": {"schema": {"type": 7}}}})
 
 
 def test_a_row_s_agent_replaces_the_job_s_model_and_its_config() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
 
-_TEXT_LIMIT = 200_000
+#: Looking costs time for every field; a label that stands later in a text is not found.
+_TEXT_LIMIT = 32_000
+_MOST_MEMBERS = 500
 _LINES_PER_LABEL = 20
 #: Words that say little on their own: `vendor_name` is looked for as "vendor" before it is looked for as "name".
 _GENERIC = frozenset({"name", "amount", "value", "number", "id", "code", "text", "date", "no", "field"})
@@ -94,7 +96,7 @@ def label_patterns(name: str) -> tuple[re.Pattern[str], ...]:
 
 def _label(words: list[str]) -> re.Pattern[str]:
     parts = [_NUMBER_WORDS if word.lower() in ("number", "no") else re.escape(word) for word in words]
-    label = r"[\s_-]*".join(parts)
+    label = r"[\s_-]{0,5}".join(parts)
     end = "" if parts[-1] == _NUMBER_WORDS else r"(?!\w)"
     return re.compile(rf"(?<!\w){label}{end}(?P<rest>[^\n]{{0,200}})", re.IGNORECASE)
 
@@ -141,4 +143,4 @@ def _iso(year: int, month: int, day: int) -> str | None:
 
 
 def _standing(members: list[str], text: str) -> list[str]:
-    return [m for m in members if m and re.search(rf"(?<!\w){re.escape(m)}(?!\w)", text, re.IGNORECASE)]
+    return [m for m in members[:_MOST_MEMBERS] if m and re.search(rf"(?<!\w){re.escape(m)}(?!\w)", text, re.IGNORECASE)]
