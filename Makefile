@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 demo: $(VENV)/.run
 	$(BIN)/batchrun run jobs/extract_invoices.yaml --emulator
-	@$(BIN)/python -m batchrun.demo jobs/runs/extract_invoices.emulated
+	@$(BIN)/python jobs/print_table.py jobs/runs/extract_invoices.emulated/results.parquet
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.engine.request import Prepared, prepare
-from batchrun.errors import RowError, StoreError
+from batchrun.errors import RowError, SpecError
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
 from batchrun.rundir import RunDir
@@ -73,7 +73,7 @@ def preview(
 def _reader(directory: RunDir | None) -> Reader | None:
     try:
         return Reader(directory.checkpoint) if directory else None
-    except StoreError:
+    except SpecError:
         return None
 
 

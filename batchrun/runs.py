@@ -60,12 +60,13 @@ class Options:
 class Result:
     """How a run ended.
 
-    `admission` is None if the input was known already, `died_before` counts the POSTs that an earlier process left
+    `limited` is True if only the first rows were asked for, `admission` is None if the input was known already, `died_before` counts the POSTs that an earlier process left
     unknown, `stopped_by` is the error that ended this run early.
     """
 
     summary: Summary
     directory: RunDir
+    limited: bool = False
     admission: Admission | None = None
     died_before: int = 0
     nothing_to_do: bool = False
@@ -73,12 +74,13 @@ class Result:
 
     @property
     def exit_code(self) -> Exit:
-        """0 only if every row succeeded."""
+        """0 only if every row that was asked for succeeded."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
         if self.summary.ambiguous:
             return Exit.ROWS_HELD
-        return Exit.OK if self.summary.succeeded == self.summary.rows else Exit.SOME_ROWS_FAILED
+        due = self.summary.rows - (self.summary.pending if self.limited else 0)
+        return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED
 
 
 @dataclass(frozen=True)
@@ -131,19 +133,22 @@ def run(
     """
     target = EMULATED if options.emulator else checked_base_url(options.base_url)
     directory = run_dir(job, options.run_dir, emulated=options.emulator is not None)
+    limited = options.limit is not None
+    if options.emulator is None and not directory.checkpoint.exists():
+        api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with open_run(job, directory, target, options.seed) as opened:
         started = wall()
         admission = take_in(opened, options.limit, started)
         pending = opened.reader.count_pending(options.limit)
         if not pending:
             summary = known_outputs(directory, opened.reader) or write_outputs(job, directory, opened.reader)
-            return Result(summary, directory, admission, nothing_to_do=True)
+            return Result(summary, directory, limited, admission, nothing_to_do=True)
         client = client_for(options)
         observe(Started(pending))
         died = opened.store.begin_epoch()
         posts, stopped = run_async(_carry_all(opened, client, options.limit, wall, observe))
         summary = write_outputs(job, directory, opened.reader, posts=posts, elapsed=wall() - started)
-    return Result(summary, directory, admission, died, stopped_by=stopped)
+    return Result(summary, directory, limited, admission, died, stopped_by=stopped)
 
 
 def take_in(opened: OpenRun, limit: int | None, at: float) -> Admission | None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
-from recipe.catalog import vendors
 from recipe.invoices import Invoice, make_invoices, truth
 from recipe.layouts import LAYOUTS
 from recipe.plain_text import plain_text
 from recipe.scan import scanned
+from recipe.vendors import vendors
 from recipe.wording import printed
 from ruamel.yaml import YAML
 

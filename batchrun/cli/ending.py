@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 from batchrun.cli.printing import note, say
@@ -14,14 +16,15 @@ def report_end(job: Path, result: Result) -> None:
     """The last words of `run`: totals, doubts about money, files, and how to go on."""
     summary = result.summary
     if result.nothing_to_do:
-        say(f"Nothing to do: all {summary.rows:,} rows have their outcome already; nothing was sent.")
+        which = "the rows within the limit" if summary.pending else f"all {summary.rows:,} rows"
+        say(f"Nothing to do: {which} have their outcome already; nothing was sent.")
     if result.died_before:
         note(f"An earlier process died during {result.died_before} POSTs; each may have been billed.")
     if result.stopped_by is not None:
         note(str(result.stopped_by))
     say("\n".join(summary_lines(summary)))
     if summary.pending:
-        say(f"Go on with: batchrun run {job}  (run directory {result.directory.path})")
+        say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
     elif summary.failed or summary.invalid_output:
         say(f"See why with: batchrun show {job} KEY; send them again, billed anew, with: batchrun retry {job}")
 
@@ -34,8 +37,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
     if summary.possibly_billed_twice:
-        lines.append(f"{summary.possibly_billed_twice:,} rows were sent again after a POST of unknown fate: "
-                     "each may have been billed twice")
+        lines.append(f"{summary.possibly_billed_twice:,} POSTs of unknown fate were sent again: perhaps billed twice")
     if summary.ambiguous:
         lines.append(f"{summary.ambiguous:,} rows are held: nobody can tell whether they were billed")
     lines += [f"{name}: {path}" for name, path in summary.outputs.items()]
@@ -51,5 +53,6 @@ def _money(summary: Summary) -> str:
     )
     missing = usage.get("attempts_without_usage") or 0
     unknown = f"; usage unknown for {missing:,} attempts" if missing else ""
-    posts = f"{summary.posts:,} POSTs ({summary.posts_this_run:,} now)"
-    return f"{posts}, {summary.polls:,} polls, tokens: {tokens or 'none reported'}{unknown}, {duration(summary.elapsed_s)}"
+    now = f" ({summary.posts_this_run:,} now)" if summary.posts_this_run != summary.posts else ""
+    took = f", {duration(summary.elapsed_s)}" if summary.elapsed_s else ""
+    return f"{summary.posts:,} POSTs{now}, {summary.polls:,} polls, tokens: {tokens or 'none reported'}{unknown}{took}"

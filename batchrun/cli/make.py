@@ -146,7 +146,10 @@ def retry(
     directory = existing_run_dir(loaded, run_dir, emulated=emulated)
     outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
     count = retry_rows(loaded, directory, outcomes, list(keys), wall_clock())
-    say(f"{count:,} rows are pending again. Go on with: batchrun run {job}")
+    if not count:
+        say("No row was made pending: none of these has failed.")
+        return
+    say(f"{count:,} rows are pending again. `batchrun run` sends each as a new, billed interaction.")
 
 
 @click.command()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchrun.errors import StoreError
+from batchrun.errors import SpecError, StoreError
 from batchrun.store.migrations import LIVE
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
@@ -46,11 +46,11 @@ class Tally:
 
 
 class Reader:
-    """Reads one checkpoint, also while a run writes it. Raises StoreError if there is none."""
+    """Reads one checkpoint, also while a run writes it. Raises SpecError if there is none, StoreError if it is unreadable."""
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise StoreError(f"{path}: no checkpoint here; nothing has been run in this directory.")
+            raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
             address = f"{path.resolve().as_uri()}?mode=ro"
             self.connection = sqlite3.connect(address, uri=True, timeout=10, isolation_level=None)

@@ -9,8 +9,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from recipe.catalog import Good, Vendor
 from recipe.formats import rounded
+from recipe.vendors import Good, Vendor
 
 SEED = 20250314
 

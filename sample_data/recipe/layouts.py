@@ -81,6 +81,20 @@ def labels(invoice: Printed, embedded: bool) -> Sheet:
 def sidebar(invoice: Printed, embedded: bool) -> Sheet:
     """Two columns: who and when in a tinted strip on the left, what and how much on the right."""
     sheet = Sheet("sans" if embedded else "Helvetica", margin=10)
+    _strip(sheet, invoice)
+    sheet.set_left_margin(70)
+    sheet.set_y(24)
+    sheet.line_of(invoice.title, 24, color=SLATE)
+    sheet.ln(10)
+    sheet.items(invoice, align="LEFT", borders_layout="NONE", cell_fill_mode="ROWS", cell_fill_color=SAND, size=9)
+    sheet.ln(6)
+    sheet.totals(invoice.totals, 108, (56, 36))
+    sheet.ln(12)
+    sheet.line_of(invoice.note, 8.5, color=GREY)
+    return sheet
+
+
+def _strip(sheet: Sheet, invoice: Printed) -> None:
     sheet.set_fill_color(*MINT)
     sheet.rect(0, 0, 62, 297, style="F")
     sheet.set_y(24)
@@ -93,16 +107,6 @@ def sidebar(invoice: Printed, embedded: bool) -> Sheet:
         sheet.ln(7)
         sheet.line_of(label, 8, color=GREY, width=48)
         sheet.lines(values, 9.5, width=48)
-    sheet.set_left_margin(70)
-    sheet.set_y(24)
-    sheet.line_of(invoice.title, 24, color=SLATE)
-    sheet.ln(10)
-    sheet.items(invoice, align="LEFT", borders_layout="NONE", cell_fill_mode="ROWS", cell_fill_color=SAND, size=9)
-    sheet.ln(6)
-    sheet.totals(invoice.totals, 108, (56, 36))
-    sheet.ln(12)
-    sheet.line_of(invoice.note, 8.5, color=GREY)
-    return sheet
 
 
 def receipt(invoice: Printed, embedded: bool) -> Sheet:
@@ -155,16 +159,7 @@ def ledger(invoice: Printed, embedded: bool) -> Sheet:
 def banded(invoice: Printed, embedded: bool) -> Sheet:
     """White on a dark band: title and sender above, table heading below."""
     sheet = Sheet("sans" if embedded else "Helvetica")
-    sheet.set_fill_color(*SLATE)
-    sheet.rect(0, 0, 210, 40, style="F")
-    sheet.set_y(10)
-    sheet.line_of(invoice.vendor[0], 14, bold=True, color=WHITE)
-    sheet.line_of("  /  ".join(invoice.vendor[1:]), 8, color=WHITE)
-    sheet.line_of(invoice.title, 16, color=WHITE, align="R")
-    for place, (label, value) in enumerate(invoice.facts):
-        sheet.set_y(48)
-        sheet.line_of(label, 8, color=GREY, x=18 + 58 * place, width=56)
-        sheet.line_of(value, 11, bold=True, x=18 + 58 * place, width=56)
+    _band(sheet, invoice)
     sheet.ln(8)
     sheet.line_of(f"{invoice.customer_label}: {', '.join(invoice.customer)}")
     sheet.ln(6)
@@ -176,6 +171,19 @@ def banded(invoice: Printed, embedded: bool) -> Sheet:
     sheet.ln(14)
     sheet.line_of(invoice.note, 9, align="C", color=GREY)
     return sheet
+
+
+def _band(sheet: Sheet, invoice: Printed) -> None:
+    sheet.set_fill_color(*SLATE)
+    sheet.rect(0, 0, 210, 40, style="F")
+    sheet.set_y(10)
+    sheet.line_of(invoice.vendor[0], 14, bold=True, color=WHITE)
+    sheet.line_of("  /  ".join(invoice.vendor[1:]), 8, color=WHITE)
+    sheet.line_of(invoice.title, 16, color=WHITE, align="R")
+    for place, (label, value) in enumerate(invoice.facts):
+        sheet.set_y(48)
+        sheet.line_of(label, 8, color=GREY, x=18 + 58 * place, width=56)
+        sheet.line_of(value, 11, bold=True, x=18 + 58 * place, width=56)
 
 
 def persian(invoice: Printed, embedded: bool) -> Sheet:
