@@ -41,11 +41,13 @@ class RunDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise SpecError(f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`.") from error
+            raise SpecError(
+                f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`."
+            ) from error
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
-    """The directory that `run` uses: the chosen one, or `runs/NAME` beside the job file; `NAME.emulated` if emulated."""
+    """The directory of a job's run: the chosen one, else `runs/NAME` (or `runs/NAME.emulated`) beside the job file."""
     name = job.spec.name + (".emulated" if emulated else "")
     return RunDir(chosen or job.base / "runs" / name)
 

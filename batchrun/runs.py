@@ -60,8 +60,8 @@ class Options:
 class Result:
     """How a run ended.
 
-    `limited` is True if only the first rows were asked for, `admission` is None if the input was known already, `died_before` counts the POSTs that an earlier process left
-    unknown, `stopped_by` is the error that ended this run early.
+    `limited` is True if only the first rows were asked for, `admission` is None if the input was known already,
+    `died_before` counts the POSTs that an earlier process left unknown, `stopped_by` is what ended this run early.
     """
 
     summary: Summary

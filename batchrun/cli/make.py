@@ -77,7 +77,9 @@ def plan(
 @options.overrides
 @options.run_dir
 @click.option("--emulator", "emulated", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
-@click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0.")
+@click.option(
+    "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
+)
 @click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
 @_limit
 @click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")

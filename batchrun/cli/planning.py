@@ -16,7 +16,10 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     lines = [f"{job.spec.name}: {found.rows:,} rows in the input, {found.to_send:,} to send; nothing was sent"]
     names = {"new": "new", "pending": "known, not sent yet", "in flight": "in flight: will be fetched, not sent again"}
     names |= {name: f"reused: {name}" for name in ("succeeded", "failed", "invalid_output", "ambiguous")}
-    names |= {"unreadable": "unreadable: will fail, not billed", "changed": "CHANGED since they were sent: `run` refuses"}
+    names |= {
+        "unreadable": "unreadable: will fail, not billed",
+        "changed": "CHANGED since they were sent: `run` refuses",
+    }
     lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
     if tokens is not None and found.to_send:
         lines.append(f"about {tokens:,} input tokens, estimated from {found.rendered:,} rendered rows")

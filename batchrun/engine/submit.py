@@ -122,7 +122,8 @@ class Submitter:
 
     def _pause(self, state: RetryCallState) -> None:
         """A refusal closes the gate for every row, not only for the one that met it."""
-        assert state.outcome is not None and state.next_action is not None
+        assert state.outcome is not None
+        assert state.next_action is not None
         posting, result = state.args[0], state.outcome.result()
         posting.refused_since = posting.refused_since or self._wall()
         if isinstance(result, Refused):

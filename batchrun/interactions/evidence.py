@@ -1,9 +1,9 @@
 """What is proved about a POST: pure, from what came back (or did not). Money depends on it: doubt is Ambiguous.
 
-    A  NotSent    not one byte of the request left      may be sent again
-    B  Refused    a complete error envelope             nothing was billed
-    S  Submitted  a complete 2xx with a usable id       billed: keep the id
-    C  Ambiguous  anything else                         billed or not, nobody can tell
+A  NotSent    not one byte of the request left      may be sent again
+B  Refused    a complete error envelope             nothing was billed
+S  Submitted  a complete 2xx with a usable id       billed: keep the id
+C  Ambiguous  anything else                         billed or not, nobody can tell
 """
 
 from __future__ import annotations

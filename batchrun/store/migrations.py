@@ -24,8 +24,8 @@ def m001_initial(db: Database) -> None:
         "INSERT INTO meta VALUES ('epoch', '0')",
         """CREATE TABLE row (
             id INTEGER PRIMARY KEY, position INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
-            input_sha TEXT NOT NULL, data TEXT, rejected INTEGER NOT NULL, outcome TEXT, error_class TEXT, error_message TEXT,
-            finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL)""",
+            input_sha TEXT NOT NULL, data TEXT, rejected INTEGER NOT NULL, outcome TEXT, error_class TEXT,
+            error_message TEXT, finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL)""",
         "CREATE INDEX row_position ON row (position)",
         "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",
         """CREATE TABLE attempt (

@@ -46,7 +46,10 @@ class Tally:
 
 
 class Reader:
-    """Reads one checkpoint, also while a run writes it. Raises SpecError if there is none, StoreError if it is unreadable."""
+    """Reads one checkpoint, also while a run writes it.
+
+    Raises SpecError if there is none, StoreError if it cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():

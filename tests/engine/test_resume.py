@@ -37,9 +37,10 @@ def death(commit: int, *, before: bool) -> Iterator[None]:
             raise Died
         return done
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "_commit", dying)
-        yield
+        with pytest.raises(Died):
+            yield
     task = flushers[-1]
     assert task is not None
     assert isinstance(task.exception(), Died)  # asked for, or asyncio would complain of it later, in another test

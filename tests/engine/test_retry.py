@@ -1,4 +1,4 @@
-"""A refusal stops a row, the run, or nobody; waits are random below a ceiling and never shorter than the server asks."""
+"""A refusal stops a row, the run, or nobody; waits are random, and never shorter than the server asks."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 def attached(root: Path, *refs: MediaRef, base: Path | None = None) -> list[Any]:
     body = {"model": "m", "input": [{"type": "text", "text": "Read"}, *refs]}
-    blocks = attach(Rendered(body, media=True), base or root, root)["input"]
+    blocks: list[Any] = attach(Rendered(body, media=True), base or root, root)["input"]
     assert blocks[0] == {"type": "text", "text": "Read"}
     assert body["input"][1:] == [*refs]
     return blocks[1:]
@@ -158,7 +158,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
         os.utime(root / "a.png", ns=(0, 0))
         return piece
 
-    monkeypatch.setattr(media.os, "read", reading_slowly)
+    monkeypatch.setattr("batchrun.inputs.media.os.read", reading_slowly)
     assert failure(root, image("a.png")).kind == "media_changed"
 
 

@@ -1,0 +1,1 @@
+"""The figures that batchrun promises, measured: `python -m benchmarks [NAME …] [--quick]`."""

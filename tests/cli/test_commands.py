@@ -1,0 +1,276 @@
+"""The commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from batchrun.cli import commands
+from batchrun.errors import Exit
+
+FAST = ("--latency", "0ms", "--set", "poll.first=0")
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory of one's own, and no key in the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def batchrun(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(commands, list(arguments))
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def rehearse(*arguments: str, code: int = 0) -> Result:
+    return batchrun("run", *arguments, "--emulator", *FAST, code=code)
+
+
+def job(rows: list[Any], **sections: Any) -> str:
+    spec = {
+        "name": "job",
+        "input": {"path": "rows.jsonl", "key": "id"},
+        "request": {"model": "gemini-3.5-flash", "input": "Say {{ word }}"},
+        **sections,
+    }
+    Path("job.json").write_text(json.dumps(spec))
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    Path("rows.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    return "job.json"
+
+
+def words(count: int) -> list[dict[str, str]]:
+    return [{"id": f"r{n}", "word": f"w{n}"} for n in range(count)]
+
+
+def results() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table("runs/job.emulated/results.parquet").to_pylist()
+    return found
+
+
+def test_a_scaffolded_job_validates_plans_and_runs_as_it_is() -> None:
+    batchrun("init", "hello")
+    assert "No problems found" in batchrun("validate", "hello.yaml").stdout
+    assert "2 to send" in batchrun("plan", "hello.yaml").stdout
+    assert "2 rows: 2 succeeded" in rehearse("hello.yaml").stdout
+    rows = pq.read_table("runs/hello.emulated/results.parquet").to_pylist()
+    assert {row["sentiment"] for row in rows} <= {"positive", "neutral", "negative"}
+
+
+def test_init_never_overwrites_and_refuses_names_that_are_paths() -> None:
+    batchrun("init", "hello")
+    assert "already there" in batchrun("init", "hello", code=65).stderr
+    assert "no job name" in batchrun("init", "../hello", code=65).stderr
+
+
+def test_the_second_run_says_that_there_is_nothing_to_do() -> None:
+    rehearse(job(words(3)))
+    again = rehearse("job.json")
+    assert again.stdout.startswith("Nothing to do: all 3 rows")
+
+
+def test_json_prints_the_summary_alone() -> None:
+    summary = json.loads(rehearse(job(words(3)), "--json").stdout)
+    assert {"run_id", "rows", "succeeded", "pending", "posts", "posts_this_run", "polls", "usage", "outputs"} <= set(
+        summary
+    )
+    assert (summary["rows"], summary["succeeded"], summary["posts"]) == (3, 3, 3)
+    assert summary == {**json.loads(Path("runs/job.emulated/run.json").read_text()), "elapsed_s": summary["elapsed_s"]}
+
+
+def test_status_shows_totals_for_a_job_file_and_for_a_run_directory() -> None:
+    rehearse(job(words(3)))
+    assert "3 rows: 3 succeeded" in batchrun("status", "job.json").stdout
+    assert json.loads(batchrun("status", "runs/job.emulated", "--json").stdout)["succeeded"] == 3
+    assert "nothing has been run here" in batchrun("status", job([], name="other"), code=65).stderr
+
+
+def test_show_tells_everything_about_a_row() -> None:
+    rehearse(job(words(2)))
+    row = json.loads(batchrun("show", "job.json", "r1").stdout)
+    assert row["request"]["input"] == "Say w1"
+    assert row["outcome"] == "succeeded"
+    assert row["request_differs_from_the_one_sent"] is False
+    assert row["attempts"][0]["answer"]["status"] == "completed"
+    assert row["attempts"][0]["billed"] is True
+    assert "no row has the key" in batchrun("show", "job.json", "r9", code=65).stderr
+
+
+def test_failed_rows_can_be_sent_again() -> None:
+    failing = rehearse(job(words(5)), "--faults", "failed:#2", code=Exit.SOME_ROWS_FAILED)
+    assert "4 succeeded, 1 failed" in failing.stdout
+    assert "1 rows are pending again" in batchrun("retry", "job.json").stdout
+    assert "5 rows: 5 succeeded" in rehearse("job.json").stdout
+    assert "No row was made pending" in batchrun("retry", "job.json").stdout
+
+
+def test_held_rows_are_sent_again_only_when_asked_for_by_name() -> None:
+    name = job(words(5), retry={"ambiguous": {"model": "hold"}})
+    held = rehearse(name, "--faults", "drop_after:#2", code=Exit.ROWS_HELD)
+    assert "1 rows are held" in held.stdout
+    assert "No row was made pending" in batchrun("retry", name).stdout
+    batchrun("retry", name, "--ambiguous")
+    assert "perhaps billed twice" in rehearse(name).stdout
+
+
+def test_export_makes_the_same_files_again() -> None:
+    rehearse(job(words(5)))
+    path = Path("runs/job.emulated/results.parquet")
+    before = path.read_bytes()
+    path.unlink()
+    batchrun("export", "job.json")
+    assert path.read_bytes() == before
+
+
+def test_plan_says_what_is_reused_and_what_would_be_sent() -> None:
+    rehearse(job(words(3)))
+    job([*words(3), {"id": "new", "word": "x"}, b"{broken"])
+    plan = json.loads(batchrun("plan", "job.json", "--show", "1", "--json").stdout)
+    assert plan["to_send"] == 1
+    assert plan["standing"] == {"succeeded": 3, "new": 1, "unreadable": 1}
+    assert plan["requests"][0]["input"] == "Say x"
+
+
+def test_validate_finds_what_is_wrong_with_rows_before_anything_is_sent() -> None:
+    found = batchrun("validate", job([*words(1), {"id": "b"}, b"\xff", {"id": "r0", "word": "x"}]), code=65)
+    assert "rows.jsonl:2: template_error" in found.stdout
+    assert "rows.jsonl:3: bad_utf8" in found.stdout
+    assert "rows.jsonl:4: key 'r0' is already used" in found.stdout
+
+
+def test_bad_rows_fail_the_others_run_and_nothing_is_billed_for_them() -> None:
+    bad = [b"{", b"\xff\xfe", b'{"id":"a","id":"b"}', b"[]", b'{"id":"n","word":NaN}', {"id": "t"}, {"word": "no key"}]
+    run = rehearse(job([*bad, *words(2)]), "--json", code=Exit.SOME_ROWS_FAILED)
+    summary = json.loads(run.stdout)
+    assert (summary["rows"], summary["succeeded"], summary["failed"], summary["posts"]) == (9, 2, 7, 2)
+    kinds = [row["error_class"] for row in results()][:7]
+    assert kinds == [
+        "bad_json", "bad_utf8", "duplicate_keys", "not_an_object", "bad_number", "template_error", "bad_key",
+    ]  # fmt: skip
+    assert all("rows.jsonl:" in row["source"] for row in results())
+
+
+def test_a_row_that_is_mended_runs_and_the_bad_one_is_forgotten() -> None:
+    rehearse(job([*words(1), b"{"]), code=Exit.SOME_ROWS_FAILED)
+    assert "2 rows: 2 succeeded" in rehearse(job(words(2))).stdout
+
+
+def test_a_missing_document_fails_its_row_only() -> None:
+    Path("a.pdf").write_bytes(b"%PDF-1.4\n1 0 obj<</Type/Page>>endobj\n")
+    part = {"type": "document", "path": "{{ word }}"}
+    name = job(
+        [{"id": "1", "word": "a.pdf"}, {"id": "2", "word": "b.pdf"}, {"id": "3", "word": "../../etc/passwd"}],
+        request={"model": "gemini-3.5-flash", "input": [{"type": "text", "text": "Read"}, part]},
+    )
+    rehearse(name, code=Exit.SOME_ROWS_FAILED)
+    assert [row["error_class"] for row in results()][1:] == ["media_missing", "media_forbidden"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "words_expected"),
+    [
+        ("name: x\ninput: {path: a.jsonl}\nrequets: {}\n", ["job.yaml:3", "requets", "request"]),
+        ("name: x\nname: y\n", ["job.yaml:2", "name"]),
+        ("name: [", ["job.yaml:1"]),
+        ("name: x\ninput: {path: none.jsonl}\nrequest: {model: m, input: hi}\n", ["none.jsonl"]),
+        ("name: x\ninput: {path: a.jsonl}\nrequest: {model: m, input: '{{ a'}\n", ["job.yaml:3", "request.input"]),
+        ("name: x\ninput: {path: a.jsonl}\nrequest: {model: m, input: hi, api_key: k}\n", ["job.yaml:3", "api_key"]),
+        (
+            "name: x\ninput: {path: a.jsonl}\nrequest: {model: m, input: hi, response_format: {schema: {type: 9}}}\n",
+            ["schema"],
+        ),
+    ],
+)
+def test_a_wrong_job_file_is_explained_with_its_line_and_sends_nothing(spec: str, words_expected: list[str]) -> None:
+    Path("job.yaml").write_text(spec)
+    Path("a.jsonl").write_text("{}\n")
+    message = rehearse("job.yaml", code=65).stderr
+    assert all(word in message for word in words_expected), message
+    assert list(Path().rglob("emulator.ledger.jsonl")) == []
+
+
+def test_a_corrupt_parquet_input_is_an_error_of_the_file() -> None:
+    Path("rows.parquet").write_bytes(b"PAR1" + b"\x00" * 100 + b"PAR1")
+    name = job([], input={"path": "rows.parquet"})
+    assert "rows.parquet" in rehearse(name, code=65).stderr
+
+
+def test_without_a_key_nothing_is_sent_and_no_run_is_begun() -> None:
+    message = batchrun("run", job(words(1)), code=Exit.CREDENTIALS).stderr
+    assert "GEMINI_API_KEY" in message
+    assert "--emulator" in message
+    assert not Path("runs").exists()
+
+
+def test_the_key_goes_over_https_or_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "secret-canary")
+    result = batchrun("run", job(words(1)), "--base-url", "http://example.com", code=65)
+    assert "https" in result.stderr
+    assert "secret-canary" not in result.output
+
+
+def test_an_unreachable_service_stops_the_run_and_keeps_every_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = job(words(2), retry={"calls": 2, "first": "1ms"})
+    result = batchrun("run", name, "--base-url", "http://127.0.0.1:1", code=Exit.TRY_LATER)
+    assert "Cannot reach the service" in result.stderr
+    assert "2 rows: 2 pending" in result.stdout
+    assert "Go on with: " in result.stdout
+
+
+def test_the_run_of_the_emulator_and_the_real_one_never_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearse(job(words(1)), "--run-dir", "here")
+    result = batchrun("run", "job.json", "--base-url", "http://127.0.0.1:1", "--run-dir", "here", code=65)
+    assert "another service" in result.stderr
+
+
+def test_what_rows_and_servers_say_cannot_drive_the_terminal() -> None:
+    evil = "\x1b]0;pwned\x07\u202e"
+    result = rehearse(
+        job([{"id": "a", "word": "x"}, {"id": "b"}], request={"model": f"m{evil}", "input": "{{ word }}"}), code=3
+    )
+    assert "\x1b" not in result.output
+    assert "\u202e" not in result.output
+
+
+def test_set_replaces_values_of_the_job_file() -> None:
+    rehearse(job(words(2)), "--set", "request.input=Sing {{ word }}", "--set", "output.jsonl=true")
+    assert Path("runs/job.emulated/results.jsonl").exists()
+    shown = batchrun("show", "job.json", "r1", "--set", "request.input=Sing {{ word }}").stdout
+    assert json.loads(shown)["request"]["input"] == "Sing w1"
+
+
+def test_standard_input_can_be_the_input() -> None:
+    name = job([], input={"path": "-", "key": "id"})
+    rows = "".join(json.dumps(row) + "\n" for row in words(3))
+    result = CliRunner().invoke(commands, ["run", name, "--emulator", *FAST], input=rows)
+    assert result.exit_code == 0, result.output
+    assert "3 rows: 3 succeeded" in result.output
+
+
+def test_the_schema_of_the_job_file_is_json_schema_that_accepts_a_job(tmp_path: Path) -> None:
+    import jsonschema_rs
+
+    validator = jsonschema_rs.validator_for(json.loads(batchrun("schema").stdout))
+    spec = json.loads(Path(job(words(1))).read_text())
+    assert validator.is_valid(spec)
+    assert not validator.is_valid({**spec, "requets": {}})
+
+
+def test_version_and_help_import_nothing_heavy() -> None:
+    heavy = {"pyarrow", "httpx", "aiohttp", "pydantic"}
+    code = f"import sys; from batchrun.cli import commands; print(sorted(set(sys.modules) & {heavy}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
+    assert done.stdout.strip() == "[]"
