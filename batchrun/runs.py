@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from batchrun.clock import wall_clock
 from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
 from batchrun.engine.attempt import Work
 from batchrun.engine.conversation import Check
@@ -123,7 +124,7 @@ def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
 def run(
     job: Job,
     options: Options,
-    wall: Callable[[], float],
+    wall: Callable[[], float] = wall_clock,
     observe: Observer = ignore,
     run_async: Callable[[Coroutine[Any, Any, Carried]], Carried] = run_fast,
 ) -> Result:

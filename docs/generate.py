@@ -135,7 +135,9 @@ def _field(name: str, field: Schema, required: list[str]) -> str:
 
 def _default(field: Schema) -> str:
     value = field.get("default")
-    return "–" if value is None else f"`{json.dumps(value)}`"
+    if value is None:
+        return "–"
+    return f"`{value:g}s`" if _type(field) == "duration" else f"`{json.dumps(value)}`"
 
 
 def _type(schema: Schema) -> str:

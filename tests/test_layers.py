@@ -17,6 +17,7 @@ ALLOWED = {
     "errors": set(),
     "rows": set(),
     "version": set(),
+    "clock": set(),
     "emulator": {"errors"},
     "spec": {"errors", "rows"},
     "interactions": {"errors", "rows"},

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import click
 
 from batchrun.cli import options
 from batchrun.cli.printing import say, say_json
+from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
-
-
-def wall_clock() -> float:
-    """Unix seconds: the one place where the commands read the clock."""
-    return time.time()  # noqa: TID251
 
 
 @click.command()
