@@ -35,6 +35,7 @@ def summarize(
         invalid_output=tally.outcomes.get("invalid_output", 0),
         ambiguous=tally.outcomes.get("ambiguous", 0),
         pending=tally.outcomes.get("pending", 0),
+        in_flight=tally.states.get("submitted", 0),
         attempts=tally.attempts,
         posts=tally.posts,
         posts_this_run=posts,

@@ -33,6 +33,7 @@ def summary_lines(summary: Summary) -> list[str]:
     """Totals for people."""
     classes = ("succeeded", "failed", "invalid_output", "ambiguous", "pending")
     counts = [f"{getattr(summary, name):,} {name.replace('_', ' ')}" for name in classes if getattr(summary, name)]
+    counts += [f"of which {summary.in_flight:,} in flight at the service"] if summary.in_flight else []
     lines = [f"{summary.job}: {summary.rows:,} rows: {', '.join(counts) or 'none'}"]
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
@@ -53,6 +54,6 @@ def _money(summary: Summary) -> str:
     )
     missing = usage.get("attempts_without_usage") or 0
     unknown = f"; usage unknown for {missing:,} attempts" if missing else ""
-    now = f" ({summary.posts_this_run:,} now)" if summary.posts_this_run != summary.posts else ""
+    now = f" ({summary.posts_this_run:,} now)" if summary.elapsed_s and summary.posts_this_run != summary.posts else ""
     took = f", {duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     return f"{summary.posts:,} POSTs{now}, {summary.polls:,} polls, tokens: {tokens or 'none reported'}{unknown}{took}"

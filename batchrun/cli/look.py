@@ -22,12 +22,12 @@ def status(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated
 
     directory = find_run(job, overrides, run_dir, emulated=emulated)
     with Reader(directory.checkpoint) as reader, reader.snapshot():
-        summary, in_flight = summarize(reader), reader.tally().states.get("submitted", 0)
+        summary = summarize(reader)
     if as_json:
-        say_json({**summary.document(), "in_flight": in_flight})
+        say_json(summary.document())
         return
     say("\n".join(summary_lines(summary)))
-    say(f"{in_flight:,} in flight; run directory: {directory.path}")
+    say(f"run directory: {directory.path}")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from batchrun.store.records import AttemptRecord
+from batchrun.store.records import AttemptRecord, AttemptState
 
 TOTALS = (
     "total_input_tokens",
@@ -21,6 +21,7 @@ TOTALS = (
 )
 FAMILIES = ("input", "output", "cached", "tool_use")
 MODALITIES = ("text", "image", "audio", "video", "document")
+_UNDER_WAY = (AttemptState.INTENT, AttemptState.SUBMITTED)
 GROUNDING = ("google_search", "google_maps", "retrieval")
 
 
@@ -40,13 +41,13 @@ def counts_of(usage: dict[str, Any] | None) -> dict[str, int]:
 def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
     """The TOTALS over all attempts (null where no attempt reported one), and how many attempts' usage is unknown.
 
-    `attempts_without_usage` counts those that were or may have been billed and have no usage object: the totals are
-    then a lower bound.
+    `attempts_without_usage` counts those that were or may have been billed, are no longer under way and have no usage
+    object: the totals are then a lower bound.
     """
     totals: dict[str, int | None] = dict.fromkeys(TOTALS)
     missing = 0
     for attempt in attempts:
-        missing += attempt.usage is None and attempt.billed is not False
+        missing += attempt.usage is None and attempt.billed is not False and attempt.state not in _UNDER_WAY
         for name, count in counts_of(attempt.usage).items():
             if name in totals:
                 totals[name] = (totals[name] or 0) + count

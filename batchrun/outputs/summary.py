@@ -13,8 +13,11 @@ from batchrun.outputs.files import write_whole
 
 @dataclass(frozen=True)
 class Summary:
-    """Where every row stands and what was spent. `usage` is `counts.total_usage`, `errors` counts rows by error class,
-    `posts_this_run` and `elapsed_s` are this process's, the rest is the whole run's."""
+    """Where every row stands and what was spent, over the whole run.
+
+    `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
+    counts rows by error class. `posts_this_run` and `elapsed_s` are this process's own.
+    """
 
     run_id: str
     job: str
@@ -24,6 +27,7 @@ class Summary:
     invalid_output: int
     ambiguous: int
     pending: int
+    in_flight: int
     attempts: int
     posts: int
     posts_this_run: int

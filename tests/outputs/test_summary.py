@@ -11,7 +11,7 @@ from batchrun.outputs.summary import Summary
 
 
 def a_summary(**overrides: Any) -> Summary:
-    counts = dict.fromkeys(("invalid_output", "ambiguous", "pending", "possibly_billed_twice"), 0)
+    counts = dict.fromkeys(("invalid_output", "ambiguous", "pending", "in_flight", "possibly_billed_twice"), 0)
     fields: dict[str, Any] = {
         "run_id": "demo-1",
         "job": "demo",

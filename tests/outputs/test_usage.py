@@ -102,6 +102,7 @@ def test_totals_add_what_is_known_and_count_what_is_not() -> None:
         an_attempt(usage=None),
         an_attempt(usage=None, interaction_id=None, state=AttemptState.AMBIGUOUS),
         an_attempt(usage=None, interaction_id=None, state=AttemptState.REFUSED),
+        an_attempt(usage=None, state=AttemptState.SUBMITTED),
     ]
     totals = total_usage(attempts)
     assert (totals["total_tokens"], totals["total_input_tokens"], totals["total_cached_tokens"]) == (12, 2, None)
