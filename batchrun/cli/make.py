@@ -78,6 +78,7 @@ def plan(
 @click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
 @_limit
 @click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
+@click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @options.as_json
 def run(
@@ -89,6 +90,7 @@ def run(
     faults: str | None,
     limit: int | None,
     base_url: str | None,
+    api_version: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -106,7 +108,7 @@ def run(
 
     loaded = load_job(job, overrides)
     settings = emulator_settings(loaded, run_dir, latency, faults) if emulated else None
-    choice = Options(run_dir, base_url or DEFAULT_BASE_URL, emulator=settings, limit=limit)
+    choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
     progress = Progress(wall_clock, quiet=quiet or as_json)
     result = run_job(loaded, choice, wall_clock, progress)
     progress.close()

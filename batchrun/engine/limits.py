@@ -30,28 +30,34 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Permission to start one request; `tokens` is what was reserved for it."""
+    """Permission to start one request. `estimate` is what it was thought to cost, `reserved` what was set aside."""
 
-    tokens: float
+    estimate: float
+    reserved: float
 
 
 class Limits:
-    """Requests and tokens a minute, and a gate that the server can close for everybody."""
+    """Requests and tokens a minute, and a gate that the server can close for everybody.
+
+    Estimates of tokens are scaled by how far earlier ones were off, all together.
+    """
 
     def __init__(self, rpm: float | None, tpm: float | None = None) -> None:
         self._requests = Bucket(rpm)
         self._tokens = Bucket(tpm)
         self._closed_until = float("-inf")
+        self._estimated = self._real = 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start; 0 means now."""
         return max(self._requests.wait(now), self._tokens.wait(now), self._closed_until - now, 0.0)
 
-    def take(self, now: float, tokens: float = 0.0) -> Lease:
-        """Start a request now."""
+    def take(self, now: float, estimate: float = 0.0) -> Lease:
+        """Start a request now, at this estimate of its tokens."""
+        scale = self._real / self._estimated if self._estimated else 1.0
         self._requests.take(now)
-        self._tokens.take(now, tokens)
-        return Lease(tokens)
+        self._tokens.take(now, estimate * scale)
+        return Lease(estimate, estimate * scale)
 
     def close(self, until: float) -> None:
         """The server asked for a pause: nothing starts before `until`."""
@@ -59,4 +65,6 @@ class Limits:
 
     def settle(self, lease: Lease, tokens: float) -> None:
         """The request behind `lease` really used this many tokens."""
-        self._tokens.correct(tokens - lease.tokens)
+        self._tokens.correct(tokens - lease.reserved)
+        self._estimated += lease.estimate
+        self._real += tokens

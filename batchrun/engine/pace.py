@@ -10,6 +10,10 @@ import asyncio
 from batchrun.engine.limits import Lease, Limits
 
 
+#: A real usage below its estimate may let the next request start sooner than it was told.
+_LOOK_AGAIN_SECONDS = 1.0
+
+
 class Pace:
     """Lets requests start as fast as `limits` allow, first come first served."""
 
@@ -24,7 +28,7 @@ class Pace:
             return self.limits.take(clock(), tokens)
         async with self._turn:
             while (wait := self.limits.wait(clock())) > 0:
-                await asyncio.sleep(wait)
+                await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
             return self.limits.take(clock(), tokens)
 
     def pause(self, seconds: float) -> None:

@@ -107,6 +107,24 @@ def test_hold_means_that_nothing_is_ever_paid_twice(tmp_path: Path) -> None:
     assert "billed" in held[0]["error_message"]
 
 
+def test_agents_cost_dollars_so_their_posts_of_unknown_fate_are_held(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=4)
+    job.spec["request"] = {"agent": "deep-research-preview-04-2026", "input": "Find out: {{ question }}"}
+    result = job.run(faults="drop_after:#2")
+    assert result.exit_code is Exit.ROWS_HELD
+    assert (result.summary.ambiguous, result.summary.succeeded, len(job.ledger())) == (1, 3, 4)
+
+
+def test_tokens_a_minute_pace_the_posts_and_are_corrected_by_the_real_usage(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=60, limits={"tpm": 600, "posts": 1})
+    result = job.run(latency="200ms")
+    times = [line["time"] for line in job.ledger()]
+    minutes = (times[-1] - times[0]) / 60
+    used = result.summary.usage["total_input_tokens"]
+    assert used is not None
+    assert used / minutes == pytest.approx(600, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "kind"),
     [

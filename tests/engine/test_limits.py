@@ -51,12 +51,17 @@ def test_no_window_of_a_minute_holds_more_than_the_limit_and_one(rpm: float, pau
 
 def test_tokens_are_paced_by_their_estimate_and_corrected_by_the_real_usage() -> None:
     limits = Limits(rpm=None, tpm=6000)
-    lease = limits.take(0.0, tokens=100)
+    lease = limits.take(0.0, estimate=100)
     assert limits.wait(0.0) == pytest.approx(1.0)
     limits.settle(lease, 700)
     assert limits.wait(0.0) == pytest.approx(7.0)
-    limits.settle(lease, 0)
-    assert limits.wait(0.0) == pytest.approx(6.0)
+
+
+def test_estimates_learn_from_the_real_usage() -> None:
+    limits = Limits(rpm=None, tpm=6000)
+    limits.settle(limits.take(0.0, estimate=100), 25)
+    limits.take(100.0, estimate=400)
+    assert limits.wait(100.0) == pytest.approx(1.0)
 
 
 def test_a_closed_gate_holds_everybody_and_a_shorter_pause_does_not_open_it() -> None:
