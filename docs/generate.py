@@ -202,7 +202,7 @@ def session(*lines: str) -> str:
 
 def _output(line: str, where: Path) -> str:
     """Standard output, with times and the directory made the same everywhere."""
-    script = [str(Path(sys.executable).with_name("batchrun")), *line.split()[1:]]
+    script = [sys.executable, "-m", *line.split()]
     done = subprocess.run(script, cwd=where, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return re.sub(r"\b\d+s$", "3s", done.stdout.replace(str(where), HOME), flags=re.MULTILINE)
 
