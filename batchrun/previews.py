@@ -61,7 +61,7 @@ def preview(
             found.rows += 1
             if row.problem is not None:
                 found.unreadable += 1
-                _complain(found, f"{row.source}: {row.problem.kind}: {row.problem.message}")
+                _complain(found, f"{row.problem.message} ({row.problem.kind})")
             elif standing in ("new", "pending") and found.rendered < sample:
                 _render(job, row, found, show)
     finally:
@@ -107,7 +107,7 @@ def _render(job: Job, row: InputRow, found: Preview, show: int) -> None:
         request = prepare(job, row.data)
     except RowError as error:
         found.rendered += 1
-        _complain(found, f"{row.source}: {error.kind}: {error}")
+        _complain(found, f"{row.source}: {error} ({error.kind})")
         return
     found.rendered += 1
     found.tokens += request.tokens

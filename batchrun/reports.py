@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
 from batchrun.outputs.summary import Summary
 from batchrun.previews import shown, without_data
-from batchrun.rundir import RunDir, existing_run_dir
-from batchrun.spec.load import Job, load_job
+from batchrun.rundir import RunDir
+from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, RowRecord
 
@@ -59,13 +58,6 @@ def known_outputs(directory: RunDir, reader: Reader) -> Summary | None:
     if not counted or not all(path.is_file() for path in outputs.values()):
         return None
     return summarize(reader, outputs=outputs)
-
-
-def find_run(job: Path, overrides: Sequence[str], chosen: Path | None, *, emulated: bool) -> RunDir:
-    """The run that is meant: `job` is a job file, or a run directory itself. Raises SpecError."""
-    if (job / "run.db").is_file():
-        return RunDir(job)
-    return existing_run_dir(load_job(job, overrides), chosen, emulated=emulated)
 
 
 def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:

@@ -140,15 +140,17 @@ def run(
     with open_run(job, directory, target, options.seed) as opened:
         started = wall()
         admission = take_in(opened, options.limit, started)
+        refuse_unknown_columns(opened)
         pending = opened.reader.count_pending(options.limit)
         if not pending:
-            summary = known_outputs(directory, opened.reader) or write_outputs(job, directory, opened.reader)
+            known = known_outputs(directory, opened.reader) if opened.store.meta("exported") == wish_of(job) else None
+            summary = known or export_all(opened)
             return Result(summary, directory, limited, admission, nothing_to_do=True)
         client = client_for(options)
         observe(Started(pending))
         died = opened.store.begin_epoch()
         posts, stopped = run_async(_carry_all(opened, client, options.limit, wall, observe))
-        summary = write_outputs(job, directory, opened.reader, posts=posts, elapsed=wall() - started)
+        summary = export_all(opened, posts=posts, elapsed=wall() - started)
     return Result(summary, directory, limited, admission, died, stopped_by=stopped)
 
 
@@ -164,6 +166,17 @@ def take_in(opened: OpenRun, limit: int | None, at: float) -> Admission | None:
     found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     return found
+
+
+def refuse_unknown_columns(opened: OpenRun) -> None:
+    """Raises SpecError if the results should copy a column that no row has."""
+    columns = opened.job.spec.output.columns
+    missing = [name for name in columns if not opened.reader.has_column(name)]
+    if missing and opened.reader.count_rows():
+        raise SpecError(
+            f"{opened.job.path}: output.columns: no row has the column {', '.join(map(repr, missing))}; "
+            "nothing was sent."
+        )
 
 
 async def _carry_all(
@@ -198,7 +211,7 @@ def work_of(opened: OpenRun) -> Work:
         blocking=isinstance(job.spec.request.input, list),
         check_for=checks_of(job),
         rows=sum(tally.outcomes.values()),
-        resubmits=tally.possibly_billed_twice,
+        resubmits=tally.resubmits,
     )
 
 
@@ -274,11 +287,24 @@ def checked_base_url(base_url: str) -> str:
     raise SpecError(f"--base-url {base_url}: use https://…, or http:// for a server on this machine.")
 
 
-def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float) -> int:
-    """Make ended rows pending again; each will be a new, billed interaction. Returns how many."""
-    target = Reader(directory.checkpoint).meta("target") or ""
+def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float) -> tuple[int, str]:
+    """Make ended rows pending again; each will be a new, billed interaction. Returns how many, and the run's target."""
+    with Reader(directory.checkpoint) as reader:
+        target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
-        return opened.store.reopen(outcomes, keys, at)
+        return opened.store.reopen(outcomes, keys, at), target
+
+
+def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
+    """Write the outputs and remember what was asked of them, so that another wish is not taken for done."""
+    summary = write_outputs(opened.job, opened.directory, opened.reader, posts=posts, elapsed=elapsed)
+    opened.store.set_meta(exported=wish_of(opened.job))
+    return summary
+
+
+def wish_of(job: Job) -> str:
+    """What the job file says about outputs, and which version writes them."""
+    return f"{__version__} {job.spec.output.model_dump_json()}"
 
 
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:

@@ -62,7 +62,8 @@ for command in (
 
 
 def main() -> None:
-    """Entry point of the `batchrun` script."""
+    """Entry point of the `batchrun` script. Files it makes are its user's alone."""
+    os.umask(0o077)
     try:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 
+from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say
 from batchrun.cli.progress import duration
+from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import Summary
+from batchrun.rundir import EMULATED
 from batchrun.runs import Result
 
 
-def report_end(job: Path, result: Result) -> None:
+def run_words(choice: RunChoice, target: str) -> str:
+    """The arguments of `run` that go on with a run made against `target`."""
+    emulated = target == EMULATED
+    elsewhere = ["--base-url", target] if not emulated and target != DEFAULT_BASE_URL else []
+    return " ".join([choice.words(emulated=emulated), *elsewhere])
+
+
+def report_end(choice: RunChoice, result: Result) -> None:
     """The last words of `run`: totals, doubts about money, files, and how to go on."""
     summary = result.summary
     if result.nothing_to_do:
@@ -25,8 +34,12 @@ def report_end(job: Path, result: Result) -> None:
     say("\n".join(summary_lines(summary)))
     if summary.pending:
         say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
-    elif summary.failed or summary.invalid_output:
-        say(f"See why with: batchrun show {job} KEY; send them again, billed anew, with: batchrun retry {job}")
+    same = choice.words(emulated=choice.emulated)
+    if summary.failed or summary.invalid_output:
+        say(f"See why with: batchrun show {same} KEY")
+        say(f"Send them again, each billed anew, with: batchrun retry {same}")
+    if summary.ambiguous:
+        say(f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous")
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -41,7 +54,8 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"{summary.possibly_billed_twice:,} POSTs of unknown fate were sent again: perhaps billed twice")
     if summary.ambiguous:
         lines.append(f"{summary.ambiguous:,} rows are held: nobody can tell whether they were billed")
-    lines += [f"{name}: {path}" for name, path in summary.outputs.items()]
+    failures = summary.failed + summary.invalid_output
+    lines += [f"{name}: {path}" for name, path in summary.outputs.items() if failures or name != "failed"]
     return lines
 
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 from batchrun.cli import options
+from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
 
 
 @click.command()
 @options.run_choice
 @options.as_json
-def status(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool, as_json: bool) -> None:
+def status(choice: RunChoice, as_json: bool) -> None:
     """Where a run stands. JOB is a job file or a run directory."""
     from batchrun.cli.ending import summary_lines
-    from batchrun.reports import find_run, summarize
+    from batchrun.reports import summarize
+    from batchrun.rundir import RunDir
     from batchrun.store.reader import Reader
 
-    directory = find_run(job, overrides, run_dir, emulated=emulated)
+    given = RunDir(choice.job)
+    directory = given if given.checkpoint.is_file() else choice.directory(choice.load())
     with Reader(directory.checkpoint) as reader, reader.snapshot():
         summary = summarize(reader)
     if as_json:
@@ -33,13 +35,11 @@ def status(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated
 @click.command()
 @options.run_choice
 @click.argument("key")
-def show(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool, key: str) -> None:
+def show(choice: RunChoice, key: str) -> None:
     """Everything about one row: its request, every attempt, the raw answer, the outcome."""
     from batchrun.reports import row_document
-    from batchrun.rundir import existing_run_dir
-    from batchrun.spec.load import load_job
     from batchrun.store.reader import Reader
 
-    loaded = load_job(job, overrides)
-    with Reader(existing_run_dir(loaded, run_dir, emulated=emulated).checkpoint) as reader:
+    loaded = choice.load()
+    with Reader(choice.directory(loaded).checkpoint) as reader:
         say(json.dumps(row_document(loaded, reader, key), indent=2, ensure_ascii=False))

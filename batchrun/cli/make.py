@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from batchrun.cli import options
+from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
@@ -41,23 +42,13 @@ def validate(job: Path, overrides: tuple[str, ...]) -> None:
 @_limit
 @click.option("--show", default=0, metavar="N", help="Also print the first N requests.")
 @options.as_json
-def plan(
-    job: Path,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    emulated: bool,
-    limit: int | None,
-    show: int,
-    as_json: bool,
-) -> None:
+def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None:
     """Say what `run` would do: rows to send, rows reused, an estimate of input tokens. Nothing is sent."""
     from batchrun.cli.planning import plan_document, plan_lines
     from batchrun.previews import preview
-    from batchrun.rundir import existing_run_dir
-    from batchrun.spec.load import load_job
 
-    loaded = load_job(job, overrides)
-    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
+    loaded = choice.load()
+    directory = choice.directory(loaded)
     found = preview(loaded, directory, limit=limit, show=show)
     if as_json:
         say_json(plan_document(found))
@@ -115,7 +106,7 @@ def run(
     if as_json:
         say_json(result.summary.document())
     else:
-        report_end(job, result)
+        report_end(RunChoice(job, overrides, run_dir, emulated), result)
     sys.exit(result.exit_code)
 
 
@@ -124,45 +115,35 @@ def run(
 @click.option("--failed", is_flag=True, help="Only rows that failed (not those with an invalid answer).")
 @click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
 @click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
-def retry(
-    job: Path,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    emulated: bool,
-    failed: bool,
-    ambiguous: bool,
-    keys: tuple[str, ...],
-) -> None:
+def retry(choice: RunChoice, failed: bool, ambiguous: bool, keys: tuple[str, ...]) -> None:
     """Make failed rows pending again; the next `run` sends each as a new, billed interaction.
 
     Rows whose input could not be read stay failed: mend the input first.
     """
-    from batchrun.rundir import existing_run_dir
+    from batchrun.cli.ending import run_words
     from batchrun.runs import retry as retry_rows
-    from batchrun.spec.load import load_job
 
-    loaded = load_job(job, overrides)
-    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
+    loaded = choice.load()
     outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
-    count = retry_rows(loaded, directory, outcomes, list(keys), wall_clock())
+    count, target = retry_rows(loaded, choice.directory(loaded), outcomes, list(keys), wall_clock())
     if not count:
         say("No row was made pending: none of these has failed.")
         return
-    say(f"{count:,} rows are pending again. `batchrun run` sends each as a new, billed interaction.")
+    say(f"{count:,} rows are pending again; each will be a new, billed interaction. Go on with:")
+    say(f"  batchrun run {run_words(choice, target)}")
 
 
 @click.command()
 @options.run_choice
-def export(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool) -> None:
+def export(choice: RunChoice) -> None:
     """Make the output files again from the checkpoint. Nothing is sent."""
-    from batchrun.rundir import existing_run_dir
     from batchrun.runs import write_outputs
-    from batchrun.spec.load import load_job
     from batchrun.store.reader import Reader
 
-    loaded = load_job(job, overrides)
-    directory = existing_run_dir(loaded, run_dir, emulated=emulated)
-    summary = write_outputs(loaded, directory, Reader(directory.checkpoint))
+    loaded = choice.load()
+    directory = choice.directory(loaded)
+    with Reader(directory.checkpoint) as reader:
+        summary = write_outputs(loaded, directory, reader)
     for name, path in summary.outputs.items():
         say(f"{name}: {path}")
 

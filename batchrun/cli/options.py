@@ -1,12 +1,19 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and the choice of a run that they add up to."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from batchrun.rundir import RunDir
+    from batchrun.spec.load import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +34,39 @@ emulated = click.option("--emulator", "emulated", is_flag=True, help="The run th
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 
-def run_choice(command: F) -> F:
-    """Options that name one run of a job."""
-    return run_dir(emulated(overrides(job(command))))
+@dataclass(frozen=True)
+class RunChoice:
+    """Which run of which job a command is about."""
+
+    job: Path
+    overrides: tuple[str, ...] = ()
+    run_dir: Path | None = None
+    emulated: bool = False
+
+    def load(self) -> Job:
+        """The job. Raises SpecError."""
+        from batchrun.spec.load import load_job
+
+        return load_job(self.job, self.overrides)
+
+    def directory(self, job: Job) -> RunDir:
+        """The run to look at."""
+        from batchrun.rundir import existing_run_dir
+
+        return existing_run_dir(job, self.run_dir, emulated=self.emulated)
+
+    def words(self, *, emulated: bool) -> str:
+        """The arguments that name the same run for another command."""
+        words = [str(self.job), *(word for setting in self.overrides for word in ("--set", setting))]
+        words += ["--run-dir", str(self.run_dir)] if self.run_dir else []
+        return shlex.join([*words, *(["--emulator"] if emulated else [])])
+
+
+def run_choice(command: Callable[..., Any]) -> Callable[..., Any]:
+    """JOB and the options that name one run of it; the command gets them as one RunChoice."""
+
+    @wraps(command)
+    def chosen(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool, **others: Any) -> Any:
+        return command(RunChoice(job, overrides, run_dir, emulated), **others)
+
+    return run_dir(emulated(overrides(job(chosen))))

@@ -105,7 +105,7 @@ class Progress:
             case Paused(seconds, reason) if seconds >= 1:
                 self._line(f"the service asks for a pause: {reason}; nothing is sent for {duration(seconds)}")
             case Stopping():
-                self._line("stopping: waiting for the answers of open POSTs; press Ctrl-C again to leave at once")
+                self._line("stopping: waiting for open POSTs to be answered; Ctrl-C now leaves at once")
 
     def _line(self, text: str) -> None:
         if self._live:

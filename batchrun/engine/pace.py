@@ -9,7 +9,6 @@ import asyncio
 
 from batchrun.engine.limits import Lease, Limits
 
-
 #: A real usage below its estimate may let the next request start sooner than it was told.
 _LOOK_AGAIN_SECONDS = 1.0
 

@@ -151,7 +151,7 @@ class Submitter:
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
 
     def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
-        said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message}"
+        said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message.rstrip('.')}"
         match classify(refused):
             case Meaning.CREDENTIALS:
                 return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")

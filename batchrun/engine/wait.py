@@ -33,6 +33,7 @@ class Waiter:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
         self._observe, self._settle = observe, settle
         self._pace = Pace(Limits(spec.poll.rpm))
+        self._knows_earlier = False
 
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
         """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError."""
@@ -69,6 +70,11 @@ class Waiter:
             match patience.judge(poll, self._wall()):
                 case polling.Answer() as answer:
                     return answer
+                case polling.Verdict.LOST if attempt.resumed and not self._knows_earlier:
+                    raise CredentialError(
+                        "The service knows none of the interactions that an earlier run submitted: is this the API key "
+                        f"of another project? Nothing was given up. ({poll})"
+                    )
                 case polling.Verdict.LOST:
                     raise await self._lost(attempt, poll)
                 case polling.Verdict.LATE:
@@ -86,7 +92,10 @@ class Waiter:
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
         self._observe(Polled(row.key))
-        return polling.of_poll(call, attempt.interaction_id, self._wall())
+        poll = polling.of_poll(call, attempt.interaction_id, self._wall())
+        if attempt.resumed and isinstance(poll, polling.Answer | polling.Running):
+            self._knows_earlier = True
+        return poll
 
     async def _lost(self, attempt: Attempt, poll: polling.Poll) -> RowError:
         """Billed, perhaps, and gone: never sent again by itself."""

@@ -54,9 +54,12 @@ def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes
 
 
 def failed_line(result: Result) -> bytes | None:
-    """The input row of a result that ended, but not in success; None for others and where no row could be read."""
+    """The input row of a result that may be run again; None for others and where no row could be read.
+
+    A row that is held as ambiguous is not in it: sent by another run, it might be paid twice and nobody would know.
+    """
     row = result.row
-    if row.data is None or row.outcome is None or row.outcome == Outcome.SUCCEEDED:
+    if row.data is None or row.outcome not in (Outcome.FAILED, Outcome.INVALID_OUTPUT):
         return None
     return line(row.data)
 

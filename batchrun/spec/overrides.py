@@ -24,6 +24,8 @@ def override(document: Document, settings: Sequence[str]) -> None:
 
 
 def _value(label: str, text: str) -> Any:
+    if text == "-":  # standard input, not an empty list
+        return text
     try:
         return placed(text).data
     except Problems as problems:

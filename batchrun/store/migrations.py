@@ -12,6 +12,9 @@ migrations = Migrations("batchrun")
 #: A row has at most one live attempt a stage and turn: SQLite itself refuses a second POST.
 LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
 
+#: Attempts whose end is not known. SQLite uses their index only for a query that says this in the same words.
+OPEN = "state IN ('intent', 'submitted', 'ambiguous')"
+
 
 @migrations()
 def m001_initial(db: Database) -> None:
@@ -35,9 +38,10 @@ def m001_initial(db: Database) -> None:
             model TEXT, interaction_id TEXT, interaction_status TEXT, service_tier TEXT,
             posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
             http_status INTEGER, error_class TEXT, error_message TEXT,
-            intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, usage TEXT, raw BLOB)""",
+            intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, superseded_by TEXT,
+            usage TEXT, raw BLOB)""",
         f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, turn) WHERE {LIVE}",
         "CREATE INDEX attempt_row ON attempt (row_id, number)",
-        "CREATE INDEX attempt_open ON attempt (state) WHERE state IN ('intent', 'submitted', 'ambiguous')",
+        f"CREATE INDEX attempt_open ON attempt (state) WHERE {OPEN}",
     ):
         db.execute(statement)

@@ -33,7 +33,11 @@ _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class."""
+    """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class.
+
+    `possibly_billed_twice` are ambiguous POSTs whose row was sent again, `resubmits` those of them that the job's
+    policy allowed; the user asked for the others.
+    """
 
     rows: int
     outcomes: dict[str, int]
@@ -43,6 +47,7 @@ class Tally:
     posts: int
     polls: int
     possibly_billed_twice: int
+    resubmits: int
 
 
 class Reader:
@@ -130,6 +135,16 @@ class Reader:
             after = page[-1][1]
             yield from map(_row, page)
 
+    def has_column(self, column: str) -> bool:
+        """True if a row has this input column."""
+        query = "SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?)"
+        return bool(self.connection.execute(query, (column,)).fetchone()[0])
+
+    def count_rows(self) -> int:
+        """Rows that could be read."""
+        count: int = self.connection.execute("SELECT count(*) FROM row WHERE data NOT NULL").fetchone()[0]
+        return count
+
     def input_types(self, column: str) -> set[str]:
         """The JSON types found in an input column, in SQLite's words."""
         query = "SELECT DISTINCT e.type FROM row r, json_each(r.data) e WHERE r.data IS NOT NULL AND e.key = ?"
@@ -139,7 +154,10 @@ class Reader:
         """What `status` and the summary count, from the truth itself."""
         one = self.connection.execute
         attempts, posts, polls = one("SELECT count(*), total(posts), total(polls) FROM attempt").fetchone()
-        twice = one("SELECT count(*) FROM attempt WHERE state = 'ambiguous' AND superseded_at NOT NULL").fetchone()[0]
+        possibly_twice, resubmits = one(
+            """SELECT count(*), total(superseded_by = 'policy') FROM attempt
+               WHERE state = 'ambiguous' AND superseded_by NOT NULL"""
+        ).fetchone()
         return Tally(
             rows=one("SELECT count(*) FROM row").fetchone()[0],
             outcomes=dict(one("SELECT coalesce(outcome, 'pending'), count(*) FROM row GROUP BY 1").fetchall()),
@@ -148,7 +166,8 @@ class Reader:
             attempts=attempts,
             posts=int(posts),
             polls=int(polls),
-            possibly_billed_twice=twice,
+            possibly_billed_twice=possibly_twice,
+            resubmits=int(resubmits),
         )
 
 

@@ -20,7 +20,7 @@ from sqlite_utils import Database
 
 from batchrun.errors import StoreError
 from batchrun.rows import Outcome
-from batchrun.store.migrations import APPLICATION_ID, LIVE, migrations
+from batchrun.store.migrations import APPLICATION_ID, LIVE, OPEN, migrations
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], Any]
@@ -38,6 +38,7 @@ _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interac
 _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
               model = coalesce(?, model), polls = polls + ?, fetched_at = ? WHERE id = ?"""
 _GONE = "UPDATE attempt SET state = ?, polls = polls + ?, error_class = ?, error_message = ? WHERE id = ?"
+_SUPERSEDE = "UPDATE attempt SET superseded_at = ?, superseded_by = 'policy' WHERE id = ?"
 _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
 
 
@@ -114,8 +115,8 @@ class Store:
             self.epoch = int(self.meta("epoch") or 0) + 1
             self.connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (str(self.epoch),))
             dead = self.connection.execute(
-                """UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
-                   'the process died between the intent and the outcome' WHERE state = 'intent'"""
+                f"""UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
+                    'the process died between the intent and the outcome' WHERE state = 'intent' AND {OPEN}"""
             )
             return dead.rowcount
 
@@ -234,7 +235,7 @@ class Store:
 
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
-        await self.write(lambda db: _one(db, "UPDATE attempt SET superseded_at = ? WHERE id = ?", (at, attempt_id)))
+        await self.write(lambda db: _one(db, _SUPERSEDE, (at, attempt_id)))
 
     def reopen(self, outcomes: list[str], keys: list[str], at: float) -> int:
         """Make ended rows pending again, but for rejected ones; their attempts are superseded."""
@@ -243,7 +244,8 @@ class Store:
         values = [*outcomes, not keys, *keys]
         with self.db.atomic():
             self.connection.execute(
-                f"UPDATE attempt SET superseded_at = ? WHERE {LIVE} AND row_id IN ({chosen})", [at, *values]
+                f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'user'
+                    WHERE {LIVE} AND row_id IN ({chosen})""", [at, *values]
             )
             reset = "outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL, reopened_at = ?"
             return self.connection.execute(f"UPDATE row SET {reset} WHERE id IN ({chosen})", [at, *values]).rowcount

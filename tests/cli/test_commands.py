@@ -146,8 +146,8 @@ def test_plan_says_what_is_reused_and_what_would_be_sent() -> None:
 
 def test_validate_finds_what_is_wrong_with_rows_before_anything_is_sent() -> None:
     found = batchrun("validate", job([*words(1), {"id": "b"}, b"\xff", {"id": "r0", "word": "x"}]), code=65)
-    assert "rows.jsonl:2: template_error" in found.stdout
-    assert "rows.jsonl:3: bad_utf8" in found.stdout
+    assert "(template_error)" in found.stdout
+    assert "(bad_utf8)" in found.stdout
     assert "rows.jsonl:4: key 'r0' is already used" in found.stdout
 
 
@@ -250,6 +250,28 @@ def test_set_replaces_values_of_the_job_file() -> None:
     assert Path("runs/job.emulated/results.jsonl").exists()
     shown = batchrun("show", "job.json", "r1", "--set", "request.input=Sing {{ word }}").stdout
     assert json.loads(shown)["request"]["input"] == "Sing w1"
+
+
+def test_a_column_that_no_row_has_cannot_be_copied_into_the_results() -> None:
+    assert "no row has the column 'wrod'" in rehearse(job(words(2), output={"columns": ["wrod"]}), code=65).stderr
+    assert not list(Path().rglob("emulator.ledger.jsonl"))
+
+
+def test_another_wish_about_outputs_is_granted_though_every_row_is_done() -> None:
+    rehearse(job(words(2)))
+    job(words(2), output={"columns": ["word"], "jsonl": True})
+    assert rehearse("job.json").stdout.startswith("Nothing to do")
+    assert Path("runs/job.emulated/results.jsonl").exists()
+    assert [row["word"] for row in results()] == ["w0", "w1"]
+
+
+def test_hints_name_the_same_run(tmp_path: Path) -> None:
+    failing = rehearse(job(words(3)), "--run-dir", "some where", "--faults", "failed:#2", code=3)
+    same = "job.json --set poll.first=0 --run-dir 'some where' --emulator"
+    assert f"batchrun show {same} KEY" in failing.stdout
+    assert f"batchrun retry {same}" in failing.stdout
+    again = batchrun("retry", "job.json", "--set", "poll.first=0", "--run-dir", "some where")
+    assert f"batchrun run {same}" in again.stdout
 
 
 def test_standard_input_can_be_the_input() -> None:

@@ -103,6 +103,19 @@ def test_posts_that_a_dead_process_left_open_are_counted_and_at_most_the_slots(t
     assert max(Counter(line["request_sha256"] for line in job.billed()).values()) == 1
 
 
+def test_a_key_of_another_project_gives_up_no_row(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=6)
+    with death(3, before=False):
+        job.run()
+    submitted = len(job.billed())
+    assert submitted
+    result = job.run(state=tmp_path / "another.db")
+    assert result.exit_code is Exit.CREDENTIALS
+    assert "another project" in str(result.stopped_by)
+    assert result.summary.pending + result.summary.succeeded == 6
+    assert job.run().summary.succeeded == 6
+
+
 def test_two_runs_in_one_directory_do_not_meet(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path)
     job.run()

@@ -257,9 +257,9 @@ def test_failed_jsonl_holds_the_input_of_rows_that_ended_badly_and_can_be_read(t
         *(a_row(data={**data, "o": o}, outcome=o) for o in ("failed", "invalid_output", "ambiguous")),
     ]
     path = export(Memory(rows), tmp_path, a_context())["failed"]
-    assert lines_of(path) == [{**data, "o": o} for o in ("failed", "invalid_output", "ambiguous")]
+    assert lines_of(path) == [{**data, "o": o} for o in ("failed", "invalid_output")]  # held rows might be paid twice
     text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) == 3
+    assert len(text.splitlines()) == 2
     assert "é" in text
 
 
