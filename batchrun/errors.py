@@ -4,7 +4,8 @@ BatchrunError
 ├── SpecError            65   the job file or its input is wrong; nothing was sent
 ├── RunError             75   the run has to stop; every row stays resumable
 │   ├── LockedError      75   another process runs this run directory
-│   ├── RefusedError     75   the service refuses everything for now (quota, outage, no network)
+│   ├── RefusedError     75   the service refuses everything for now (outage, no network)
+│   │   └── QuotaError   75   it takes no more POSTs today; polls still work
 │   ├── CredentialError  77   no API key, or the service does not accept it
 │   ├── StoreError       74   the checkpoint cannot be written or read
 │   ├── InvariantError   70   our own books do not add up
@@ -60,6 +61,10 @@ class LockedError(RunError):
 
 class RefusedError(RunError):
     """The service refuses everything for now."""
+
+
+class QuotaError(RefusedError):
+    """The service takes no more POSTs for now; what was submitted can still be fetched."""
 
 
 class CredentialError(RunError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchrun.engine.request import Prepared, prepare
@@ -78,14 +78,16 @@ def _reader(directory: RunDir | None) -> Reader | None:
 
 
 def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> Iterator[InputRow]:
-    """Repeated keys are an error of the file; content keys repeat harmlessly."""
-    seen: dict[str, str] = {}
+    """Repeated keys are an error of the file; content keys repeat harmlessly and are numbered."""
+    seen: dict[str, tuple[int, str]] = {}
     for row in rows:
-        if job.spec.input.key is not None and row.key in seen:
+        times, first = seen.get(row.key, (0, row.source))
+        seen[row.key] = times + 1, first
+        if times and job.spec.input.key is not None:
             found.duplicates += 1
-            _complain(found, f"{row.source}: key {row.key!r} is already used at {seen[row.key]}")
-        seen.setdefault(row.key, row.source)
-        yield row
+            _complain(found, f"{row.source}: key {row.key!r} is already used at {first}")
+        numbered = times and job.spec.input.key is None
+        yield replace(row, key=f"{row.key}-{times + 1}") if numbered else row
 
 
 def _standing(row: InputRow, reader: Reader | None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from batchrun.engine.request import prepare
 from batchrun.errors import RowError, SpecError
-from batchrun.interactions.evidence import utc
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
 from batchrun.outputs.summary import Summary
@@ -47,15 +47,14 @@ def summarize(
     )
 
 
-def known_outputs(directory: RunDir, reader: Reader) -> Summary | None:
-    """The run's totals if the files that an earlier run wrote are all there, else None."""
+def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | None:
+    """The run's totals if the files that were written of just this state are all there, else None."""
     try:
         written = json.loads(directory.summary.read_bytes())
         outputs = {name: Path(path) for name, path in written["outputs"].items()}
-        counted = written["pending"] == 0
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not counted or not all(path.is_file() for path in outputs.values()):
+    if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
         return None
     return summarize(reader, outputs=outputs)
 
@@ -88,6 +87,11 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     return shown(request), row.attempt is not None and row.attempt.request_sha != request.sha
+
+
+def utc(at: float) -> str:
+    """Unix seconds as `2026-11-22 13:09:00 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _attempt_document(attempt: AttemptRecord) -> dict[str, Any]:

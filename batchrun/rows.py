@@ -17,6 +17,15 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Finish:
+    """How a row ends: its outcome, and for all but success a stable class and a message for people."""
+
+    outcome: Outcome
+    kind: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why a row failed: a stable class (`bad_json`, `media_missing`, …) and a message for people."""
 

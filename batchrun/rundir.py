@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -38,12 +39,25 @@ class RunDir:
 
     def make(self) -> None:
         """Create the directory. Raises SpecError where that is not possible."""
+        path = self.path.absolute()
+        missing = [each for each in (path, *path.parents) if not each.exists()]
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for made in missing:
+                _sync(made.parent)
         except OSError as error:
             raise SpecError(
                 f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`."
             ) from error
+
+
+def _sync(directory: Path) -> None:
+    """Make a directory's entries survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
+import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
 
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
+from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
 from batchrun.engine.attempt import Work
 from batchrun.engine.conversation import Check
 from batchrun.engine.engine import Engine, ignore
 from batchrun.engine.events import Observer, Started
 from batchrun.engine.request import Prepared, prepare
-from batchrun.errors import CredentialError, Exit, RowError, RunError, SpecError, Stopped
+from batchrun.errors import Exit, RowError, RunError, SpecError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.interactions.transport import in_process
-from batchrun.outputs.export import ExportContext, export
+from batchrun.outputs.export import ExportContext, check_written, export
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
 from batchrun.outputs.summary import Summary
 from batchrun.reports import known_outputs, summarize
 from batchrun.rundir import EMULATED, RunDir, identify, run_dir
+from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
+from batchrun.signals import stop_gently, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
 from batchrun.store.lock import RunLock
@@ -42,7 +41,6 @@ from batchrun.version import __version__
 
 #: The POSTs that were made, and what stopped the run if anything did.
 Carried = tuple[int, RunError | None]
-KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
 @dataclass(frozen=True)
@@ -100,19 +98,14 @@ class OpenRun:
 def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) -> Iterator[OpenRun]:
     """Lock, open and identify a run. Raises SpecError, LockedError, StoreError; nothing is sent."""
     directory.make()
-    lock = RunLock(directory.path)
-    try:
-        store = Store(directory.checkpoint)
+    with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
+        random = Random(seed)
         try:
-            random = Random(seed)
             run_id = identify(store, job, target, random)
-            reader = Reader(directory.checkpoint)
-            yield OpenRun(job, directory, store, reader, run_id, random)
-            reader.close()
-        finally:
-            store.close()
-    finally:
-        lock.release()
+            with Reader(directory.checkpoint) as reader:
+                yield OpenRun(job, directory, store, reader, run_id, random)
+        except sqlite3.Error as error:
+            raise store.unusable(error) from error
 
 
 def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
@@ -134,37 +127,47 @@ def run(
     """
     target = EMULATED if options.emulator else checked_base_url(options.base_url)
     directory = run_dir(job, options.run_dir, emulated=options.emulator is not None)
-    limited = options.limit is not None
     if options.emulator is None and not directory.checkpoint.exists():
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
-    with open_run(job, directory, target, options.seed) as opened:
-        started = wall()
-        admission = take_in(opened, options.limit, started)
-        refuse_unknown_columns(opened)
-        pending = opened.reader.count_pending(options.limit)
+    with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
+        started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
+        admission = take_in(opened, bound, started)
+        pending = opened.reader.count_pending(bound)
         if not pending:
-            known = known_outputs(directory, opened.reader) if opened.store.meta("exported") == wish_of(job) else None
-            summary = known or export_all(opened)
-            return Result(summary, directory, limited, admission, nothing_to_do=True)
+            summary = known_outputs(directory, opened.reader, export_mark(opened)) or export_all(opened)
+            return Result(summary, directory, bound is not None, admission, nothing_to_do=True)
         client = client_for(options)
-        observe(Started(pending))
         died = opened.store.begin_epoch()
-        posts, stopped = run_async(_carry_all(opened, client, options.limit, wall, observe))
-        summary = export_all(opened, posts=posts, elapsed=wall() - started)
-    return Result(summary, directory, limited, admission, died, stopped_by=stopped)
+        observe(Started(pending, opened.reader.count_in_flight()))
+        posts, stopped = run_async(_carry_all(opened, client, bound, wall, observe))
+        with stopping_at_once():  # the loop has reset the handlers
+            summary = export_all(opened, posts=posts, elapsed=wall() - started)
+    return Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
 
 
-def take_in(opened: OpenRun, limit: int | None, at: float) -> Admission | None:
-    """Read the input into the checkpoint, unless the same input is there already (None). Raises SpecError."""
+def lower_bound(*limits: int | None) -> int | None:
+    """The lowest of the limits that are given, None without any."""
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def client_for(options: Options) -> Client:
+    """A client for the chosen service. Raises CredentialError."""
+    if options.emulator is not None:
+        return emulated_client(options.emulator, options.version)
+    return remote_client(options.base_url, options.version)
+
+
+def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
+    """Read the first `bound` rows into the checkpoint, unless they are there already (None). Raises SpecError."""
     spec, store = opened.job.spec.input, opened.store
-    bound = min((n for n in (limit, spec.limit) if n is not None), default=None)
     mark = fingerprint(spec, opened.job.base)
     known, known_bound = store.meta("input"), store.meta("input_bound")
-    if mark is not None and mark == known and (not known_bound or (bound is not None and bound <= int(known_bound))):
-        return None
-    rows = read_rows(spec, opened.job.base, limit=limit)
-    found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
-    store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    found = None
+    if mark is None or mark != known or (known_bound and (bound is None or bound > int(known_bound))):
+        rows = read_rows(spec, opened.job.base, limit=bound)
+        found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
+        store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    refuse_unknown_columns(opened)
     return found
 
 
@@ -185,7 +188,7 @@ async def _carry_all(
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
     work = work_of(opened)
     engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
-    _stop_on_signals(engine)
+    stop_gently(engine)
     try:
         await engine.run(limit)
     except RunError as error:
@@ -230,61 +233,18 @@ def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:
     return check_for
 
 
-def emulator_settings(job: Job, chosen: Path | None, latency: str, faults: str | None) -> EmulatorSettings:
+def emulator_settings(
+    job: Job, chosen: Path | None, latency: str, faults: str | None, replies: str = "synthetic"
+) -> EmulatorSettings:
     """An emulator that remembers its interactions in the run directory, so that rehearsals resume. Raises SpecError."""
     directory = run_dir(job, chosen, emulated=True)
     return EmulatorSettings(
         latency=parse_latency(latency),
         faults=load_faults(faults) if faults else (),
+        replies=load_replies(replies),
         ledger=directory.emulator_ledger,
         state=directory.emulator_state,
     )
-
-
-def _stop_on_signals(engine: Engine) -> None:
-    """The first signal lets open POSTs answer, the second leaves at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop(number: int) -> None:
-        if engine.failure is not None:
-            os._exit(128 + number)
-        engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number))
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
-
-
-def client_for(options: Options) -> Client:
-    """A client for the chosen service. Raises CredentialError without an API key."""
-    if options.emulator is None:
-        return Client(api_key(options.base_url), base_url=options.base_url, version=options.version)
-    emulator = Emulator(options.emulator)
-    return Client("emulator", version=options.version, transport=in_process(emulator.app, emulator.close))
-
-
-def api_key(base_url: str) -> str:
-    """The key from the environment; a service on this machine needs none. Raises CredentialError."""
-    for name in KEY_VARIABLES:
-        if key := os.environ.get(name, "").strip():
-            return key
-    if is_loopback(base_url):
-        return "none"
-    raise CredentialError(
-        f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
-    )
-
-
-def is_loopback(base_url: str) -> bool:
-    """True for an address on this machine."""
-    return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
-
-
-def checked_base_url(base_url: str) -> str:
-    """The address without its last slash. Raises SpecError unless the key is safe on the way there."""
-    parts = urlsplit(base_url)
-    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(base_url)):
-        return base_url.rstrip("/")
-    raise SpecError(f"--base-url {base_url}: use https://…, or http:// for a server on this machine.")
 
 
 def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float) -> tuple[int, str]:
@@ -296,15 +256,15 @@ def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at:
 
 
 def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
-    """Write the outputs and remember what was asked of them, so that another wish is not taken for done."""
+    """Write the outputs, and remember of what they are, so that stale ones are never taken for done."""
     summary = write_outputs(opened.job, opened.directory, opened.reader, posts=posts, elapsed=elapsed)
-    opened.store.set_meta(exported=wish_of(opened.job))
+    opened.store.set_meta(exported=export_mark(opened))
     return summary
 
 
-def wish_of(job: Job) -> str:
-    """What the job file says about outputs, and which version writes them."""
-    return f"{__version__} {job.spec.output.model_dump_json()}"
+def export_mark(opened: OpenRun) -> str:
+    """Changes with whatever the output files are made of: the version, the job's wishes, the rows and attempts."""
+    return f"{__version__} {opened.job.spec.output.model_dump_json()} {opened.reader.state_mark()}"
 
 
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
@@ -325,5 +285,6 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
     with reader.snapshot():
         outputs = export(reader, job.base / chosen if chosen else directory.path, context)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
+    check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)
     return summary

@@ -23,13 +23,15 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 def main() -> int:
     """1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[[], *BENCHMARKS], help="default: all of them")
+    parser.add_argument("name", nargs="*", help=f"{', '.join(BENCHMARKS)}; default: all of them, into RESULTS.md")
     parser.add_argument("--quick", action="store_true", help="fewer rows; RESULTS.md stays as it is")
     chosen = parser.parse_args()
+    if unknown := set(chosen.name) - set(BENCHMARKS):
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
     figures = [figure for name in chosen.name or BENCHMARKS for figure in measured(name, quick=chosen.quick)]
     print(f"\n{machine()}\n\n{table(figures)}")
     if not chosen.name and not chosen.quick:
-        RESULTS.write_text(document(figures, quick=False))
+        RESULTS.write_text(document(figures))
     return int(any(figure.ok is False for figure in figures))
 
 

@@ -1,4 +1,7 @@
-"""What the emulator can do on one core: create and get over a socket, asked by a client that costs little."""
+"""What the emulator can do on one core: create and get over a socket, asked by a client that costs little.
+
+Judged by the server's CPU: the clock also counts the client's start and whatever else the machine is doing.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,11 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
         cpu, began = emulator.cpu, wall()
         measure((sys.executable, "-m", "benchmarks.light_client", emulator.url, str(rows)), folder)
         cpu, seconds = emulator.cpu - cpu, wall() - began
-    rate = 2 * rows / seconds
-    each = f"{1000 * cpu / (2 * rows):.3f} ms of CPU a request; on a core of its own that is {2 * rows / cpu:,.0f}/s"
-    return [Figure("emulator, create + get", f"≥ {TARGET:,}/s", f"{rate:,.0f}/s", rate >= TARGET, each)]
+    rate = 2 * rows / cpu
+    note = (
+        f"requests a second of the server's CPU; by the clock it answered {2 * rows / seconds:,.0f}/s, start included"
+    )
+    return [Figure("emulator, create + get on one core", f"≥ {TARGET:,}/s", f"{rate:,.0f}/s", rate >= TARGET, note)]
 
 
 def request_bytes(number: int) -> bytes:

@@ -31,16 +31,13 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def document(figures: Sequence[Figure], *, quick: bool) -> str:
+def document(figures: Sequence[Figure]) -> str:
     """The figures as `RESULTS.md`."""
     rows = [f"| {f.name} | {f.target} | {f.measured} | {f.verdict} |" for f in figures]
     notes = [f"- {f.name}: {f.note}" for f in figures if f.note]
-    head = ["# Results", "", f"{machine()}.{_QUICK if quick else ''} Made by `make bench`; do not edit.", ""]
+    head = ["# Results", "", f"{machine()}. Made by `make bench`; do not edit.", ""]
     head += ["| figure | target | measured | |", "|---|---|---|---|"]
     return "\n".join([*head, *rows, "", *notes, ""])
-
-
-_QUICK = " A quick run: fewer rows than the targets ask for."
 
 
 def machine() -> str:

@@ -29,8 +29,8 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     append_row(folder, rows)
     appended = _first_post(folder)
     return [
-        _figure(f"first POST, {finished:,} rows finished, some pending", stopped),
-        _figure(f"first POST, {rows:,} rows finished, one row appended", appended),
+        _figure(f"first POST of a resumed run, {finished:,} rows finished", stopped),
+        _figure(f"first POST of a row appended to {rows:,} finished ones", appended),
     ]
 
 

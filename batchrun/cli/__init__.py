@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `batchrun --version` and `
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from typing import Any
 
@@ -22,6 +23,11 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except sqlite3.Error as error:
+            fail(f"the checkpoint cannot be used: {error}. What was submitted goes on at the service.")
+            ctx.exit(Exit.DISK)
+        except KeyboardInterrupt:
+            ctx.exit(Exit.SIGINT)
         except BatchrunError as error:
             fail(str(error))
             ctx.exit(error.exit_code)

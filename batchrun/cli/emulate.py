@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+from batchrun.cli import options
+from batchrun.cli.printing import say
+
 
 @click.group()
 def emulator() -> None:
@@ -19,18 +22,54 @@ def emulator() -> None:
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long answers take: 200ms or lognormal:20s,1.0."
 )
-@click.option("--rpm", type=click.IntRange(1), help="Requests a minute before 429 answers.")
+@options.replies
+@click.option("--rpm", type=click.IntRange(1), help="Requests a minute before 429 answers, for each model.")
+@click.option("--tpm", type=click.IntRange(1), help="Input tokens a minute, for each model.")
+@click.option("--rpd", type=click.IntRange(1), help="Requests a day, which ends at midnight Pacific, for each model.")
+@click.option("--in-flight", type=click.IntRange(1), help="Background interactions that may run at once.")
+@click.option("--tier", type=click.Choice(["free", "1", "2", "3"]), help="Rate limits of a usage tier (December 2025).")
 @click.option("--faults", metavar="PLAN", help="Faults: a YAML or JSON file, or text such as 429:0.05,drop_after:0.01.")
-def serve(port: int, ledger: Path | None, seed: int, latency: str, rpm: int | None, faults: str | None) -> None:
+def serve(
+    port: int,
+    ledger: Path | None,
+    seed: int,
+    latency: str,
+    replies: str,
+    rpm: int | None,
+    tpm: int | None,
+    rpd: int | None,
+    in_flight: int | None,
+    tier: str | None,
+    faults: str | None,
+) -> None:
     """Serve on 127.0.0.1 until Ctrl-C. Use it with `batchrun run JOB --base-url http://127.0.0.1:PORT`."""
-    from batchrun.emulator import EmulatorSettings, load_faults, parse_latency
+    from batchrun.emulator import EmulatorSettings, MovableClock, load_faults, load_replies, parse_latency
     from batchrun.emulator import serve as serve_emulator
+    from batchrun.emulator.settings import wall_clock
 
     settings = EmulatorSettings(
         seed=seed,
         latency=parse_latency(latency),
+        replies=load_replies(replies),
         rpm=rpm,
+        tpm=tpm,
+        rpd=rpd,
+        in_flight=in_flight,
+        tier=tier,
+        clock=MovableClock(wall_clock),
         faults=load_faults(faults) if faults else (),
         ledger=ledger,
     )
     serve_emulator(settings, port=port)
+
+
+@emulator.command()
+def faults() -> None:
+    """List the faults that `--faults` can make: the name, what happens, and n where a duration can be given."""
+    from batchrun.emulator import FAULTS
+
+    width = max(map(len, FAULTS))
+    for name, fault in FAULTS.items():
+        default = "" if fault.seconds is None else f" (n: {fault.seconds:g})"
+        place = "" if fault.on == "post" else f" [{fault.on}]"
+        say(f"{name:<{width}}  {fault.about}{default}{place}")

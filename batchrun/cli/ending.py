@@ -29,10 +29,8 @@ def report_end(choice: RunChoice, result: Result) -> None:
         say(f"Nothing to do: {which} have their outcome already; nothing was sent.")
     if result.died_before:
         note(f"An earlier process died during {result.died_before} POSTs; each may have been billed.")
-    if result.stopped_by is not None:
-        note(str(result.stopped_by))
     say("\n".join(summary_lines(summary)))
-    if summary.pending:
+    if result.stopped_by is not None and summary.pending:
         say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
     same = choice.words(emulated=choice.emulated)
     if summary.failed or summary.invalid_output:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from batchrun.cli import options
@@ -42,4 +40,4 @@ def show(choice: RunChoice, key: str) -> None:
 
     loaded = choice.load()
     with Reader(choice.directory(loaded).checkpoint) as reader:
-        say(json.dumps(row_document(loaded, reader, key), indent=2, ensure_ascii=False))
+        say_json(row_document(loaded, reader, key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import say, say_json
+from batchrun.cli.printing import note, say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
@@ -66,6 +67,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
 )
+@options.replies
 @click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
 @_limit
 @click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
@@ -78,6 +80,7 @@ def run(
     run_dir: Path | None,
     emulated: bool,
     latency: str,
+    replies: str,
     faults: str | None,
     limit: int | None,
     base_url: str | None,
@@ -98,11 +101,15 @@ def run(
     from batchrun.spec.load import load_job
 
     loaded = load_job(job, overrides)
-    settings = emulator_settings(loaded, run_dir, latency, faults) if emulated else None
+    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulated else None
     choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
     progress = Progress(wall_clock, quiet=quiet or as_json)
     result = run_job(loaded, choice, wall_clock, progress)
     progress.close()
+    if result.stopped_by is not None:
+        note(str(result.stopped_by))
+        if os.environ.get("BATCHRUN_TRACEBACK") and result.stopped_by.__cause__ is not None:
+            raise result.stopped_by.__cause__
     if as_json:
         say_json(result.summary.document())
     else:

@@ -31,6 +31,13 @@ run_dir = click.option(
     help="Directory of the run.  [default: runs/NAME beside the job file]",
 )
 emulated = click.option("--emulator", "emulated", is_flag=True, help="The run that was made on the emulator.")
+replies = click.option(
+    "--replies",
+    default="synthetic",
+    show_default=True,
+    metavar="MODE",
+    help="Where the emulator's answers come from: synthetic, script:FILE, openai:URL or gguf:PATH.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 

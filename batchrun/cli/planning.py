@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from batchrun.cli.printing import json_text
 from batchrun.previews import Preview
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
@@ -25,7 +25,7 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
         lines.append(f"about {tokens:,} input tokens, estimated from {found.rendered:,} rendered rows")
     lines.append(f"run directory: {directory.path}")
     lines += [f"problem: {problem}" for problem in found.problems]
-    lines += [json.dumps(request, indent=2, ensure_ascii=False) for request in found.requests]
+    lines += [json_text(request) for request in found.requests]
     return lines
 
 

@@ -39,17 +39,17 @@ def fail(text: str) -> None:
 
 
 def say_json(value: Any) -> None:
-    """JSON that any terminal survives: ASCII only."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    """JSON that people can read and that no terminal trips over."""
+    click.echo(json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON; what `safe` would escape is escaped as JSON does it."""
+    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else json.dumps(c)[1:-1] for c in text)
 
 
 def shortened(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: max(0, width - 1)] + "…"
-
-
-def table(rows: list[list[str]]) -> str:
-    """Cells in aligned columns, two spaces apart."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import click
 
 from batchrun.cli.printing import safe, shortened
-from batchrun.engine.events import Event, Fetched, Paused, Posted, RowEnded, Started, Stopping
+from batchrun.engine.events import Event, Landed, Paused, Posted, RowEnded, Started, Stopping
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
@@ -25,26 +25,21 @@ class Counts:
     rows: int = 0
     done: int = 0
     failed: int = 0
-    submitted: int = 0
-    fetched: int = 0
+    in_flight: int = 0
     tokens: int = 0
 
     def take(self, event: Event) -> None:
         match event:
-            case Started(rows):
-                self.rows = rows
+            case Started(rows, in_flight):
+                self.rows, self.in_flight = rows, in_flight
             case Posted(result="submitted"):
-                self.submitted += 1
-            case Fetched(tokens=tokens):
-                self.fetched += 1
+                self.in_flight += 1
+            case Landed(tokens=tokens):
+                self.in_flight -= 1
                 self.tokens += tokens or 0
             case RowEnded(outcome=outcome):
                 self.done += 1
                 self.failed += outcome is not Outcome.SUCCEEDED
-
-    @property
-    def in_flight(self) -> int:
-        return max(0, self.submitted - self.fetched)
 
 
 def progress_line(counts: Counts, elapsed: float) -> str:

@@ -38,6 +38,7 @@ class Attempt:
     interaction_id: str = ""
     submitted_at: float = 0.0
     evidence: str = ""
+    agent: bool = False
     raw: bytes | None = None
     lease: Lease | None = None
     resumed: bool = False
@@ -55,6 +56,7 @@ def under_way(row: RowRecord) -> Attempt | None:
         known.interaction_id or "",
         known.submitted_at or 0.0,
         known.evidence or "",
+        known.agent,
         known.raw,
         resumed=True,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.answers import parse_answer
-from batchrun.rows import Outcome
+from batchrun.rows import Finish, Outcome
 
 #: Finds what is wrong with a parsed answer; an empty list means it is right.
 Check = Callable[[object], list[str]]
@@ -22,15 +22,6 @@ PASSING = frozenset(
         "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "aborted",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """The row ends here."""
-
-    outcome: Outcome
-    kind: str | None = None
-    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from random import Random
 
 from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work, under_way
-from batchrun.engine.conversation import Again, Decision, Finish
+from batchrun.engine.conversation import Again, Decision
 from batchrun.engine.events import Observer, RowEnded, Stopping
 from batchrun.engine.submit import Submitter
 from batchrun.engine.wait import Waiter
-from batchrun.errors import InvariantError, RowError, RunError
+from batchrun.errors import InvariantError, QuotaError, RowError, RunError
 from batchrun.interactions.client import Client
-from batchrun.rows import Outcome
+from batchrun.rows import Finish, Outcome
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
@@ -43,6 +43,7 @@ class Engine:
     ) -> None:
         self.work = work
         self.failure: RunError | None = None
+        self.leaving = False
         self.submitter = Submitter(work, store, client, wall, random, observe)
         self.waiter = Waiter(work.spec, store, client, wall, observe, self.submitter.settle)
         self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
@@ -57,6 +58,7 @@ class Engine:
         await asyncio.wait([self._feeder])
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._store.drain()
         if self.failure is not None:
             raise self.failure
         self._feeder.result()
@@ -75,11 +77,18 @@ class Engine:
 
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
+        self._send_no_more(reason)
+        self.leaving = True
+        for task in self._tasks - self.submitter.open_posts:
+            task.cancel()
+
+    def _send_no_more(self, reason: RunError) -> None:
+        """No row is sent any more; those in flight are polled to their end."""
         if self.failure is None:
             self.failure = reason
             self._observe(Stopping(str(reason)))
         self.submitter.stopping = True
-        for task in self._tasks - self.submitter.open_posts:
+        for task in self._tasks - self.submitter.open_posts - self.waiter.polling:
             task.cancel()
         if self._feeder is not None:
             self._feeder.cancel()
@@ -93,7 +102,9 @@ class Engine:
         self._tasks.discard(task)
         self._in_flight.release()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, RunError):
+        if isinstance(error, QuotaError):
+            self._send_no_more(error)
+        elif isinstance(error, RunError):
             self.stop(error)
         elif error is not None:
             broken = InvariantError(f"batchrun itself failed: {type(error).__name__}: {error}. Please report this.")
@@ -121,16 +132,16 @@ class Engine:
     async def _conclude(self, row: RowRecord, attempt: Attempt, strikes: int) -> Decision:
         """What follows from the attempt: its answer judged, or the policy for one whose fate is unknown."""
         if attempt.state is AttemptState.AMBIGUOUS:
-            return await self._after_ambiguous(row, attempt)
+            return self._after_ambiguous(attempt)
         answer = await self.waiter.answer(row, attempt)
         attempts_left = self.work.spec.retry.attempts - 1 - strikes
         return conversation.after(answer, self.work.check_for(row), attempts_left=attempts_left)
 
-    async def _after_ambiguous(self, row: RowRecord, attempt: Attempt) -> Decision:
+    def _after_ambiguous(self, attempt: Attempt) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says."""
         reason = attempt.evidence or "unknown"
         policy = self.work.spec.retry.ambiguous
-        wish = policy.agent if (await self.submitter.prepare(row)).agent else policy.model
+        wish = policy.agent if attempt.agent else policy.model
         if wish == "resubmit" and self._resubmits_left > 0:
             self._resubmits_left -= 1
             return Again(reason)
@@ -139,7 +150,7 @@ class Engine:
         return Finish(Outcome.AMBIGUOUS, "ambiguous", message)
 
     async def _finish(self, row: RowRecord, end: Finish) -> None:
-        await self._store.finish(row.id, end.outcome, end.kind, end.message, self._wall())
+        await self._store.finish(row.id, end, self._wall())
         self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
 
 

@@ -10,9 +10,10 @@ from batchrun.rows import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The engine sets out to carry this many rows."""
+    """The engine sets out to carry this many rows; so many of them are in flight from an earlier run."""
 
     rows: int
+    in_flight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Polled:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """An answer arrived; `tokens` is its total, None if the service did not say."""
+class Landed:
+    """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it."""
 
     key: str
     tokens: int | None
@@ -63,5 +64,5 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Polled | Fetched | RowEnded | Paused | Stopping
+Event = Started | Posted | Polled | Landed | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]

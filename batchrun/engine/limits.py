@@ -28,6 +28,12 @@ class Bucket:
         self._free_at += difference * self._seconds_each
 
 
+#: How soon to look again whether a probe got through.
+_PROBE_SECONDS = 0.1
+#: So many requests may start at once before the pace is free again after a pause.
+_FREE_CREDIT = 64
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Permission to start one request. `estimate` is what it was thought to cost, `reserved` what was set aside."""
@@ -46,22 +52,40 @@ class Limits:
         self._requests = Bucket(rpm)
         self._tokens = Bucket(tpm)
         self._closed_until = float("-inf")
+        self._credit: int | None = None
         self._estimated = self._real = 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until a request may start; 0 means now."""
-        return max(self._requests.wait(now), self._tokens.wait(now), self._closed_until - now, 0.0)
+        probing = _PROBE_SECONDS if self._credit == 0 else 0.0
+        return max(self._requests.wait(now), self._tokens.wait(now), self._closed_until - now, probing)
 
     def take(self, now: float, estimate: float = 0.0) -> Lease:
         """Start a request now, at this estimate of its tokens."""
         scale = self._real / self._estimated if self._estimated else 1.0
         self._requests.take(now)
         self._tokens.take(now, estimate * scale)
+        if self._credit is not None:
+            self._credit -= 1
         return Lease(estimate, estimate * scale)
 
     def close(self, until: float) -> None:
-        """The server asked for a pause: nothing starts before `until`."""
+        """The server asked for a pause: nothing starts before `until`, and then one request, to see."""
         self._closed_until = max(self._closed_until, until)
+        self._credit = 1
+
+    def accepted(self) -> None:
+        """A request got through. After a pause each lets two more start, until the pace is free again."""
+        if self._credit is not None:
+            self._credit += 2
+            if self._credit > _FREE_CREDIT:
+                self._credit = None
+
+    def give_back(self, lease: Lease) -> None:
+        """The request behind `lease` cost nothing: it was not sent, or refused, or nobody knows what came of it."""
+        self._tokens.correct(-lease.reserved)
+        if self._credit is not None:
+            self._credit = max(self._credit, 1)
 
     def settle(self, lease: Lease, tokens: float) -> None:
         """The request behind `lease` really used this many tokens."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from batchrun.interactions.evidence import Call, Reply, server_delay
+from batchrun.interactions.evidence import Call, Lost, Reply, server_delay
 from batchrun.interactions.models import ApiError, Interaction
-from batchrun.spec.model import PollSpec
+from batchrun.spec.model import JobSpec, PollSpec
 
 #: A new interaction may answer 404 for a while (seen with agents); after this it counts as lost.
 NOT_FOUND_GRACE = 600.0
@@ -55,9 +55,13 @@ class Denied(_Message):
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer(_Message):
-    """The poll itself failed; `retry_after` is the server's own delay in seconds, if it named one."""
+    """The poll itself failed; `retry_after` is the server's own delay in seconds, if it named one.
+
+    `answered` is true if the service did answer, with something that is not this interaction.
+    """
 
     retry_after: float | None = None
+    answered: bool = False
 
 
 Poll = Answer | Running | NotFound | Denied | NoAnswer
@@ -71,18 +75,29 @@ class Verdict(Enum):
     LOST = auto()
     DENIED = auto()
     UNREACHABLE = auto()
+    UNUSABLE = auto()
 
 
 class Patience:
-    """How long one interaction is waited for. Times are Unix seconds."""
+    """How long one interaction is waited for. Times are Unix seconds.
 
-    def __init__(self, started: float, deadline: float) -> None:
-        self._deadline = max(started, deadline)
+    `silent_since` is when polls stopped being answered, infinity while they are.
+    """
+
+    def __init__(self, spec: JobSpec, started: float, submitted: float) -> None:
+        self._deadline = max(started, submitted + spec.poll.deadline)
+        self._tries = spec.retry.calls
+        self._failures = 0
+        self.silent_since = float("inf")
         self._missing_since: float | None = None
         self._complete_since: float | None = None
+        self._late = False
 
     def judge(self, poll: Poll, now: float) -> Answer | Verdict:
         """The answer, if this is it, or what its absence means."""
+        if isinstance(poll, NoAnswer):
+            return self._of_silence(poll, now)
+        self._failures, self.silent_since = 0, float("inf")
         match poll:
             case Answer(_, interaction):
                 return self._of_answer(poll, interaction, now)
@@ -92,10 +107,21 @@ class Patience:
                 self._missing_since = self._missing_since or now
                 return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT
             case Running() if now >= self._deadline:
-                return Verdict.LATE
-            case NoAnswer() if now >= self._deadline:
-                return Verdict.UNREACHABLE
+                return self._of_lateness()
         return Verdict.WAIT
+
+    def _of_silence(self, poll: NoAnswer, now: float) -> Verdict:
+        """Only a series of failures past the deadline ends the wait; an answer that cannot be used is about the row."""
+        self._failures += 1
+        self.silent_since = min(self.silent_since, now)
+        if now < self._deadline or self._failures < self._tries:
+            return Verdict.WAIT
+        return Verdict.UNUSABLE if poll.answered else Verdict.UNREACHABLE
+
+    def _of_lateness(self) -> Verdict:
+        """One look past the deadline is not enough: the machine may have slept, or the clock jumped."""
+        self._late, was_late = True, self._late
+        return Verdict.LATE if was_late else Verdict.WAIT
 
     def _of_answer(self, answer: Answer, interaction: Interaction, now: float) -> Answer | Verdict:
         self._complete_since = self._complete_since or now
@@ -106,14 +132,14 @@ class Patience:
 def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
     """What a GET says. `now` is Unix time, for Retry-After dates."""
     if not isinstance(call, Reply):
-        return NoAnswer(call.reason)
+        return NoAnswer(call.reason, answered=isinstance(call, Lost) and call.answered)
     if not call.ok:
         return _of_error(call, now)
     interaction = Interaction.parse(call.body)
     if interaction is None:
-        return NoAnswer("the answer is not an interaction")
+        return NoAnswer("the answer is not an interaction", answered=True)
     if interaction.id != interaction_id:
-        return NoAnswer(f"the answer names another interaction ({interaction.id})")
+        return NoAnswer(f"the answer names another interaction ({interaction.id})", answered=True)
     if interaction.stopped:
         return Answer(call.body, interaction)
     return Running(interaction.status or "without a status")

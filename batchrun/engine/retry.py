@@ -7,7 +7,7 @@ from enum import Enum, auto
 from random import Random
 from typing import Any
 
-from tenacity import RetryCallState, retry_if_result, stop_after_attempt
+from tenacity import RetryCallState, retry_if_result
 from tenacity.wait import wait_base
 
 from batchrun.interactions.evidence import NotSent, PostResult, Refused
@@ -58,10 +58,15 @@ class FullJitter(wait_base):
         return max(self._random.uniform(0.0, ceiling), min(asked or 0.0, self._spec.server_ceiling))
 
 
-def retry_options(spec: RetrySpec, random: Random, before_sleep: Callable[[RetryCallState], None]) -> dict[str, Any]:
-    """Arguments for tenacity: the call's last result is returned when the tries are used up."""
+def retry_options(
+    spec: RetrySpec,
+    random: Random,
+    stop: Callable[[RetryCallState], bool],
+    before_sleep: Callable[[RetryCallState], None],
+) -> dict[str, Any]:
+    """Arguments for tenacity: the call's last result is returned when `stop` says that the tries are used up."""
     return {
-        "stop": stop_after_attempt(spec.calls),
+        "stop": stop,
         "wait": FullJitter(spec, random),
         "retry": retry_if_result(may_repeat),
         "before_sleep": before_sleep,

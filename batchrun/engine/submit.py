@@ -16,7 +16,7 @@ from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Prepared, intent_key
 from batchrun.engine.retry import Meaning, classify, retry_options
-from batchrun.errors import BatchrunError, CredentialError, RefusedError, RowError, RunError
+from batchrun.errors import BatchrunError, CredentialError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions import evidence
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Ambiguous, NotSent, PostResult, Refused, Submitted
@@ -26,14 +26,18 @@ from batchrun.store.store import Intent, Store
 
 @dataclass(slots=True)
 class Posting:
-    """A row's request on its way; `attempt_id` is known once the intent is durable. Times are Unix seconds."""
+    """A row's request on its way; `attempt_id` is known once the intent is durable.
+
+    `tries` counts the refusals since any row's POST was last accepted, `accepted_before` those accepted until then.
+    """
 
     row: RowRecord
     number: int
     prepared: Prepared
     attempt_id: int = 0
     lease: Lease | None = None
-    refused_since: float | None = None
+    accepted_before: int = 0
+    tries: int = 0
 
 
 class Submitter:
@@ -49,8 +53,8 @@ class Submitter:
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
-        self._retrying = AsyncRetrying(**retry_options(work.spec.retry, random, self._pause))
-        self._last_accepted = float("-inf")
+        self._retrying = AsyncRetrying(**retry_options(work.spec.retry, random, self._used_up, self._pause))
+        self._accepted = 0
 
     async def submit(self, row: RowRecord, number: int) -> Attempt:
         """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
@@ -58,8 +62,8 @@ class Submitter:
         The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
         """
         async with self._slots:
-            posting = Posting(row, number, await self.prepare(row))
-            result: PostResult = await self._retrying(self._post, posting)
+            posting = Posting(row, number, await self.prepare(row), accepted_before=self._accepted)
+            result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
             return self._settled(posting, result)
 
     async def prepare(self, row: RowRecord) -> Prepared:
@@ -81,7 +85,7 @@ class Submitter:
             self.posts += 1
             call = await self._client.create(posting.prepared.body(intent.intent_key))
             result = evidence.of_post(call, self._wall())
-            await self._record(posting.attempt_id, result)
+            await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
 
@@ -105,13 +109,17 @@ class Submitter:
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
         name = intent_key(self._work.run_id, row.key, "", 0, posting.number)
-        return Intent(row.id, posting.number, name, prepared.sha, prepared.model)
+        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent)
 
-    async def _record(self, attempt_id: int, result: PostResult) -> None:
-        state = state_of(result)
+    async def _record(self, posting: Posting, result: PostResult) -> None:
+        state, attempt_id = state_of(result), posting.attempt_id
+        if isinstance(result, Submitted):
+            self._accepted += 1
+            self._pace.limits.accepted()
+        elif posting.lease is not None:
+            self._pace.limits.give_back(posting.lease)
         match result:
             case Submitted(interaction_id):
-                self._last_accepted = self._wall()
                 await self._store.submitted(attempt_id, interaction_id, self._wall())
             case Refused(status, error):
                 await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
@@ -120,12 +128,24 @@ class Submitter:
             case NotSent(reason):
                 await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
 
+    def _used_up(self, state: RetryCallState) -> bool:
+        """Tries count from the last POST that got through, whichever row's: while any does, a rate limit is no end.
+
+        A refusal other than a rate limit counts in any case, for it may be about this request.
+        """
+        assert state.outcome is not None
+        posting, result = state.args[0], state.outcome.result()
+        rate_limited = isinstance(result, Refused) and result.status == 429
+        if rate_limited and posting.accepted_before != self._accepted:
+            posting.accepted_before, posting.tries = self._accepted, 0
+        posting.tries += 1
+        return bool(posting.tries >= self._work.spec.retry.calls)
+
     def _pause(self, state: RetryCallState) -> None:
         """A refusal closes the gate for every row, not only for the one that met it."""
         assert state.outcome is not None
         assert state.next_action is not None
-        posting, result = state.args[0], state.outcome.result()
-        posting.refused_since = posting.refused_since or self._wall()
+        result = state.outcome.result()
         if isinstance(result, Refused):
             self._pace.pause(state.next_action.sleep)
             self._observe(Paused(state.next_action.sleep, f"HTTP {result.status} {result.error.code}"))
@@ -141,10 +161,12 @@ class Submitter:
     def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
         match result:
             case Submitted(interaction_id):
-                at, lease = self._wall(), posting.lease
-                return Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, at, lease=lease)
+                known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
+                known.lease = posting.lease
+                return known
             case Ambiguous(reason):
-                return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason)
+                agent = posting.prepared.agent
+                return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
             case Refused():
                 raise self._refusal(posting, result)
             case NotSent(reason):
@@ -156,8 +178,8 @@ class Submitter:
             case Meaning.CREDENTIALS:
                 return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")
             case Meaning.QUOTA:
-                return RefusedError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")
-            case Meaning.AGAIN if self._last_accepted < (posting.refused_since or 0.0):
+                return QuotaError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")
+            case Meaning.AGAIN if posting.accepted_before == self._accepted:
                 return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
         return RowError(refused.error.code, said)
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import NoReturn
 
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
-from batchrun.engine.events import Fetched, Observer, Polled
+from batchrun.engine.events import Landed, Observer, Polled
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.errors import CredentialError, RefusedError, RowError
 from batchrun.interactions.client import Client
 from batchrun.interactions.models import Interaction
+from batchrun.rows import Finish, Outcome
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
 
+#: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
+_IDS_OF_ANOTHER_PROJECT = 5
+
+
 class Waiter:
-    """Fetches answers. `settle` is told the real input tokens of each."""
+    """Fetches answers. `settle` is told the real input tokens of each; `polling` are the tasks that wait for one."""
 
     def __init__(
         self,
@@ -33,18 +39,27 @@ class Waiter:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
         self._observe, self._settle = observe, settle
         self._pace = Pace(Limits(spec.poll.rpm))
+        self.polling: set[asyncio.Task[None]] = set()
+        self._last_answered = float("-inf")
+        self._unknown_earlier: set[int] = set()
         self._knows_earlier = False
 
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
         """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError."""
         if attempt.raw is not None:
             return Interaction.parse(attempt.raw) or Interaction({})
-        found = await self._wait(row, attempt)
-        await self._keep(row, attempt, found)
+        task = asyncio.current_task()
+        assert task is not None
+        self.polling.add(task)
+        try:
+            found = await self._wait(row, attempt)
+            await self._keep(row, attempt, found)
+        finally:
+            self.polling.discard(task)
         return found.interaction
 
-    async def _keep(self, row: RowRecord, attempt: Attempt, found: polling.Answer) -> None:
-        """Raw bytes and usage first; nobody has judged the answer yet."""
+    async def _keep(self, row: RowRecord, attempt: Attempt, found: polling.Answer, end: Finish | None = None) -> None:
+        """Raw bytes and usage first; nobody has judged the answer yet. `end` ends the row whatever the answer says."""
         answer, usage = found.interaction, found.interaction.usage or {}
         await self._store.fetched(
             attempt.id,
@@ -55,36 +70,28 @@ class Waiter:
             tier=answer.service_tier,
             usage=answer.usage,
             polls=attempt.polls,
+            row_end=None if end is None else (row.id, end),
         )
         spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")
         if attempt.lease is not None and isinstance(spent, int):
             self._settle(attempt.lease, spent)
-        self._observe(Fetched(row.key, total if isinstance(total, int) else None))
+        self._observe(Landed(row.key, total if isinstance(total, int) else None))
 
     async def _wait(self, row: RowRecord, attempt: Attempt) -> polling.Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
-        patience = polling.Patience(self._wall(), attempt.submitted_at + self._spec.poll.deadline)
+        patience = polling.Patience(self._spec, self._wall(), attempt.submitted_at)
         for delay in polling.delays(self._spec.poll, resumed=attempt.resumed):
             await asyncio.sleep(delay)
             poll = await self._poll(row, attempt)
             match patience.judge(poll, self._wall()):
                 case polling.Answer() as answer:
                     return answer
-                case polling.Verdict.LOST if attempt.resumed and not self._knows_earlier:
-                    raise CredentialError(
-                        "The service knows none of the interactions that an earlier run submitted: is this the API key "
-                        f"of another project? Nothing was given up. ({poll})"
-                    )
-                case polling.Verdict.LOST:
-                    raise await self._lost(attempt, poll)
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
-                case polling.Verdict.DENIED:
-                    raise CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")
-                case polling.Verdict.UNREACHABLE:
-                    raise RefusedError(f"Polls get no answer: {poll}. Rows stay resumable; run the same command again.")
-            if isinstance(poll, polling.NoAnswer) and poll.retry_after:
-                self._pace.pause(min(poll.retry_after, self._spec.retry.server_ceiling))
+                case polling.Verdict.WAIT:
+                    self._slow_down(poll)
+                case verdict:
+                    await self._give_up(verdict, row, attempt, poll, patience)
         raise AssertionError("delays never end")
 
     async def _poll(self, row: RowRecord, attempt: Attempt) -> polling.Poll:
@@ -93,15 +100,50 @@ class Waiter:
         attempt.polls += 1
         self._observe(Polled(row.key))
         poll = polling.of_poll(call, attempt.interaction_id, self._wall())
-        if attempt.resumed and isinstance(poll, polling.Answer | polling.Running):
-            self._knows_earlier = True
+        if isinstance(poll, polling.Answer | polling.Running):
+            self._last_answered = self._wall()
+        if attempt.resumed:
+            self._note_earlier(attempt, poll)
         return poll
 
-    async def _lost(self, attempt: Attempt, poll: polling.Poll) -> RowError:
-        """Billed, perhaps, and gone: never sent again by itself."""
-        said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
-        await self._store.gone(attempt.id, AttemptState.LOST, attempt.polls, "lost", said)
-        return RowError("lost", said)
+    def _note_earlier(self, attempt: Attempt, poll: polling.Poll) -> None:
+        """One earlier interaction that is still known shows that the key is the right one."""
+        if isinstance(poll, polling.Answer | polling.Running):
+            self._knows_earlier = True
+            self._unknown_earlier.clear()
+        elif isinstance(poll, polling.NotFound) and not self._knows_earlier:
+            self._unknown_earlier.add(attempt.id)
+
+    def _slow_down(self, poll: polling.Poll) -> None:
+        """A server's own delay holds the polls of every row."""
+        if isinstance(poll, polling.NoAnswer) and poll.retry_after:
+            self._pace.pause(min(poll.retry_after, self._spec.retry.server_ceiling))
+
+    async def _give_up(
+        self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll, patience: polling.Patience
+    ) -> NoReturn:
+        """No answer will come: the row's end, or the run's if it is nothing about this row."""
+        if verdict is polling.Verdict.DENIED:
+            raise CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")
+        if verdict is polling.Verdict.UNREACHABLE and self._last_answered < patience.silent_since:
+            raise RefusedError(f"Polls get no answer: {poll}. Rows stay resumable; run the same command again.")
+        if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= _IDS_OF_ANOTHER_PROJECT:
+            raise CredentialError(
+                f"The service knows none of {len(self._unknown_earlier)} interactions that an earlier run submitted: "
+                f"is this the API key of another project? Nothing was given up ({poll})."
+            )
+        if verdict is polling.Verdict.LOST:
+            said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
+            raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
+        said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
+        raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
+
+    async def _ended(self, row: RowRecord, attempt: Attempt, state: AttemptState, kind: str, said: str) -> RowError:
+        """Billed, perhaps, and without an answer: never sent again by itself."""
+        end = Finish(Outcome.FAILED, kind, said)
+        await self._store.gone(attempt.id, row.id, state, attempt.polls, end, self._wall())
+        self._observe(Landed(row.key, None))
+        return RowError(kind, said)
 
     async def _time_out(self, row: RowRecord, attempt: Attempt) -> polling.Answer:
         """Past the deadline: cancel, look once more, keep an answer that came after all."""
@@ -109,9 +151,8 @@ class Waiter:
         poll = await self._poll(row, attempt)
         said = f"no answer within {self._spec.poll.deadline:g} s of its submission; it was cancelled ({poll})"
         if not isinstance(poll, polling.Answer):
-            await self._store.gone(attempt.id, AttemptState.TIMED_OUT, attempt.polls, "timed_out", said)
-        elif poll.interaction.status == "cancelled":
-            await self._keep(row, attempt, poll)
-        else:
+            raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "timed_out", said)
+        if poll.interaction.status != "cancelled":
             return poll
+        await self._keep(row, attempt, poll, Finish(Outcome.FAILED, "timed_out", said))
         raise RowError("timed_out", said)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from batchrun.interactions.models import ApiError, Interaction
@@ -38,9 +38,13 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The request, or a part of it, was sent, and no complete answer came back."""
+    """The request, or a part of it, was sent, and no complete answer came back.
+
+    `answered` is true if the service did answer, with more than can be taken.
+    """
 
     reason: str
+    answered: bool = False
 
 
 Call = Reply | NotSent | Lost
@@ -51,7 +55,6 @@ class Submitted:
     """The service took the request and named the interaction."""
 
     interaction_id: str
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _of_success(reply: Reply) -> PostResult:
         return Ambiguous("HTTP 200 with a body that is not an interaction", reply.status)
     if interaction.id is None:
         return Ambiguous("HTTP 200 without a usable interaction id", reply.status)
-    return Submitted(interaction.id, reply.body)
+    return Submitted(interaction.id)
 
 
 def server_delay(reply: Reply, error: ApiError | None, now: float) -> float | None:
@@ -120,8 +123,3 @@ def _retry_after(value: str | None, now: float) -> float | None:
     except ValueError:
         return None
     return max(0.0, at.replace(tzinfo=at.tzinfo or UTC).timestamp() - now)
-
-
-def utc(at: float) -> str:
-    """Unix seconds as `2026-11-22 13:09:00 UTC`, for messages."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

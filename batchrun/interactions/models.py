@@ -26,6 +26,11 @@ STOP_STATUSES = frozenset(
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 
 
+def storable(text: str) -> str:
+    """`text` as SQLite, Arrow and UTF-8 can hold it: half surrogate pairs are written as escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def usable_id(value: object) -> str | None:
     """`value` if it is an interaction id that is safe in a URL and in a file name, else None."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
@@ -53,7 +58,7 @@ class Interaction:
 
     def _text(self, name: str) -> str | None:
         value = self.data.get(name)
-        return value if isinstance(value, str) else None
+        return storable(value) if isinstance(value, str) else None
 
     @property
     def id(self) -> str | None:
@@ -135,7 +140,8 @@ class ApiError:
         details = error.get("details")
         known = tuple(d for d in details if isinstance(d, dict)) if isinstance(details, list) else ()
         message = error.get("message")
-        return cls(str(code or "unknown").lower(), message if isinstance(message, str) else "", known)
+        said = storable(message) if isinstance(message, str) else ""
+        return cls(storable(str(code or "unknown").lower()), said, known)
 
     @classmethod
     def parse(cls, raw: bytes) -> ApiError | None:

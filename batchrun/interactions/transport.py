@@ -66,14 +66,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async with session.request(
             request.method,
             URL(str(request.url), encoded=True),
-            headers=request.headers,
-            data=request.content or None,
+            headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
+            data=await request.aread() or None,
             allow_redirects=False,
             proxy=self._proxy_for(request.url),
             trace_request_ctx=progress,
         ) as answer:
             body = await self._read(answer)
-            return httpx.Response(answer.status, headers=list(answer.raw_headers), content=body, request=request)
+            return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=httpx.ByteStream(body))
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         """The environment's proxy, looked up once a host: aiohttp's own way also reads ~/.netrc, for every request."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from batchrun.errors import InvariantError
 from batchrun.outputs import jsonl, results, usage
 from batchrun.outputs.files import replacing
 from batchrun.outputs.results import Layout, UnfitInput
@@ -59,6 +61,14 @@ def export(source: Source, directory: Path, context: ExportContext) -> dict[str,
             return _export(source, directory, context, Layout.of(context.schema, kinds))
         except UnfitInput as unfit:
             kinds[unfit.column] = Kind.JSON
+
+
+def check_written(outputs: dict[str, Path], *, rows: int, attempts: int) -> None:
+    """Raises InvariantError unless the files hold every row and every attempt, by their own footers."""
+    for name, expected in (("results", rows), ("usage", attempts)):
+        found = pq.read_metadata(outputs[name]).num_rows
+        if found != expected:
+            raise InvariantError(f"{outputs[name]}: {found} records were written of {expected}; please report this")
 
 
 def _export(source: Source, directory: Path, context: ExportContext, layout: Layout) -> dict[str, Path]:

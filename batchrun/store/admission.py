@@ -10,12 +10,13 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from batchrun.errors import SpecError
 from batchrun.rows import InputRow, Outcome
 from batchrun.store.store import Store
 
-_FIND = """SELECT id, input_sha, seen, position, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source
+_FIND = """SELECT id, input_sha, seen, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source
            FROM row WHERE key = ?"""
 _INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
              error_message, finished_at, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -43,7 +44,9 @@ def admit(store: Store, rows: Iterable[InputRow], at: float, *, named: bool, com
     db, found = store.connection, Admission()
     with store.db.atomic():
         this_pass = db.execute("SELECT coalesce(max(seen), 0) + 1 FROM row").fetchone()[0]
-        for position, row in enumerate(rows if named else _numbered(db, rows, this_pass)):
+        rows, repeated = iter(rows), dict[str, int]()
+        rest = _pass_over(db, found, rows, this_pass, None if named else repeated)
+        for position, row in enumerate(rest if named else _numbered(db, rest, this_pass, repeated), found.same):
             _admit_one(db, found, row, position, this_pass, at)
         if complete:
             _drop_gone(db, found, this_pass)
@@ -51,9 +54,47 @@ def admit(store: Store, rows: Iterable[InputRow], at: float, *, named: bool, com
     return found
 
 
-def _numbered(db: sqlite3.Connection, rows: Iterable[InputRow], this_pass: int) -> Iterator[InputRow]:
-    """Content keys made unique: the second equal row gets `-2`, and so on. Remembers repeated rows only."""
-    repeated: dict[str, int] = {}
+def _pass_over(
+    db: sqlite3.Connection, found: Admission, rows: Iterator[InputRow], this_pass: int, repeated: dict[str, int] | None
+) -> Iterator[InputRow]:
+    """Go past the rows that stand where they stood, in a fraction of the time that looking for each takes.
+
+    Returns what is left. Where keys are numbered, `repeated` gets the numbers given so far. Nothing is passed over
+    where two rows share a position (a limit once cut a reordered input short): their order proves nothing.
+    """
+    left: Iterator[InputRow] = rows
+    if db.execute("SELECT count(*) != count(DISTINCT position) FROM row").fetchone()[0]:
+        return left
+    known = db.execute("SELECT position, key, input_sha, source FROM row ORDER BY position")
+    for row in rows:
+        if not _stands(known.fetchone(), row, found.same, repeated):
+            left = chain([row], rows)
+            break
+        found.same += 1
+    known.close()
+    db.execute("UPDATE row SET seen = ? WHERE position < ?", (this_pass, found.same))
+    return left
+
+
+def _stands(
+    known: tuple[int, str, str, str] | None, row: InputRow, position: int, repeated: dict[str, int] | None
+) -> bool:
+    """True if `known` is this row at this position; then a numbered key's number goes into `repeated`."""
+    if known is None or (known[0], known[2], known[3]) != (position, row.sha, row.source):
+        return False
+    if known[1] == row.key:
+        return True
+    stem, _, number = known[1].rpartition("-")
+    if repeated is None or stem != row.key or not number.isdecimal():
+        return False
+    repeated[row.key] = int(number)
+    return True
+
+
+def _numbered(
+    db: sqlite3.Connection, rows: Iterable[InputRow], this_pass: int, repeated: dict[str, int]
+) -> Iterator[InputRow]:
+    """Content keys made unique: the second equal row gets `-2`, and so on. `repeated` remembers repeated rows only."""
     for row in rows:
         known = repeated.get(row.key) or _seen(db, row.key, this_pass)
         if known:
@@ -73,12 +114,12 @@ def _admit_one(
         db.execute(_INSERT, _values(row, position, this_pass, at))
         found.new += 1
         return
-    row_id, sha, seen, old_position, sent, source = known
+    row_id, sha, seen, sent, source = known
     if seen == this_pass:
         found.duplicates.append(f"{row.source}: key {row.key!r} is already used at {source}")
     elif sha == row.sha:
-        if (old_position, seen) != (position, this_pass):
-            db.execute("UPDATE row SET position = ?, seen = ? WHERE id = ?", (position, this_pass, row_id))
+        moved = "UPDATE row SET position = ?, source = ?, seen = ? WHERE id = ?"
+        db.execute(moved, (position, row.source, this_pass, row_id))
         found.same += 1
     elif sent:
         db.execute("UPDATE row SET seen = ? WHERE id = ?", (this_pass, row_id))

@@ -8,14 +8,19 @@ import os
 import socket
 from pathlib import Path
 
-from batchrun.errors import LockedError
+from batchrun.errors import LockedError, StoreError
 
 
 class RunLock:
-    """Held from creation until `release` or the death of the process. Raises LockedError if another one holds it."""
+    """Held from creation until `close` or the death of the process. Raises LockedError if another one holds it, StoreError."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"{run_dir}: cannot lock the run directory: {error.strerror}. Nothing was sent."
+            ) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -29,7 +34,7 @@ class RunLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, note, 0)
 
-    def release(self) -> None:
+    def close(self) -> None:
         os.close(self._fd)
 
 

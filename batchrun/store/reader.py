@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError, StoreError
-from batchrun.store.migrations import LIVE
+from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.turn, a.state, a.evidence, a.intent_key, a.request_sha,
-    a.model,
+    a.model, a.agent,
     a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
     a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.usage"""
 _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
@@ -88,6 +88,18 @@ class Reader:
         finally:
             self.connection.execute("ROLLBACK")
 
+    def state_mark(self) -> str:
+        """Changes whenever a row or an attempt does."""
+        query = """SELECT (SELECT count(*) || ' ' || coalesce(max(seen), 0) || ' ' || total(finished_at) FROM row),
+                   count(*), coalesce(max(id), 0), total(posts), total(polls), total(superseded_at) FROM attempt"""
+        return " ".join(map(str, self.connection.execute(query).fetchone()))
+
+    def count_in_flight(self) -> int:
+        """Interactions under way at the service."""
+        query = f"SELECT count(*) FROM attempt WHERE state = 'submitted' AND {OPEN}"
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
+
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
         bound = 1 << 62 if limit is None else limit
@@ -115,9 +127,10 @@ class Reader:
 
     def attempts(self, key: str | None = None, *, raw: bool = False) -> Iterator[AttemptRecord]:
         """Every attempt (of one row), by input order and number; with the answer's bytes if asked for."""
-        query = f"""SELECT {_ATTEMPT}, {"a.raw" if raw else "NULL"} FROM row r CROSS JOIN attempt a ON a.row_id = r.id
-                    WHERE ? IS NULL OR r.key = ? ORDER BY r.position, a.number, a.id"""
-        return map(_attempt, self.connection.execute(query, (key, key)))
+        query = f"SELECT {_ATTEMPT}, {'a.raw' if raw else 'NULL'} FROM row r CROSS JOIN attempt a ON a.row_id = r.id"
+        if key is not None:
+            return map(_attempt, self.connection.execute(f"{query} WHERE r.key = ? ORDER BY a.number, a.id", (key,)))
+        return map(_attempt, self.connection.execute(f"{query} ORDER BY r.position, a.number, a.id"))
 
     def pending(self, *, under_way: bool, limit: int | None = None) -> Iterator[RowRecord]:
         """Rows without an outcome, in input order: those a restarted run goes on with, or those not sent yet.
@@ -128,11 +141,11 @@ class Reader:
         live = f"a.row_id = r.id AND {LIVE.replace('superseded_at', 'a.superseded_at').replace('state', 'a.state')}"
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
-                    WHERE r.outcome IS NULL AND {wanted} AND r.position > ? AND r.position < ?
-                    ORDER BY r.position LIMIT 64"""
-        after = -1
-        while page := self.connection.execute(query, (after, 1 << 62 if limit is None else limit)).fetchall():
-            after = page[-1][1]
+                    WHERE r.outcome IS NULL AND {wanted} AND (r.position, r.id) > (?, ?) AND r.position < ?
+                    ORDER BY r.position, r.id LIMIT 64"""
+        after = (-1, 0)
+        while page := self.connection.execute(query, (*after, 1 << 62 if limit is None else limit)).fetchall():
+            after = (page[-1][1], page[-1][0])
             yield from map(_row, page)
 
     def has_column(self, column: str) -> bool:
@@ -153,19 +166,19 @@ class Reader:
     def tally(self) -> Tally:
         """What `status` and the summary count, from the truth itself."""
         one = self.connection.execute
-        attempts, posts, polls = one("SELECT count(*), total(posts), total(polls) FROM attempt").fetchone()
+        states = one("SELECT state, count(*), sum(posts), sum(polls) FROM attempt GROUP BY 1").fetchall()
         possibly_twice, resubmits = one(
-            """SELECT count(*), total(superseded_by = 'policy') FROM attempt
-               WHERE state = 'ambiguous' AND superseded_by NOT NULL"""
+            f"""SELECT count(*), total(superseded_by = 'policy') FROM attempt
+                WHERE state = 'ambiguous' AND superseded_by NOT NULL AND {OPEN}"""
         ).fetchone()
         return Tally(
             rows=one("SELECT count(*) FROM row").fetchone()[0],
             outcomes=dict(one("SELECT coalesce(outcome, 'pending'), count(*) FROM row GROUP BY 1").fetchall()),
-            states=dict(one("SELECT state, count(*) FROM attempt GROUP BY 1").fetchall()),
+            states={state: count for state, count, _, _ in states},
             errors=dict(one("SELECT error_class, count(*) FROM row WHERE error_class NOT NULL GROUP BY 1").fetchall()),
-            attempts=attempts,
-            posts=int(posts),
-            polls=int(polls),
+            attempts=sum(count for _, count, _, _ in states),
+            posts=sum(posts for _, _, posts, _ in states),
+            polls=sum(polls for _, _, _, polls in states),
             possibly_billed_twice=possibly_twice,
             resubmits=int(resubmits),
         )
@@ -181,7 +194,7 @@ def _row(values: tuple[Any, ...]) -> RowRecord:
 
 def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
     *plain, usage, raw = values
-    plain[6] = AttemptState(plain[6])
+    plain[6], plain[11] = AttemptState(plain[6]), bool(plain[11])
     counted = None if usage is None else json.loads(usage)
     fields: list[Any] = [*plain, counted, None if raw is None else zlib.decompress(raw)]
     return AttemptRecord(*fields)

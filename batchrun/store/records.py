@@ -28,7 +28,7 @@ class AttemptState(StrEnum):
 class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 
-    `superseded_at` is set when a later attempt of the same row replaced this one. `billed` is True when an
+    `superseded_at` is set when a later attempt of the same row replaced this one. `model` is the id of an agent if `agent` is true. `billed` is True when an
     interaction id is known, False when it is proved that nothing was billed, None when nobody can tell.
     """
 
@@ -43,6 +43,7 @@ class AttemptRecord:
     intent_key: str
     request_sha: str
     model: str | None
+    agent: bool
     interaction_id: str | None
     interaction_status: str | None
     service_tier: str | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from batchrun.errors import StoreError
-from batchrun.rows import Outcome
+from batchrun.errors import InvariantError, StoreError
+from batchrun.rows import Finish
 from batchrun.store.migrations import APPLICATION_ID, LIVE, OPEN, migrations
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ _GATHER_SECONDS = 0.002
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, turn, epoch, state, intent_key, request_sha, model,
-                intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, 1)"""
+                agent, intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, 1)"""
 _RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 error_class = NULL, error_message = NULL WHERE id = ?"""
@@ -51,6 +52,7 @@ class Intent:
     intent_key: str
     request_sha: str
     model: str | None
+    agent: bool = False
     stage: str = ""
     turn: int = 0
 
@@ -58,6 +60,7 @@ class Intent:
 def connect(path: Path) -> Database:
     """The checkpoint at `path`, made and migrated if need be. Raises StoreError."""
     try:
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode
         connection = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -67,9 +70,8 @@ def connect(path: Path) -> Database:
         db = Database(connection, execute_plugins=False)
         _refuse_newer(db, path)
         migrations.apply(db)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.") from error
-    path.chmod(0o600)
     return db
 
 
@@ -96,6 +98,13 @@ class Store:
     def close(self) -> None:
         self._thread.shutdown()
         self.connection.close()
+
+    def unusable(self, error: Exception) -> StoreError:
+        """What to tell when SQLite gives up."""
+        return StoreError(
+            f"{self.path}: cannot use the checkpoint: {error}. What was submitted goes on at the service; "
+            "make room, or mend the disk, and run the same command again."
+        )
 
     # -- meta -------------------------------------------------------------------------------------------------
 
@@ -155,7 +164,9 @@ class Store:
             with self.db.atomic():
                 self._fence()
                 return [work(self.connection) for work in works]
-        except sqlite3.IntegrityError:
+        except (sqlite3.OperationalError, StoreError):
+            raise
+        except Exception:
             return [self._commit_alone(work) for work in works]
 
     def _commit_alone(self, work: Write) -> Any:
@@ -163,8 +174,10 @@ class Store:
             with self.db.atomic():
                 self._fence()
                 return work(self.connection)
-        except sqlite3.IntegrityError as error:
-            return StoreError(f"{self.path}: the checkpoint refused a write: {error}")
+        except (sqlite3.OperationalError, StoreError):
+            raise
+        except Exception as error:
+            return InvariantError(f"{self.path}: the checkpoint refused a write: {error}. Please report this.")
 
     def _fence(self) -> None:
         """A process that was taken for dead must not write into its successor's run."""
@@ -172,10 +185,7 @@ class Store:
             raise StoreError(f"{self.path}: another process has taken over this run; this one stops.")
 
     def _fail(self, error: Exception, group: list[tuple[Write, asyncio.Future[Any]]]) -> None:
-        self.failure = StoreError(
-            f"{self.path}: cannot write the checkpoint: {error}. What was submitted goes on at the service; "
-            "make room and run the same command again."
-        )
+        self.failure = error if isinstance(error, StoreError) else self.unusable(error)
         for _, done in [*group, *self._queue]:
             _resolve(done, self.failure)
         self._queue = []
@@ -189,8 +199,8 @@ class Store:
             if attempt_id and db.execute(_ARM_AGAIN, (self.epoch, attempt_id)).rowcount == 1:
                 return attempt_id
             i = intent
-            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, i.intent_key, i.request_sha, i.model, at)
-            return db.execute(_ARM_FIRST, values).lastrowid or 0
+            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, i.intent_key, i.request_sha, i.model, i.agent)
+            return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
         return await self.write(work)
 
@@ -215,23 +225,36 @@ class Store:
         tier: str | None,
         usage: dict[str, Any] | None,
         polls: int,
+        row_end: tuple[int, Finish] | None = None,
     ) -> None:
-        """The answer as it came, before anybody interprets it."""
+        """The answer as it came, before anybody interprets it; with `row_end` a row's end that does not depend on it."""
         counted = None if usage is None else json.dumps(usage)
 
         def work(db: sqlite3.Connection) -> None:
             packed = zlib.compress(raw, 1)  # here, because it lets go of the interpreter, which costs a loop dearly
             _one(db, _FETCHED, (status, tier, counted, packed, model, polls, at, attempt_id))
+            if row_end is not None:
+                _finish(db, *row_end, at)
 
         await self.write(work)
 
-    async def gone(self, attempt_id: int, state: str, polls: int, kind: str, message: str) -> None:
-        """There will be no answer: `lost` or `timed_out`."""
-        await self.write(lambda db: _one(db, _GONE, (state, polls, kind, message, attempt_id)))
+    async def gone(self, attempt_id: int, row_id: int, state: str, polls: int, end: Finish, at: float) -> None:
+        """There will be no answer (`lost` or `timed_out`): the attempt's end and the row's, or neither."""
 
-    async def finish(self, row_id: int, outcome: Outcome, kind: str | None, message: str | None, at: float) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            _one(db, _GONE, (state, polls, end.kind, end.message, attempt_id))
+            _finish(db, row_id, end, at)
+
+        await self.write(work)
+
+    async def finish(self, row_id: int, end: Finish, at: float) -> None:
         """The row's one outcome."""
-        await self.write(lambda db: _one(db, _FINISH, (outcome.value, kind, message, at, row_id)))
+        await self.write(lambda db: _finish(db, row_id, end, at))
+
+    async def drain(self) -> None:
+        """Return when every write that was asked for is committed, also those whose row was cancelled."""
+        while self._flusher is not None:
+            await asyncio.wait([self._flusher])
 
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
@@ -245,7 +268,8 @@ class Store:
         with self.db.atomic():
             self.connection.execute(
                 f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'user'
-                    WHERE {LIVE} AND row_id IN ({chosen})""", [at, *values]
+                    WHERE {LIVE} AND row_id IN ({chosen})""",
+                [at, *values],
             )
             reset = "outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL, reopened_at = ?"
             return self.connection.execute(f"UPDATE row SET {reset} WHERE id IN ({chosen})", [at, *values]).rowcount
@@ -258,6 +282,10 @@ def _marks(values: list[str]) -> str:
 def _one(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> None:
     if db.execute(statement, values).rowcount != 1:
         raise sqlite3.IntegrityError(f"no row changed by {statement.split(maxsplit=3)[:3]}")
+
+
+def _finish(db: sqlite3.Connection, row_id: int, end: Finish, at: float) -> None:
+    _one(db, _FINISH, (end.outcome.value, end.kind, end.message, at, row_id))
 
 
 def _resolve(done: asyncio.Future[Any], result: Any) -> None:

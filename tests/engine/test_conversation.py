@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from batchrun.engine.conversation import Again, Decision, Finish, after
+from batchrun.engine.conversation import Again, Decision, after
 from batchrun.interactions.models import Interaction
-from batchrun.rows import Outcome
+from batchrun.rows import Finish, Outcome
 
 
 def interaction(text: str | None = None, status: str = "completed", **fields: Any) -> Interaction:

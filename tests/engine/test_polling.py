@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from batchrun.engine import polling
 from batchrun.engine.polling import Answer, Denied, NoAnswer, NotFound, Patience, Poll, Running, Verdict, of_poll
 from batchrun.interactions.evidence import Lost, NotSent, Reply
 from batchrun.interactions.models import STOP_STATUSES, Interaction
-from batchrun.spec.model import PollSpec
+from batchrun.spec.model import JobSpec, PollSpec
 
 
 def poll(http: int = 200, /, **body: object) -> Poll:
@@ -61,27 +62,51 @@ def answer(**data: object) -> Answer:
     return Answer(b"", Interaction({"status": "completed", **data}))
 
 
+def patience(started: float = 0.0, deadline: float = 1000.0, calls: int = 3) -> Patience:
+    spec: dict[str, Any] = {
+        "name": "x",
+        "input": {"path": "x"},
+        "poll": {"deadline": deadline},
+        "retry": {"calls": calls},
+    }
+    return Patience(JobSpec.model_validate(spec), started, submitted=0.0)
+
+
 def test_missing_usage_is_waited_for_but_not_for_ever() -> None:
-    patience = Patience(0.0, 1000.0)
-    assert patience.judge(answer(), 10.0) is Verdict.WAIT
-    assert patience.judge(answer(), 10.0 + polling.USAGE_GRACE) == answer()
+    waiting = patience()
+    assert waiting.judge(answer(), 10.0) is Verdict.WAIT
+    assert waiting.judge(answer(), 10.0 + polling.USAGE_GRACE) == answer()
     complete = answer(usage={"total_tokens": 3})
-    assert Patience(0.0, 1000.0).judge(complete, 10.0) == complete
+    assert patience().judge(complete, 10.0) == complete
 
 
 def test_an_unknown_id_is_lost_only_after_the_grace() -> None:
-    patience = Patience(0.0, 10.0)
-    assert patience.judge(NotFound("no"), 100.0) is Verdict.WAIT
-    assert patience.judge(NotFound("no"), 99.0 + polling.NOT_FOUND_GRACE) is Verdict.WAIT
-    assert patience.judge(NotFound("no"), 100.0 + polling.NOT_FOUND_GRACE) is Verdict.LOST
+    waiting = patience(deadline=10.0)
+    assert waiting.judge(NotFound("no"), 100.0) is Verdict.WAIT
+    assert waiting.judge(NotFound("no"), 99.0 + polling.NOT_FOUND_GRACE) is Verdict.WAIT
+    assert waiting.judge(NotFound("no"), 100.0 + polling.NOT_FOUND_GRACE) is Verdict.LOST
 
 
-def test_the_deadline_ends_a_row_only_when_the_service_says_it_still_runs() -> None:
-    patience = Patience(0.0, 10.0)
-    assert patience.judge(Running("in_progress"), 9.0) is Verdict.WAIT
-    assert patience.judge(Running("in_progress"), 10.0) is Verdict.LATE
-    assert patience.judge(NoAnswer("reset"), 10.0) is Verdict.UNREACHABLE
+def test_a_row_is_late_when_the_service_says_twice_past_the_deadline_that_it_still_runs() -> None:
+    waiting = patience(deadline=10.0)
+    assert waiting.judge(Running("in_progress"), 9.0) is Verdict.WAIT
+    assert waiting.judge(Running("in_progress"), 5000.0) is Verdict.WAIT
+    assert waiting.judge(Running("in_progress"), 5001.0) is Verdict.LATE
+
+
+def test_only_a_series_of_failed_polls_past_the_deadline_ends_the_wait() -> None:
+    waiting = patience(deadline=10.0, calls=3)
+    assert [waiting.judge(NoAnswer("reset"), 9.0) for _ in range(5)] == [Verdict.WAIT] * 5
+    assert waiting.judge(Running("in_progress"), 9.5) is Verdict.WAIT
+    verdicts = [waiting.judge(NoAnswer("reset"), now) for now in (11.0, 12.0, 13.0)]
+    assert verdicts == [Verdict.WAIT, Verdict.WAIT, Verdict.UNREACHABLE]
+    assert waiting.silent_since == 11.0
+
+
+def test_answers_that_cannot_be_used_are_about_the_row_not_about_the_service() -> None:
+    waiting = patience(deadline=0.0, calls=1)
+    assert waiting.judge(NoAnswer("another id", answered=True), 1.0) is Verdict.UNUSABLE
 
 
 def test_a_row_resumed_after_its_deadline_is_polled_before_it_is_given_up() -> None:
-    assert Patience(5000.0, 10.0).judge(answer(usage={}), 5000.0) == answer(usage={})
+    assert patience(started=5000.0, deadline=10.0).judge(answer(usage={}), 5000.0) == answer(usage={})

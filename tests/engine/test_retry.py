@@ -44,7 +44,7 @@ def test_a_post_is_repeated_only_on_proof_that_nothing_was_billed() -> None:
     assert may_repeat(refused(429, "rate_limit_exceeded"))
     assert not may_repeat(refused(400, "invalid_argument"))
     assert not may_repeat(Ambiguous("reset after sending"))
-    assert not may_repeat(Submitted("v1_a", b"{}"))
+    assert not may_repeat(Submitted("v1_a"))
 
 
 def test_waits_are_random_below_a_ceiling_that_doubles_up_to_a_limit() -> None:

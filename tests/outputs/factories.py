@@ -35,6 +35,7 @@ def an_attempt(answer: object = NO_ANSWER, **overrides: Any) -> AttemptRecord:
         "evidence": "S",
         "intent_key": "intent-1",
         "request_sha": "f00d",
+        "agent": False,
         "model": "gemini-3.5-flash",
         "interaction_id": "v1_abc",
         "interaction_status": "completed",

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from batchrun.errors import LockedError, SpecError, StoreError
-from batchrun.rows import InputRow, Outcome, Problem
+from batchrun.errors import InvariantError, LockedError, SpecError, StoreError
+from batchrun.rows import Finish, InputRow, Outcome, Problem
 from batchrun.store.admission import admit
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
@@ -42,7 +42,7 @@ def wait(main: Coroutine[Any, Any, Any]) -> Any:
 
 def test_sqlite_itself_refuses_a_second_live_post_for_a_row(store: Store) -> None:
     wait(store.arm(intent(1), 1.0))
-    with pytest.raises(StoreError, match="UNIQUE"):
+    with pytest.raises(InvariantError, match="UNIQUE"):
         wait(store.arm(intent(1, number=2), 2.0))
 
 
@@ -64,7 +64,7 @@ def test_an_ambiguous_attempt_blocks_the_row_until_it_is_superseded(store: Store
     async def life() -> None:
         first = await store.arm(intent(1), 1.0)
         await store.not_submitted(first, AttemptState.AMBIGUOUS, "reset", None, "ambiguous")
-        with pytest.raises(StoreError):
+        with pytest.raises(InvariantError):
             await store.arm(intent(1, number=2), 2.0, first)
         await store.supersede(first, 3.0)
         await store.arm(intent(1, number=2), 4.0)
@@ -79,7 +79,7 @@ def test_one_refused_write_does_not_take_its_group_down(store: Store) -> None:
 
     first, second, third = wait(life())
     assert isinstance(first, int)
-    assert isinstance(second, StoreError)
+    assert isinstance(second, InvariantError)
     assert isinstance(third, int)
 
 
@@ -133,7 +133,7 @@ def test_answers_come_back_byte_for_byte_whatever_they_are(store: Store) -> None
 def test_rows_under_way_come_before_rows_to_send_and_ended_rows_do_not_come(store: Store) -> None:
     async def life() -> None:
         await store.submitted(await store.arm(intent(3), 1.0), "v1_c", 1.0)
-        await store.finish(1, Outcome.SUCCEEDED, None, None, 1.0)
+        await store.finish(1, Finish(Outcome.SUCCEEDED), 1.0)
 
     wait(life())
     with Reader(store.path) as reader:
@@ -151,7 +151,7 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
 
     async def life() -> None:
         await store.submitted(await store.arm(intent(1), 1.0), "v1_a", 1.0)
-        await store.finish(1, Outcome.FAILED, "lost", "gone", 2.0)
+        await store.finish(1, Finish(Outcome.FAILED, "lost", "gone"), 2.0)
 
     wait(life())
     assert store.reopen(["failed"], [], 3.0) == 1
@@ -164,7 +164,7 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
 def test_reading_disturbs_nothing_and_sees_one_moment(store: Store) -> None:
     with Reader(store.path) as reader, reader.snapshot():
         before = reader.tally().outcomes
-        wait(store.finish(1, Outcome.SUCCEEDED, None, None, 1.0))
+        wait(store.finish(1, Finish(Outcome.SUCCEEDED), 1.0))
         assert reader.tally().outcomes == before == {"pending": 5}
     with Reader(store.path) as reader:
         assert reader.tally().outcomes == {"pending": 4, "succeeded": 1}
@@ -181,10 +181,10 @@ def test_a_full_disk_stops_every_writer_with_advice_and_keeps_what_was_committed
         await store.submitted(attempt, "v1_a", 1.0)
         huge = bytes(range(256)) * 4096
         raw = b"".join(bytes([n]) + huge for n in range(4))
-        with pytest.raises(StoreError, match="make room and run the same command again"):
+        with pytest.raises(StoreError, match="run the same command again"):
             await store.fetched(attempt, raw, 2.0, status="completed", model=None, tier=None, usage=None, polls=1)
         with pytest.raises(StoreError):
-            await store.finish(2, Outcome.FAILED, None, None, 2.0)
+            await store.finish(2, Finish(Outcome.FAILED), 2.0)
 
     wait(life())
     store.close()
@@ -218,5 +218,5 @@ def test_the_lock_names_its_holder_and_goes_with_it(tmp_path: Path) -> None:
     lock = RunLock(tmp_path)
     with pytest.raises(LockedError, match=r"process \d+ on "):
         RunLock(tmp_path)
-    lock.release()
-    RunLock(tmp_path).release()
+    lock.close()
+    RunLock(tmp_path).close()

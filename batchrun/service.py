@@ -1,0 +1,53 @@
+"""Which service a run talks to, and with which key. The job file has no say in either."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import urlsplit
+
+from batchrun.emulator import Emulator, EmulatorSettings
+from batchrun.errors import CredentialError, SpecError
+from batchrun.interactions.client import Client
+from batchrun.interactions.transport import in_process
+
+KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+
+
+def remote_client(base_url: str, version: str) -> Client:
+    """A client for the service at an address. Raises CredentialError without an API key."""
+    return Client(api_key(base_url), base_url=base_url, version=version)
+
+
+def emulated_client(settings: EmulatorSettings, version: str) -> Client:
+    """A client for an emulator in this process, which is closed with it."""
+    emulator = Emulator(settings)
+    return Client("emulator", version=version, transport=in_process(emulator.app, emulator.close))
+
+
+def api_key(base_url: str) -> str:
+    """The key from the environment; a service on this machine needs none. Raises CredentialError."""
+    for name in KEY_VARIABLES:
+        if key := os.environ.get(name, "").strip():
+            if not (key.isascii() and key.isprintable() and " " not in key):
+                raise CredentialError(
+                    f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent."
+                )
+            return key
+    if is_loopback(base_url):
+        return "none"
+    raise CredentialError(
+        f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
+    )
+
+
+def is_loopback(base_url: str) -> bool:
+    """True for an address on this machine."""
+    return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
+def checked_base_url(base_url: str) -> str:
+    """The address without its last slash. Raises SpecError unless the key is safe on the way there."""
+    parts = urlsplit(base_url)
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(base_url)):
+        return base_url.rstrip("/")
+    raise SpecError(f"--base-url {base_url}: use https://…, or http:// for a server on this machine.")
