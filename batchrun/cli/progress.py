@@ -98,7 +98,7 @@ class Progress:
                 if self._failures == _SHOWN_FAILURES:
                     self._line("further rows that fail are counted, not shown; all are in results.parquet")
             case Paused(seconds, reason) if seconds >= 1:
-                self._line(f"the service asks for a pause: {reason}; nothing is sent for {duration(seconds)}")
+                self._line(f"a pause of {duration(seconds)}, then one request to see: {reason}")
             case Stopping():
                 self._line("stopping: waiting for open POSTs to be answered; Ctrl-C now leaves at once")
 

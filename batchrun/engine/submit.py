@@ -26,18 +26,14 @@ from batchrun.store.store import Intent, Store
 
 @dataclass(slots=True)
 class Posting:
-    """A row's request on its way; `attempt_id` is known once the intent is durable.
-
-    `tries` counts the refusals since any row's POST was last accepted, `accepted_before` those accepted until then.
-    """
+    """A row's request on its way; `attempt_id` is known once the intent is durable, `started` is the loop's time."""
 
     row: RowRecord
     number: int
     prepared: Prepared
     attempt_id: int = 0
     lease: Lease | None = None
-    accepted_before: int = 0
-    tries: int = 0
+    started: float = 0.0
 
 
 class Submitter:
@@ -51,10 +47,12 @@ class Submitter:
         self.stopping = False
         self.posts = 0
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
+        self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
         self._retrying = AsyncRetrying(**retry_options(work.spec.retry, random, self._used_up, self._pause))
-        self._accepted = 0
+        self._rounds = 0
+        self._reopens = float("-inf")
 
     async def submit(self, row: RowRecord, number: int) -> Attempt:
         """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
@@ -62,7 +60,7 @@ class Submitter:
         The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
         """
         async with self._slots:
-            posting = Posting(row, number, await self.prepare(row), accepted_before=self._accepted)
+            posting = Posting(row, number, await self.prepare(row))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
             return self._settled(posting, result)
 
@@ -79,6 +77,7 @@ class Submitter:
     async def _post(self, posting: Posting) -> PostResult:
         """One POST: the intent is durable before it, what it proved is durable before anything else happens."""
         posting.lease = await self._pace.start(posting.prepared.tokens)
+        posting.started = asyncio.get_running_loop().time()
         with self._unstoppable():
             intent = self._intent(posting)
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
@@ -114,7 +113,7 @@ class Submitter:
     async def _record(self, posting: Posting, result: PostResult) -> None:
         state, attempt_id = state_of(result), posting.attempt_id
         if isinstance(result, Submitted):
-            self._accepted += 1
+            self._rounds = 0
             self._pace.limits.accepted()
         elif posting.lease is not None:
             self._pace.limits.give_back(posting.lease)
@@ -129,26 +128,26 @@ class Submitter:
                 await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
 
     def _used_up(self, state: RetryCallState) -> bool:
-        """Tries count from the last POST that got through, whichever row's: while any does, a rate limit is no end.
+        """Tries are counted for all rows together, by rounds: a round is what starts between two pauses.
 
-        A refusal other than a rate limit counts in any case, for it may be about this request.
+        A POST that gets through begins the count anew, so a rate limit alone never ends a row. Another refusal may be
+        about the request, so it counts for the row as well.
         """
         assert state.outcome is not None
         posting, result = state.args[0], state.outcome.result()
-        rate_limited = isinstance(result, Refused) and result.status == 429
-        if rate_limited and posting.accepted_before != self._accepted:
-            posting.accepted_before, posting.tries = self._accepted, 0
-        posting.tries += 1
-        return bool(posting.tries >= self._work.spec.retry.calls)
+        self._rounds += posting.started >= self._reopens
+        about_the_row = isinstance(result, Refused) and result.status != 429 and state.attempt_number >= self._calls
+        return self._rounds >= self._calls or about_the_row
 
     def _pause(self, state: RetryCallState) -> None:
         """A refusal closes the gate for every row, not only for the one that met it."""
         assert state.outcome is not None
         assert state.next_action is not None
-        result = state.outcome.result()
-        if isinstance(result, Refused):
-            self._pace.pause(state.next_action.sleep)
-            self._observe(Paused(state.next_action.sleep, f"HTTP {result.status} {result.error.code}"))
+        result, seconds = state.outcome.result(), state.next_action.sleep
+        self._reopens = max(self._reopens, asyncio.get_running_loop().time() + seconds)
+        self._pace.pause(seconds)
+        said = f"HTTP {result.status} {result.error.code}" if isinstance(result, Refused) else result.reason
+        self._observe(Paused(seconds, said))
 
     def _settled(self, posting: Posting, result: PostResult) -> Attempt:
         """The attempt that came of it. An error that stops the run stops POSTs before the slot is free again."""
@@ -168,18 +167,18 @@ class Submitter:
                 agent = posting.prepared.agent
                 return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
             case Refused():
-                raise self._refusal(posting, result)
+                raise self._refusal(result)
             case NotSent(reason):
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
 
-    def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
+    def _refusal(self, refused: Refused) -> BatchrunError:
         said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message.rstrip('.')}"
         match classify(refused):
             case Meaning.CREDENTIALS:
                 return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")
             case Meaning.QUOTA:
                 return QuotaError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")
-            case Meaning.AGAIN if posting.accepted_before == self._accepted:
+            case Meaning.AGAIN if self._rounds >= self._calls:
                 return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
         return RowError(refused.error.code, said)
 

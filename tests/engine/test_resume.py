@@ -209,6 +209,16 @@ def test_a_grown_input_runs_only_the_new_rows_and_keeps_the_inputs_order(tmp_pat
     assert [row["key"] for row in job.results()] == ["r0", "r1", "new", "r2", "r3", "r4"]
 
 
+def test_outputs_are_never_stale_though_the_run_that_made_rows_new_died(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.run()
+    job.rows.append({"id": "more", "question": "Why?"})
+    with death(4, before=False):
+        job.run()
+    job.run()
+    assert len(job.results()) == 6
+
+
 def test_a_changed_row_that_was_sent_stops_the_run_before_anything_is_sent(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=5)
     job.run()
