@@ -18,6 +18,7 @@ def emulator() -> None:
 @emulator.command()
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free port.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="JSONL file that gets a line per POST.")
+@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Goes on with what it left here before.")
 @click.option("--seed", default=0, show_default=True, help="Same seed, same requests: same answers and faults.")
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long answers take: 200ms or lognormal:20s,1.0."
@@ -26,18 +27,21 @@ def emulator() -> None:
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute before 429 answers, for each model.")
 @click.option("--tpm", type=click.IntRange(1), help="Input tokens a minute, for each model.")
 @click.option("--rpd", type=click.IntRange(1), help="Requests a day, which ends at midnight Pacific, for each model.")
+@click.option("--ipm", type=click.IntRange(1), help="Images a minute, for each model.")
 @click.option("--in-flight", type=click.IntRange(1), help="Background interactions that may run at once.")
 @click.option("--tier", type=click.Choice(["free", "1", "2", "3"]), help="Rate limits of a usage tier (December 2025).")
 @click.option("--faults", metavar="PLAN", help="Faults: a YAML or JSON file, or text such as 429:0.05,drop_after:0.01.")
 def serve(
     port: int,
     ledger: Path | None,
+    state: Path | None,
     seed: int,
     latency: str,
     replies: str,
     rpm: int | None,
     tpm: int | None,
     rpd: int | None,
+    ipm: int | None,
     in_flight: int | None,
     tier: str | None,
     faults: str | None,
@@ -54,11 +58,13 @@ def serve(
         rpm=rpm,
         tpm=tpm,
         rpd=rpd,
+        ipm=ipm,
         in_flight=in_flight,
         tier=tier,
         clock=MovableClock(wall_clock),
         faults=load_faults(faults) if faults else (),
         ledger=ledger,
+        state=state,
     )
     serve_emulator(settings, port=port)
 

@@ -24,6 +24,9 @@ from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
 
+_RESUBMITS_OF_A_ROW = 3
+
+
 def ignore(_event: object) -> None:
     """The observer that does not look."""
 
@@ -113,13 +116,14 @@ class Engine:
 
     async def carry(self, row: RowRecord) -> None:
         """One row, from where it stands to its outcome."""
-        attempt, number, strikes = under_way(row), row.attempts, row.strikes
+        attempt, number, strikes, doubts = under_way(row), row.attempts, row.strikes, 0
         while True:
             try:
                 if attempt is None:
                     number += 1
                     attempt = await self.submitter.submit(row, number)
-                decision = await self._conclude(row, attempt, strikes)
+                doubts += attempt.state is AttemptState.AMBIGUOUS
+                decision = await self._conclude(row, attempt, strikes, doubts)
             except RowError as error:
                 decision = Finish(Outcome.FAILED, error.kind, str(error))
             if isinstance(decision, Finish):
@@ -129,20 +133,23 @@ class Engine:
             strikes += attempt.state is not AttemptState.AMBIGUOUS
             attempt = None
 
-    async def _conclude(self, row: RowRecord, attempt: Attempt, strikes: int) -> Decision:
+    async def _conclude(self, row: RowRecord, attempt: Attempt, strikes: int, doubts: int) -> Decision:
         """What follows from the attempt: its answer judged, or the policy for one whose fate is unknown."""
         if attempt.state is AttemptState.AMBIGUOUS:
-            return self._after_ambiguous(attempt)
+            return self._after_ambiguous(attempt, doubts)
         answer = await self.waiter.answer(row, attempt)
         attempts_left = self.work.spec.retry.attempts - 1 - strikes
         return conversation.after(answer, self.work.check_for(row), attempts_left=attempts_left)
 
-    def _after_ambiguous(self, attempt: Attempt) -> Decision:
-        """Pay perhaps twice, within the allowance, or hold the row: as the job says."""
+    def _after_ambiguous(self, attempt: Attempt, doubts: int) -> Decision:
+        """Pay perhaps twice, within the allowance, or hold the row: as the job says.
+
+        `doubts` counts the row's POSTs of unknown fate: one poisonous row must not use up the others' allowance.
+        """
         reason = attempt.evidence or "unknown"
         policy = self.work.spec.retry.ambiguous
         wish = policy.agent if attempt.agent else policy.model
-        if wish == "resubmit" and self._resubmits_left > 0:
+        if wish == "resubmit" and self._resubmits_left > 0 and doubts <= _RESUBMITS_OF_A_ROW:
             self._resubmits_left -= 1
             return Again(reason)
         advice = "`batchrun retry --ambiguous` sends it again"

@@ -12,6 +12,8 @@ from batchrun.spec.model import JobSpec, PollSpec
 
 #: A new interaction may answer 404 for a while (seen with agents); after this it counts as lost.
 NOT_FOUND_GRACE = 600.0
+#: What has just been found late is given up only if it still runs after this.
+LATE_GRACE = 60.0
 #: Usage may follow a finished answer by seconds; after this it counts as missing.
 USAGE_GRACE = 60.0
 
@@ -57,11 +59,12 @@ class Denied(_Message):
 class NoAnswer(_Message):
     """The poll itself failed; `retry_after` is the server's own delay in seconds, if it named one.
 
-    `answered` is true if the service did answer, with something that is not this interaction.
+    `answered` is true if the service did answer, with something that is not this interaction: `raw`.
     """
 
     retry_after: float | None = None
     answered: bool = False
+    raw: bytes | None = None
 
 
 Poll = Answer | Running | NotFound | Denied | NoAnswer
@@ -91,13 +94,15 @@ class Patience:
         self.silent_since = float("inf")
         self._missing_since: float | None = None
         self._complete_since: float | None = None
-        self._late = False
+        self._late_since: float | None = None
 
     def judge(self, poll: Poll, now: float) -> Answer | Verdict:
         """The answer, if this is it, or what its absence means."""
         if isinstance(poll, NoAnswer):
             return self._of_silence(poll, now)
         self._failures, self.silent_since = 0, float("inf")
+        if not isinstance(poll, NotFound):
+            self._missing_since = None
         match poll:
             case Answer(_, interaction):
                 return self._of_answer(poll, interaction, now)
@@ -107,7 +112,7 @@ class Patience:
                 self._missing_since = self._missing_since or now
                 return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT
             case Running() if now >= self._deadline:
-                return self._of_lateness()
+                return self._of_lateness(now)
         return Verdict.WAIT
 
     def _of_silence(self, poll: NoAnswer, now: float) -> Verdict:
@@ -118,10 +123,10 @@ class Patience:
             return Verdict.WAIT
         return Verdict.UNUSABLE if poll.answered else Verdict.UNREACHABLE
 
-    def _of_lateness(self) -> Verdict:
-        """One look past the deadline is not enough: the machine may have slept, or the clock jumped."""
-        self._late, was_late = True, self._late
-        return Verdict.LATE if was_late else Verdict.WAIT
+    def _of_lateness(self, now: float) -> Verdict:
+        """Past the deadline it has a little longer: the machine may have slept, or the clock jumped."""
+        self._late_since = self._late_since or now
+        return Verdict.LATE if now >= self._late_since + LATE_GRACE else Verdict.WAIT
 
     def _of_answer(self, answer: Answer, interaction: Interaction, now: float) -> Answer | Verdict:
         self._complete_since = self._complete_since or now
@@ -137,9 +142,9 @@ def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
         return _of_error(call, now)
     interaction = Interaction.parse(call.body)
     if interaction is None:
-        return NoAnswer("the answer is not an interaction", answered=True)
+        return NoAnswer("the answer is not an interaction", answered=True, raw=call.body)
     if interaction.id != interaction_id:
-        return NoAnswer(f"the answer names another interaction ({interaction.id})", answered=True)
+        return NoAnswer(f"the answer names another interaction ({interaction.id})", answered=True, raw=call.body)
     if interaction.stopped:
         return Answer(call.body, interaction)
     return Running(interaction.status or "without a status")

@@ -65,8 +65,8 @@ def estimate_tokens(body: dict[str, Any]) -> int:
 
 
 def _text_length(body: dict[str, Any]) -> int:
-    texts = [part.get("text", "") for part in body["input"] if isinstance(part, dict)]
-    return len(body.get("system_instruction") or "") + sum(map(len, texts))
+    texts = [part.get("text") for part in body["input"] if isinstance(part, dict)]
+    return len(body.get("system_instruction") or "") + sum(len(text) for text in texts if isinstance(text, str))
 
 
 def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:

@@ -78,11 +78,12 @@ class Submitter:
         """One POST: the intent is durable before it, what it proved is durable before anything else happens."""
         posting.lease = await self._pace.start(posting.prepared.tokens)
         posting.started = asyncio.get_running_loop().time()
+        intent = self._intent(posting)
+        body = posting.prepared.body(intent.intent_key)
         with self._unstoppable():
-            intent = self._intent(posting)
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(posting.prepared.body(intent.intent_key))
+            call = await self._client.create(body)
             result = evidence.of_post(call, self._wall())
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
@@ -167,14 +168,17 @@ class Submitter:
                 agent = posting.prepared.agent
                 return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
             case Refused():
-                raise self._refusal(result)
+                raise self._refusal(posting, result)
             case NotSent(reason):
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
 
-    def _refusal(self, refused: Refused) -> BatchrunError:
+    def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
+        """Whom it stops. A row that names a model of its own may be denied that model alone."""
         said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message.rstrip('.')}"
+        request = self._work.spec.request
+        its_own = posting.prepared.model not in (request.model, request.agent)
         match classify(refused):
-            case Meaning.CREDENTIALS:
+            case Meaning.CREDENTIALS if not (its_own and refused.status == 403):
                 return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")
             case Meaning.QUOTA:
                 return QuotaError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")

@@ -20,6 +20,8 @@ from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
 
+#: A count beyond this is a mistake of the server's, not a usage.
+_MOST_TOKENS = 10**9
 #: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
 _IDS_OF_ANOTHER_PROJECT = 5
 
@@ -73,9 +75,9 @@ class Waiter:
             row_end=None if end is None else (row.id, end),
         )
         spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")
-        if attempt.lease is not None and isinstance(spent, int):
+        if attempt.lease is not None and isinstance(spent, int) and 0 <= spent < _MOST_TOKENS:
             self._settle(attempt.lease, spent)
-        self._observe(Landed(row.key, total if isinstance(total, int) else None))
+        self._observe(Landed(row.key, total if isinstance(total, int) and 0 <= total < _MOST_TOKENS else None))
 
     async def _wait(self, row: RowRecord, attempt: Attempt) -> polling.Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
@@ -136,6 +138,10 @@ class Waiter:
             said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
             raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
         said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
+        if isinstance(poll, polling.NoAnswer) and poll.raw is not None:
+            unread = polling.Answer(poll.raw, Interaction({}))
+            await self._keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
+            raise RowError("no_answer", said)
         raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
 
     async def _ended(self, row: RowRecord, attempt: Attempt, state: AttemptState, kind: str, said: str) -> RowError:

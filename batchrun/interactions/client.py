@@ -15,6 +15,8 @@ from batchrun.interactions.transport import AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
+#: A shorter key is a placeholder for a server on this machine.
+_SHORTEST_SECRET = 8
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -32,6 +34,7 @@ class Client:
         max_body_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/{version}/interactions"
+        self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
         headers = {
             "x-goog-api-key": api_key,
@@ -79,6 +82,8 @@ class Client:
             return Lost(str(error), answered=True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Lost(f"{type(error).__name__}: {error}")
+        if len(self._key) >= _SHORTEST_SECRET and self._key in content:  # a server may quote what it was sent
+            content = content.replace(self._key, b"[the API key]")
         return Reply(response.status_code, content, response.headers)
 
 

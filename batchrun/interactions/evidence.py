@@ -87,7 +87,7 @@ def of_post(call: Call, now: float) -> PostResult:
             return call
         case Lost(reason):
             return Ambiguous(reason)
-        case Reply(status=200):
+        case Reply(ok=True):
             return _of_success(call)
     error = ApiError.parse(call.body)
     if error is None:
@@ -100,9 +100,9 @@ def of_post(call: Call, now: float) -> PostResult:
 def _of_success(reply: Reply) -> PostResult:
     interaction = Interaction.parse(reply.body)
     if interaction is None:
-        return Ambiguous("HTTP 200 with a body that is not an interaction", reply.status)
+        return Ambiguous(f"HTTP {reply.status} with a body that is not an interaction", reply.status)
     if interaction.id is None:
-        return Ambiguous("HTTP 200 without a usable interaction id", reply.status)
+        return Ambiguous(f"HTTP {reply.status} without a usable interaction id", reply.status)
     return Submitted(interaction.id)
 
 

@@ -173,5 +173,6 @@ class ApiError:
     @property
     def daily(self) -> bool:
         """True if a quota of the day is used up, so that waiting minutes does not help."""
-        violations = [v for d in self.details for v in d.get("violations") or () if isinstance(v, dict)]
+        listed = [detail.get("violations") for detail in self.details]
+        violations = [v for each in listed if isinstance(each, list) for v in each if isinstance(v, dict)]
         return self.code == "quota_exceeded" or any("PerDay" in str(v.get("quotaId", "")) for v in violations)

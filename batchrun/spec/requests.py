@@ -202,6 +202,12 @@ def _bad_request(what: str, column: str) -> RowError:
 
 
 def _check(body: dict[str, Any], column: str) -> None:
+    for name in ("model", "agent", "system_instruction"):
+        if not isinstance(body.get(name, ""), str):
+            raise _bad_request(f"`{name}` is not text", column)
+    labels = body.get("labels", {})
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise _bad_request("`labels` is not an object of texts", column)
     if "model" in body and "agent" in body:
         raise _bad_request("it names both a model and an agent", column)
     if not (body.get("model") or body.get("agent")):

@@ -83,15 +83,18 @@ def test_missing_usage_is_waited_for_but_not_for_ever() -> None:
 def test_an_unknown_id_is_lost_only_after_the_grace() -> None:
     waiting = patience(deadline=10.0)
     assert waiting.judge(NotFound("no"), 100.0) is Verdict.WAIT
+    assert waiting.judge(Running("in_progress"), 9.0) is Verdict.WAIT
+    assert waiting.judge(NotFound("no"), 100.0) is Verdict.WAIT
     assert waiting.judge(NotFound("no"), 99.0 + polling.NOT_FOUND_GRACE) is Verdict.WAIT
     assert waiting.judge(NotFound("no"), 100.0 + polling.NOT_FOUND_GRACE) is Verdict.LOST
 
 
-def test_a_row_is_late_when_the_service_says_twice_past_the_deadline_that_it_still_runs() -> None:
+def test_a_row_is_late_when_the_service_says_for_a_while_past_the_deadline_that_it_still_runs() -> None:
     waiting = patience(deadline=10.0)
     assert waiting.judge(Running("in_progress"), 9.0) is Verdict.WAIT
     assert waiting.judge(Running("in_progress"), 5000.0) is Verdict.WAIT
-    assert waiting.judge(Running("in_progress"), 5001.0) is Verdict.LATE
+    assert waiting.judge(Running("in_progress"), 5001.0) is Verdict.WAIT
+    assert waiting.judge(Running("in_progress"), 5000.0 + polling.LATE_GRACE) is Verdict.LATE
 
 
 def test_only_a_series_of_failed_polls_past_the_deadline_ends_the_wait() -> None:

@@ -79,7 +79,7 @@ TROUBLES = [
     {"kind": "stuck", "match": "What is 2 plus"},
     {"kind": "schema_violation", "match": "What is 5 plus"},
     {"kind": "failed_no_errors", "rate": 0.3},
-    {"kind": "drop_after", "rate": 0.3},
+    {"kind": "drop_after", "rate": 0.15},
 ]
 
 

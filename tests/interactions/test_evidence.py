@@ -22,8 +22,9 @@ def error(status: int, code: str, classic: int | None = None) -> Reply:
     return reply(status, {"error": {"code": code, "message": "no"}})
 
 
-def test_a_complete_answer_with_an_id_is_submitted() -> None:
-    found = of_post(reply(200, {"id": "v1_abc-DEF_9", "status": "in_progress"}), NOW)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_complete_answer_with_an_id_is_submitted(status: int) -> None:
+    found = of_post(reply(status, {"id": "v1_abc-DEF_9", "status": "in_progress"}), NOW)
     assert isinstance(found, Submitted)
     assert found.interaction_id == "v1_abc-DEF_9"
 
@@ -42,7 +43,7 @@ def test_a_complete_answer_with_an_id_is_submitted() -> None:
         reply(200, [1]),
         reply(200, b'"\\ud800"'),
         reply(200, b"[" * 100_000),
-        reply(201, {"id": "v1_abc"}),
+        reply(201, {"id": ""}),
         reply(302, b""),
         reply(408, b""),
         error(500, "api_error"),
