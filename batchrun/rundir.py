@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from batchrun.errors import SpecError
+from batchrun.errors import SpecError, StoreError
 from batchrun.spec.load import Job
 from batchrun.store.store import Store
 
@@ -36,6 +36,14 @@ class RunDir:
     @property
     def emulator_state(self) -> Path:
         return self.path / "emulator.db"
+
+    def refuse_to_forget(self, store: Store) -> None:
+        """Raises StoreError if a run was finished here whose checkpoint is gone: every row would be paid again."""
+        if store.meta("run_id") is None and self.summary.exists():
+            raise StoreError(
+                f"{self.checkpoint}: the checkpoint is empty, but {self.summary.name} tells of an earlier run, whose rows "
+                "would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
+            )
 
     def make(self) -> None:
         """Create the directory. Raises SpecError where that is not possible."""
@@ -84,10 +92,11 @@ def identify(store: Store, job: Job, target: str, random: Random) -> str:
     run_id = store.meta("run_id")
     if run_id is None:
         run_id = f"{random.getrandbits(64):016x}"
-        store.set_meta(run_id=run_id, job=job.spec.name, target=target)
+        store.set_meta(run_id=run_id, job=job.spec.name, target=target, key_column=job.spec.input.key or "")
         _remember(store, job)
         return run_id
     _same(store, "job", job.spec.name, "belongs to another job")
+    _same(store, "key_column", job.spec.input.key or "", "named its rows by another `input.key`")
     _same(store, "target", target, "was made against another service")
     if store.meta("request") != job.request.fingerprint:
         if store.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:

@@ -27,6 +27,7 @@ from batchrun.outputs.export import ExportContext, check_written, export
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
 from batchrun.outputs.summary import Summary
+from batchrun.preflight import check_outputs, output_directory
 from batchrun.reports import known_outputs, summarize
 from batchrun.rundir import EMULATED, RunDir, identify, run_dir
 from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
@@ -101,6 +102,7 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
     with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
         random = Random(seed)
         try:
+            directory.refuse_to_forget(store)
             run_id = identify(store, job, target, random)
             with Reader(directory.checkpoint) as reader:
                 yield OpenRun(job, directory, store, reader, run_id, random)
@@ -132,6 +134,7 @@ def run(
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started)
+        check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
         pending = opened.reader.count_pending(bound)
         if not pending:
             summary = known_outputs(directory, opened.reader, export_mark(opened)) or export_all(opened)
@@ -167,19 +170,7 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
         rows = read_rows(spec, opened.job.base, limit=bound)
         found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
         store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
-    refuse_unknown_columns(opened)
     return found
-
-
-def refuse_unknown_columns(opened: OpenRun) -> None:
-    """Raises SpecError if the results should copy a column that no row has."""
-    columns = opened.job.spec.output.columns
-    missing = [name for name in columns if not opened.reader.has_column(name)]
-    if missing and opened.reader.count_rows():
-        raise SpecError(
-            f"{opened.job.path}: output.columns: no row has the column {', '.join(map(repr, missing))}; "
-            "nothing was sent."
-        )
 
 
 async def _carry_all(
@@ -270,7 +261,6 @@ def export_mark(opened: OpenRun) -> str:
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
     emulated = reader.meta("target") == EMULATED
-    chosen = None if emulated else job.spec.output.dir
     context = ExportContext(
         job=job.spec.name,
         run_id=reader.meta("run_id") or "",
@@ -283,7 +273,7 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
         request_sha=reader.meta("request"),
     )
     with reader.snapshot():
-        outputs = export(reader, job.base / chosen if chosen else directory.path, context)
+        outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
     check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)

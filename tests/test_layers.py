@@ -26,6 +26,7 @@ ALLOWED = {
     "outputs": {"errors", "rows", "spec", "interactions", "store"},
     "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs"},
     "rundir": {"errors", "spec", "store"},
+    "preflight": {"errors", "spec", "inputs", "store", "rundir"},
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }

@@ -6,8 +6,10 @@ Commands import what they need when they run, so that `batchrun --version` and `
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
+import zlib
 from typing import Any
 
 import click
@@ -23,7 +25,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, zlib.error) as error:
             fail(f"the checkpoint cannot be used: {error}. What was submitted goes on at the service.")
             ctx.exit(Exit.DISK)
         except KeyboardInterrupt:
@@ -74,4 +76,4 @@ def main() -> None:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.OK)
+        sys.exit(128 + signal.SIGPIPE)

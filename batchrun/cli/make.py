@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +16,9 @@ from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
+
+if TYPE_CHECKING:
+    from batchrun.runs import Result
 
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 
@@ -93,7 +98,6 @@ def run(
     Exit codes: 0 every row succeeded, 3 some did not, 4 rows are held because nobody can tell whether they were billed,
     65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
-    from batchrun.cli.ending import report_end
     from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs import Options, emulator_settings
@@ -106,6 +110,15 @@ def run(
     progress = Progress(wall_clock, quiet=quiet or as_json)
     result = run_job(loaded, choice, wall_clock, progress)
     progress.close()
+    with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
+        tell(result, RunChoice(job, overrides, run_dir, emulated), as_json=as_json)
+    sys.exit(result.exit_code)
+
+
+def tell(result: Result, choice: RunChoice, *, as_json: bool) -> None:
+    """How the run ended, for people or for programs."""
+    from batchrun.cli.ending import report_end
+
     if result.stopped_by is not None:
         note(str(result.stopped_by))
         if os.environ.get("BATCHRUN_TRACEBACK") and result.stopped_by.__cause__ is not None:
@@ -113,8 +126,7 @@ def run(
     if as_json:
         say_json(result.summary.document())
     else:
-        report_end(RunChoice(job, overrides, run_dir, emulated), result)
-    sys.exit(result.exit_code)
+        report_end(choice, result)
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -78,6 +79,12 @@ class Progress:
         self._counts.take(event)
         if self._quiet:
             return
+        try:
+            self._print(event)
+        except OSError:  # nobody reads any more; the run goes on
+            self._quiet = True
+
+    def _print(self, event: Event) -> None:
         self._tell(event)
         if self._clock() - self._shown_at >= (_LIVE_SECONDS if self._live else _PLAIN_SECONDS):
             self._show()
@@ -85,9 +92,10 @@ class Progress:
     def close(self) -> None:
         """Leave the last state on the screen."""
         if not self._quiet and self._counts.rows:
-            self._show()
-            if self._live:
-                click.echo(err=True)
+            with suppress(OSError):
+                self._show()
+                if self._live:
+                    click.echo(err=True)
 
     def _tell(self, event: Event) -> None:
         match event:

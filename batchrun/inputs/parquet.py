@@ -32,7 +32,7 @@ def parquet_rows(file: BinaryIO, name: str, cap: int) -> Iterator[Draft]:
         table = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
         _refuse_twins(table.schema_arrow.names, name)
         for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-            for values in _python_rows(batch):
+            for values in _python_rows(_in_microseconds(batch)):
                 number += 1
                 yield _draft(values, name, number, cap)
     except (pa.ArrowException, OSError, MemoryError) as error:
@@ -44,6 +44,33 @@ def _refuse_twins(names: list[str], file: str) -> None:
     twins = sorted({name for name in names if names.count(name) > 1})
     if twins:
         raise SpecError(f"{file}: the column {twins[0]!r} occurs more than once; rename one")
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """Python's times have microseconds; a column with finer ones becomes text, so that nothing is cut off."""
+    import pyarrow as pa
+
+    columns = [_readable(column) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _readable(column: Any) -> Any:
+    import pyarrow as pa
+
+    kind = column.type
+    if getattr(kind, "unit", None) != "ns":
+        return column
+    coarse = {
+        pa.types.is_timestamp: lambda: pa.timestamp("us", tz=kind.tz),
+        pa.types.is_duration: lambda: pa.duration("us"),
+        pa.types.is_time64: lambda: pa.time64("us"),
+    }
+    make = next(make for is_kind, make in coarse.items() if is_kind(kind))
+    try:
+        return column.cast(make())
+    except pa.ArrowInvalid:
+        texts = column.cast(pa.string()).to_pylist()
+        return pa.array([None if text is None else text.replace(" ", "T", 1) for text in texts])
 
 
 def _python_rows(batch: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
         AND c.superseded_at > coalesce(r.reopened_at, 0))"""
 _LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
 _ROW_FIELDS = 12
+
+#: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
+_CHOSEN = "r.seen = (SELECT max(seen) FROM row)"
 
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
@@ -60,7 +64,7 @@ class Reader:
         if not path.is_file():
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
-            address = f"{path.resolve().as_uri()}?mode=ro"
+            address = f"{path.resolve().as_uri()}?{_mode(path)}"
             self.connection = sqlite3.connect(address, uri=True, timeout=10, isolation_level=None)
             self.connection.execute("SELECT count(*) FROM meta").fetchone()
         except sqlite3.Error as error:
@@ -103,7 +107,7 @@ class Reader:
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
         bound = 1 << 62 if limit is None else limit
-        query = "SELECT count(*) FROM row WHERE outcome IS NULL AND position < ?"
+        query = f"SELECT count(*) FROM row r WHERE r.outcome IS NULL AND {_CHOSEN} AND r.position < ?"
         count: int = self.connection.execute(query, (bound,)).fetchone()[0]
         return count
 
@@ -141,7 +145,7 @@ class Reader:
         live = f"a.row_id = r.id AND {LIVE.replace('superseded_at', 'a.superseded_at').replace('state', 'a.state')}"
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
-                    WHERE r.outcome IS NULL AND {wanted} AND (r.position, r.id) > (?, ?) AND r.position < ?
+                    WHERE r.outcome IS NULL AND {wanted} AND {_CHOSEN} AND (r.position, r.id) > (?, ?) AND r.position < ?
                     ORDER BY r.position, r.id LIMIT 64"""
         after = (-1, 0)
         while page := self.connection.execute(query, (*after, 1 << 62 if limit is None else limit)).fetchall():
@@ -182,6 +186,12 @@ class Reader:
             possibly_billed_twice=possibly_twice,
             resubmits=int(resubmits),
         )
+
+
+def _mode(path: Path) -> str:
+    """Read-only; where even SQLite's helper files cannot be made and no run has left any, as a file that never changes."""
+    left_behind = path.with_name(f"{path.name}-wal").exists()
+    return "mode=ro" if left_behind or os.access(path.parent, os.W_OK) else "immutable=1"
 
 
 def _row(values: tuple[Any, ...]) -> RowRecord:

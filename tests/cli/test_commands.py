@@ -265,6 +265,42 @@ def test_another_wish_about_outputs_is_granted_though_every_row_is_done() -> Non
     assert [row["word"] for row in results()] == ["w0", "w1"]
 
 
+def test_an_output_never_replaces_the_input() -> None:
+    rehearse(job([*words(2), {"id": "bad"}]), code=3)
+    again = ("--run-dir", "runs/job.emulated", "--set", "input.path=runs/job.emulated/failed.jsonl", "--set", "name=again")
+    Path("runs/job.emulated/run.db").unlink()
+    Path("runs/job.emulated/run.json").unlink()
+    assert "would be overwritten" in rehearse("job.json", *again, code=65).stderr
+    assert Path("runs/job.emulated/failed.jsonl").read_text().startswith('{"id":"bad"')
+
+
+def test_a_lost_checkpoint_is_not_taken_for_a_new_run() -> None:
+    rehearse(job(words(2)))
+    for file in Path("runs/job.emulated").glob("run.db*"):
+        file.unlink()
+    assert "paid again" in rehearse("job.json", code=Exit.DISK).stderr
+
+
+def test_an_output_directory_that_cannot_be_written_is_found_before_anything_is_sent() -> None:
+    Path("taken").write_text("a file")
+    monkey = rehearse(job(words(2)), "--run-dir", "taken/below", code=65)
+    assert "cannot make the run directory" in monkey.stderr
+
+
+@pytest.mark.parametrize(
+    "request_", [{"labels": ["a"]}, {"model": {"a": 1}}, {"model": 10**30}, {"system_instruction": 5}, {"input": 5}]
+)
+def test_a_row_with_a_request_that_is_none_fails_alone(request_: dict[str, Any]) -> None:
+    rows = [{"id": "bad", "word": "x", "request": request_}, *words(3)]
+    rehearse(job(rows), code=Exit.SOME_ROWS_FAILED)
+    assert [row["status"] for row in results()] == ["failed", "succeeded", "succeeded", "succeeded"]
+
+
+def test_another_key_column_is_another_run() -> None:
+    rehearse(job([{"id": "a", "k": "b", "word": "x"}]))
+    assert "another `input.key`" in rehearse("job.json", "--set", "input.key=k", code=65).stderr
+
+
 def test_hints_name_the_same_run(tmp_path: Path) -> None:
     failing = rehearse(job(words(3)), "--run-dir", "some where", "--faults", "failed:#2", code=3)
     same = "job.json --set poll.first=0 --run-dir 'some where' --emulator"

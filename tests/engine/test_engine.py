@@ -197,6 +197,14 @@ def test_a_lowered_limit_in_the_job_file_holds(tmp_path: Path) -> None:
     assert job.run().summary.posts_this_run == 5
 
 
+def test_rows_that_the_limit_leaves_out_are_not_sent_because_they_are_known(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    job.run(faults="429_daily:#1")
+    job.rows = [{"id": f"new{n}", "question": f"And {n}?"} for n in range(5)] + job.rows
+    assert job.run(limit=5).summary.posts_this_run == 5
+    assert job.run().summary.succeeded == 15
+
+
 def test_the_days_quota_stops_posts_but_fetches_what_is_paid_for(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=30, limits={"posts": 1})
     result = job.run(faults="429_daily:#10", latency="60s")

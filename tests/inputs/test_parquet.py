@@ -56,7 +56,8 @@ def test_rows_have_their_place_and_hash() -> None:
         (pa.array([date(2026, 1, 2)]), "2026-01-02"),
         (pa.array([time(1, 2, 3)]), "01:02:03"),
         (pa.array([datetime(2026, 1, 2, 3, 4, tzinfo=UTC)]), "2026-01-02T03:04:00+00:00"),
-        (pa.array([1_700_000_000_000_000_001], pa.timestamp("ns")), "bad_value"),
+        (pa.array([1_700_000_000_000_000_001], pa.timestamp("ns")), "2023-11-14T22:13:20.000000001"),
+        (pa.array([1_700_000_000_000_000_000], pa.timestamp("ns")), "2023-11-14T22:13:20"),
         (pa.array([timedelta(seconds=1.5)]), 1.5),
         (pa.array([[{"a": [1]}]]), [{"a": [1]}]),
         (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())), [["k", 1]]),
@@ -69,8 +70,8 @@ def test_a_value_becomes_its_json_form(array: pa.Array, expected: object) -> Non
 
 
 def test_one_bad_value_spoils_one_row_only() -> None:
-    times = pa.array([0, 1, 2000, None], pa.timestamp("ns"))
-    assert [row.problem is None for row in rows(packed(pa.table({"t": times})))] == [True, False, True, True]
+    numbers = pa.array([1.0, float("inf"), None, 2.0])
+    assert [row.problem is None for row in rows(packed(pa.table({"t": numbers})))] == [True, False, True, True]
 
 
 def test_a_row_longer_than_the_cap_is_a_failed_row() -> None:

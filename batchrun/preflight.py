@@ -1,0 +1,54 @@
+"""What would only fail after the money is spent, looked at before: output columns, directories and paths."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchrun.errors import SpecError
+from batchrun.inputs.sources import find_sources
+from batchrun.rundir import RunDir
+from batchrun.spec.load import Job
+from batchrun.store.reader import Reader
+
+OUTPUT_FILES = ("results.parquet", "usage.parquet", "results.jsonl", "failed.jsonl")
+
+
+def output_directory(job: Job, directory: RunDir, *, emulated: bool) -> Path:
+    """Where the outputs go. Those of emulated runs stay in the run directory: they must not replace real ones."""
+    chosen = job.spec.output.dir
+    return job.base / chosen if chosen and not emulated else directory.path
+
+
+def check_outputs(job: Job, reader: Reader, outputs: Path) -> None:
+    """Raises SpecError if the outputs could not be written as the job wants them. Makes their directory."""
+    _refuse_unknown_columns(job, reader)
+    try:
+        outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        usable = os.access(outputs, os.W_OK | os.X_OK)
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{job.path}: output.dir: cannot be made: {error}; nothing was sent.") from None
+    if not usable:
+        raise SpecError(f"{job.path}: output.dir: {outputs} cannot be written to; nothing was sent.")
+    _refuse_inputs_as_outputs(job, outputs)
+
+
+def _refuse_unknown_columns(job: Job, reader: Reader) -> None:
+    missing = [name for name in job.spec.output.columns if not reader.has_column(name)]
+    if missing and reader.count_rows():
+        raise SpecError(
+            f"{job.path}: output.columns: no row has the column {', '.join(map(repr, missing))}; nothing was sent."
+        )
+
+
+def _refuse_inputs_as_outputs(job: Job, outputs: Path) -> None:
+    """An export would replace the input, such as the failed.jsonl of an earlier run in the same directory."""
+    if job.spec.input.path == "-":
+        return
+    ours = {(outputs / name).resolve() for name in OUTPUT_FILES}
+    clash = next((source for source in find_sources(job.spec.input, job.base) if source.path.resolve() in ours), None)
+    if clash is not None:
+        raise SpecError(
+            f"{job.path}: {clash.name} is read as input and would be overwritten as output; nothing was sent. "
+            "Choose another output.dir or --run-dir."
+        )
