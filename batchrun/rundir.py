@@ -41,8 +41,8 @@ class RunDir:
         """Raises StoreError if a run was finished here whose checkpoint is gone: every row would be paid again."""
         if store.meta("run_id") is None and self.summary.exists():
             raise StoreError(
-                f"{self.checkpoint}: the checkpoint is empty, but {self.summary.name} tells of an earlier run, whose rows "
-                "would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
+                f"{self.checkpoint}: the checkpoint is empty, but {self.summary.name} tells of an earlier run, whose "
+                "rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
             )
 
     def make(self) -> None:

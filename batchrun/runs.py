@@ -20,7 +20,7 @@ from batchrun.engine.conversation import Check
 from batchrun.engine.engine import Engine, ignore
 from batchrun.engine.events import Observer, Started
 from batchrun.engine.request import Prepared, prepare
-from batchrun.errors import Exit, RowError, RunError, SpecError
+from batchrun.errors import Exit, RowError, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.outputs.export import ExportContext, check_written, export

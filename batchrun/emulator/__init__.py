@@ -6,12 +6,24 @@ From the rest of the package it imports `batchrun.errors` and nothing else.
 
 from __future__ import annotations
 
+from batchrun.emulator.clocks import MovableClock
 from batchrun.emulator.emulator import Emulator
 from batchrun.emulator.faults import FAULTS
 from batchrun.emulator.latency import parse_latency
 from batchrun.emulator.ledger import read_ledger
 from batchrun.emulator.plans import load_faults
+from batchrun.emulator.replies.modes import load_replies
 from batchrun.emulator.serve import serve
 from batchrun.emulator.settings import EmulatorSettings
 
-__all__ = ["FAULTS", "Emulator", "EmulatorSettings", "load_faults", "parse_latency", "read_ledger", "serve"]
+__all__ = [
+    "FAULTS",
+    "Emulator",
+    "EmulatorSettings",
+    "MovableClock",
+    "load_faults",
+    "load_replies",
+    "parse_latency",
+    "read_ledger",
+    "serve",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
@@ -21,17 +21,22 @@ class Line(Enum):
 
     WHOLE = "sent in full"
     CUT = "closed after half of the body"
+    BARE = "closed after the head of the answer, before its body"
     DROPPED = "closed without a byte of answer"
+    RESET = "reset without a byte of answer"
     REFUSED = "refused; over a socket, where the request was read already, reset"
 
     @property
     def unanswered(self) -> bool:
-        return self in (Line.DROPPED, Line.REFUSED)
+        return self in (Line.DROPPED, Line.RESET, Line.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`delay` is seconds of waiting before the first byte; `later` are further (seconds to wait, bytes) pieces."""
+    """`delay` is seconds of waiting before the first byte; `later` are further (seconds to wait, bytes) pieces.
+
+    `coming` is for an answer that is not known yet: awaited, it gives the answer itself or, after a body, the rest.
+    """
 
     status: int
     body: bytes
@@ -40,6 +45,7 @@ class Answer:
     delay: float = 0.0
     line: Line = Line.WHOLE
     later: tuple[tuple[float, bytes], ...] = ()
+    coming: Callable[[], Awaitable[Answer]] | None = None
 
     def slower(self, seconds: float) -> Answer:
         return replace(self, delay=self.delay + seconds)

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 from batchrun.emulator import create, existing
-from batchrun.emulator.answers import MARK, Answer, Line
+from batchrun.emulator.answers import Answer
 from batchrun.emulator.calls import Call
-from batchrun.emulator.drops import ConnectionDropped, ConnectionRefused, closer
+from batchrun.emulator.clocks import control_clock
+from batchrun.emulator.delivery import Send, deliver
+from batchrun.emulator.drops import closer
 from batchrun.emulator.envelopes import Refusal, classic, refuse
+from batchrun.emulator.files import uploads
+from batchrun.emulator.neighbours import find_neighbour
+from batchrun.emulator.resources import webhooks
 from batchrun.emulator.service import Service
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 #: Inline media may be 100 MB a request; base64 of that and some room for the rest.
 MAX_BODY = 144 * 1024 * 1024
@@ -34,17 +39,31 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        if scope["path"].startswith("/upload/"):
+            await self._upload(scope, receive, send)
+            return
+        if (pool := self._service.pool) is not None:
+            pool.fill()  # what an earlier emulator left unanswered begins with the first call
         body = await _read(receive)
         if body is None:
             return
         call = Call(scope["method"], scope["path"], scope.get("query_string", b""), scope["headers"], body)
         try:
-            await _deliver(self._answer(call), scope, send)
+            await deliver(self._answer(call), scope, send)
         except asyncio.CancelledError:
             # The server is going away while the answer still waits: its client reads EOF.
             if (close := closer(scope)) is None:
                 raise
             close(False)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(scope["method"], scope["path"], scope.get("query_string", b""), scope["headers"], b"")
+        try:
+            answer = await receive_upload(self._service, call, receive)
+        except Refusal as refusal:
+            answer = refusal.answer
+        if answer is not None:
+            await deliver(answer, scope, send)
 
     def _answer(self, call: Call) -> Answer:
         try:
@@ -68,7 +87,40 @@ def route(service: Service, call: Call) -> Answer:
                 return existing.cancel(service, call, name)
             case "DELETE", ["interactions", name] if name:
                 return existing.delete(service, call, name)
+    if call.method == "GET" and call.path == "/.well-known/jwks.json":
+        return webhooks.jwks(service)
+    if version in ("v1beta", "v1") and (neighbour := find_neighbour(service, call, rest)) is not None:
+        return neighbour
+    if call.path == "/emulator/clock":
+        return control_clock(service.settings.clock, call)
     raise classic(404, "Method not found.")
+
+
+async def receive_upload(service: Service, call: Call, receive: Receive) -> Answer | None:
+    """The answer to a step of an upload, whose bytes go to disk as they come; None if the client left."""
+    match call.method, call.path.split("/")[2:]:
+        case "POST" | "PUT", [("v1beta" | "v1") as version, "files"]:
+            if "upload_id" not in call.query:
+                body = await _read(receive)
+                return None if body is None else uploads.start(service, replace(call, body=body), version)
+            intake = uploads.Intake(service, call)
+            if await _feed(receive, intake.take):
+                return intake.finish()
+            intake.broken()
+            return None
+    raise classic(404, "Method not found.")
+
+
+async def _feed(receive: Receive, take: Callable[[bytes], None]) -> bool:
+    """Pass the body on piece by piece. False if the client left before its end."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return False
+        take(message.get("body", b""))
+        more = message.get("more_body", False)
+    return True
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -85,51 +137,3 @@ async def _read(receive: Receive) -> bytes | None:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
     return b"".join(parts)
-
-
-async def _deliver(answer: Answer, scope: Scope, send: Send) -> None:
-    if answer.delay > 0:
-        await asyncio.sleep(answer.delay)
-    match answer.line:
-        case Line.WHOLE:
-            await _send(answer, answer.body, send)
-        case Line.CUT:
-            await _send_start(answer, len(answer.body), send)
-            half = answer.body[: len(answer.body) // 2]
-            await send({"type": "http.response.body", "body": half, "more_body": True})
-            _break(answer.line, scope)
-        case _:
-            _break(answer.line, scope)
-
-
-async def _send(answer: Answer, body: bytes, send: Send) -> None:
-    if not answer.later:
-        await _send_start(answer, len(body), send)
-        await send({"type": "http.response.body", "body": body})
-        return
-    await _send_start(answer, None, send)
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    for wait, piece in answer.later:
-        await asyncio.sleep(wait)
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _send_start(answer: Answer, length: int | None, send: Send) -> None:
-    headers = [(b"content-type", answer.content_type), *MARK, *answer.headers]
-    if length is not None:
-        headers.append((b"content-length", b"%d" % length))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-
-
-def _break(line: Line, scope: Scope) -> None:
-    """Close the socket, or raise what httpx would raise if there were one."""
-    close = closer(scope)
-    if close is not None:
-        close(line is Line.REFUSED)
-    elif line is Line.REFUSED:
-        raise ConnectionRefused("All connection attempts failed (emulated)")
-    elif line is Line.CUT:
-        raise ConnectionDropped("peer closed connection without sending complete message body (emulated)")
-    else:
-        raise ConnectionDropped("Server disconnected without sending a response. (emulated)")

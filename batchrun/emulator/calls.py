@@ -24,6 +24,16 @@ class Call:
             return {}
         return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
 
+    def header(self, name: str) -> str:
+        """The value of a header, empty if it was not sent."""
+        wanted = name.encode()
+        return next((value.decode("latin-1") for key, value in self.headers if key == wanted), "")
+
+    @property
+    def origin(self) -> str:
+        """The address that the client used, without a path."""
+        return f"http://{self.header('host') or 'localhost'}"
+
     @property
     def api_key(self) -> str:
         """The key from `x-goog-api-key`, an Authorization bearer or `?key=`; empty if there is none."""

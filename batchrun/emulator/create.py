@@ -6,24 +6,36 @@ import math
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from batchrun.emulator import sse
+from batchrun.emulator.agents.antigravity import files_left
 from batchrun.emulator.answers import Answer
+from batchrun.emulator.bridge import answer_when_there, ask
 from batchrun.emulator.calls import Call
+from batchrun.emulator.continuation import Resumed, hop_of, resume
 from batchrun.emulator.draws import digest, uniform
 from batchrun.emulator.envelopes import Refusal, invalid, not_found, refuse
 from batchrun.emulator.faults import Arrival, Rule
 from batchrun.emulator.ledger import Entry
+from batchrun.emulator.makers.delivery import delivered
+from batchrun.emulator.orders import taken
 from batchrun.emulator.outcome import Outcome, outcome_of
 from batchrun.emulator.prompts import Prompt, plain_text
+from batchrun.emulator.quota import Use
 from batchrun.emulator.reading import read_body
 from batchrun.emulator.refusals import raise_refusal
-from batchrun.emulator.rules.request import Order, check_request
+from batchrun.emulator.replies.model_server import ASKED
+from batchrun.emulator.resources.environments import environment_asked, new_environment, visit
+from batchrun.emulator.rules.history import check_results
+from batchrun.emulator.rules.request import Order
 from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer, spoil_outcome
 from batchrun.emulator.storage import Kept
+from batchrun.emulator.timeline import outputs_of, timeline
+from batchrun.emulator.usage import step_tokens
 from batchrun.emulator.views import head_of, opening, seen_at, tail_of
 
 #: A foreground request that never ends waits this long; its client gives up much sooner.
@@ -41,15 +53,20 @@ class _Post:
     raw: Mapping[str, Any]
     problem: Refusal | None
     fault: Rule | None
+    origin: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """An interaction that now exists. `due` is what it is billed for; None if it is not billed."""
+    """An interaction that now exists. `due` is what it is billed for; None if it is not billed.
+
+    One that a model server is `asked` for is billed, and nobody knows yet for what: `due` is empty.
+    """
 
     kept: Kept
     order: Order
     due: Mapping[str, Any] | None
+    asked: bool = False
 
 
 def create(service: Service, call: Call) -> Answer:
@@ -59,11 +76,15 @@ def create(service: Service, call: Call) -> Answer:
         made = _make(service, call, post)
     except Refusal as refusal:
         service.counts.refused += 1
-        service.ledger.write(_entry(post, refusal.answer.status, None))
+        if service.ledger.kept:
+            service.ledger.write(_entry(post, refusal.answer.status, None))
         raise
     service.counts.billed += made.due is not None
-    answer = spoil_answer(_answer(post, made), post.fault)
-    service.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
+    if made.asked:
+        ask(service, made.kept, post.fault)
+    answer = _asked_answer(service, post, made) if made.asked else spoil_answer(_answer(post, made), post.fault)
+    if service.ledger.kept:
+        service.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
     return answer
 
 
@@ -79,7 +100,8 @@ def _arrived(service: Service, call: Call) -> _Post:
     except Refusal as refusal:
         problem = refusal
     fault = _fault(service, identity, occurrence, raw)
-    return _Post(now, identity, occurrence, raw, problem, fault)
+    origin = f"{call.origin}/{call.path.split('/')[1]}"
+    return _Post(now, identity, occurrence, raw, problem, fault, origin)
 
 
 def _fault(service: Service, identity: bytes, occurrence: int, raw: Mapping[str, Any]) -> Rule | None:
@@ -98,23 +120,77 @@ def _make(service: Service, call: Call, post: _Post) -> _Made:
     if post.fault is not None:
         service.outages.begin(post.fault, post.now)
         raise_refusal(post.fault)
-    service.quota.take(post.now, str(post.raw.get("model"))[:128])
+    if service.quota.limited:
+        service.quota.check(post.now, _model(post), background=post.raw.get("background") is True)
     if post.problem is not None:
         raise post.problem
-    order = check_request(post.raw)
-    made = _worked(service, post, order, _parent(service, order, post.now))
-    service.store.keep(made.kept, call.body if order.stored else b"")
+    resumed = None if post.raw.get("continuation_token") is None else resume(service, post.raw, post.now)
+    order = taken(service, resumed.request if resumed else post.raw, post.now)
+    made = _worked(service, post, order, _parent(service, order, post.now), resumed)
+    service.store.keep(made.kept, call.body if order.stored or made.asked else b"")
     return made
 
 
-def _worked(service: Service, post: _Post, order: Order, parent: Kept | None) -> _Made:
+def _worked(service: Service, post: _Post, order: Order, parent: Kept | None, resumed: Resumed | None) -> _Made:
     """The interaction from its start to its end: all of it is known now, the clock only uncovers it."""
     prompt = Prompt.of(order, parent.history if parent else b"", service.settings.seed)
-    outcome = outcome_of(order, prompt, parent.context_tokens if parent else 0)
+    outcome = _outcome(service, order, prompt, parent)
+    if outcome is not ASKED:
+        outcome = delivered(service, outcome, post.origin, post.now)
+        outcome = hop_of(outcome, order, prompt, service.settings.decode_limit, resumed)
+    order = resumed.echoed(order) if resumed else order
     shown = spoil_outcome(outcome, post.fault)
     kept = _kept(service, post, order, prompt, outcome)
+    if outcome is ASKED:
+        return _to_be_asked(service, post, order, kept)
     kept = kept._replace(tail=tail_of(shown, kept.ready_at))
+    if service.quota.limited:
+        service.quota.take(post.now, _model(post), _use(kept, outcome))
+    if post.fault is not None:
+        service.lasting.begin(kept, post.fault, outcome.usage)
+    if service.hooks.wanted(order):
+        service.hooks.expect(kept, order, shown.status)
+    if "environment" in order.body:
+        _visit(service, post, order, outcome, prompt)
     return _Made(kept, order, None if shown.status in _UNBILLED else outcome.usage)
+
+
+def _outcome(service: Service, order: Order, prompt: Prompt, parent: Kept | None) -> Outcome:
+    context_tokens = parent.context_tokens if parent else 0
+    past = partial(timeline, service.store, parent)
+    return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, context_tokens, past))
+
+
+def _visit(service: Service, post: _Post, order: Order, outcome: Outcome, prompt: Prompt) -> None:
+    """What an agent leaves in its sandbox; nothing while it waits for a function."""
+    asked = order.body["environment"]
+    name = _environment(service, post, order)
+    if name is not None and order.family == "antigravity":
+        files = {} if outcome.status == "requires_action" else files_left(order, prompt)
+        visit(service, name, asked, files, post.now)
+
+
+def _to_be_asked(service: Service, post: _Post, order: Order, kept: Kept) -> _Made:
+    """An interaction whose end a model server will tell, whenever that is."""
+    kept = kept._replace(ready_at=math.inf)
+    until = math.inf if kept.background else None
+    service.quota.take(post.now, _model(post), Use(kept.id, step_tokens(order.steps).total(), 0, until))
+    return _Made(kept, order, {}, asked=True)
+
+
+def _model(post: _Post) -> str:
+    """What rate limits count by."""
+    return str(post.raw.get("model") or post.raw.get("agent"))[:128]
+
+
+def _use(kept: Kept, outcome: Outcome) -> Use:
+    tokens = int((outcome.usage or {}).get("total_input_tokens", 0))
+    images = sum(block.get("type") == "image" for step in outcome.steps for block in _blocks(step))
+    return Use(kept.id, tokens, images, kept.ready_at if kept.background else None)
+
+
+def _blocks(step: Mapping[str, Any]) -> list[Any]:
+    return step.get("content") or [] if step["type"] == "model_output" else []
 
 
 def _parent(service: Service, order: Order, now: float) -> Kept | None:
@@ -122,12 +198,16 @@ def _parent(service: Service, order: Order, now: float) -> Kept | None:
     if name is None:
         return None
     parent = service.store.find(name)
-    if parent is None or now < parent.visible_at:
+    if parent is None or now < parent.visible_at or service.expired(parent, now):
         raise not_found(name)
+    if service.lasting.any:
+        parent = service.lasting.seen(parent, now)
     if not parent.stored:
         raise invalid(f"Interaction {name!r} was not stored (store=false) and cannot be continued.")
     if parent.running(now):
         raise refuse("failed_precondition", f"Interaction {name!r} is still in progress and cannot be continued.")
+    if any(step["type"] == "function_result" for step in order.steps):
+        check_results(outputs_of(parent), order.steps)
     return parent
 
 
@@ -151,7 +231,7 @@ def _kept(service: Service, post: _Post, order: Order, prompt: Prompt, outcome: 
         stored=order.stored,
         context_tokens=_context_tokens(outcome),
         history=prompt.key,
-        head=head_of(shown_as, order, now, _environment(order, drawn)),
+        head=head_of(shown_as, order, None if outcome.late else now, _environment(service, post, order)),
         tail=b"",
     )
 
@@ -162,14 +242,12 @@ def _context_tokens(outcome: Outcome) -> int:
     return int(usage.get("total_input_tokens", 0) + usage.get("total_output_tokens", 0))
 
 
-def _environment(order: Order, drawn: tuple[object, ...]) -> str | None:
+def _environment(service: Service, post: _Post, order: Order) -> str | None:
     """The id of the sandbox: a new one, or the one that the request names."""
     asked = order.body.get("environment")
-    named = asked.get("environment_id") if isinstance(asked, dict) else None if asked == "remote" else asked
-    if asked is None or named is not None:
-        return named
-    made = digest("environment", *drawn).hex()
-    return f"{made[:8]}-{made[8:12]}-4{made[13:16]}-8{made[17:20]}-{made[20:32]}"
+    if asked is None:
+        return None
+    return environment_asked(asked) or new_environment(service.settings.seed, post.sha256, post.occurrence)
 
 
 def _answer(post: _Post, made: _Made) -> Answer:
@@ -186,6 +264,17 @@ def _answer(post: _Post, made: _Made) -> Answer:
     return Answer(200, seen_at(kept, kept.ready_at), headers=headers, delay=wait)
 
 
+def _asked_answer(service: Service, post: _Post, made: _Made) -> Answer:
+    """What the client gets while nobody knows the end. Faults spoil what it gets in the end."""
+    kept, order = made.kept, made.order
+    if order.background and not order.stream:
+        return spoil_answer(_answer(post, made), post.fault)
+    headers = ((b"x-gemini-service-tier", order.tier.encode()),)
+    return answer_when_there(
+        service, kept, headers, lambda answer: spoil_answer(answer, post.fault), stream=order.stream
+    )
+
+
 def _entry(post: _Post, status: int, made: _Made | None) -> Entry:
     labels, model, agent = (post.raw.get(name) for name in ("labels", "model", "agent"))
     return Entry(
@@ -198,7 +287,7 @@ def _entry(post: _Post, status: int, made: _Made | None) -> Entry:
         agent=agent if isinstance(agent, str) else None,
         request_sha256=post.sha256.hex(),
         occurrence=post.occurrence,
-        usage=made.due if made else None,
+        usage=made.due or None if made else None,
         fault=post.fault.kind if post.fault else None,
     )
 

@@ -21,6 +21,10 @@ class ConnectionDropped(httpx.RemoteProtocolError):
     """The emulator closed the connection before its answer was complete."""
 
 
+class ConnectionLost(httpx.ReadError):
+    """The emulator reset the connection."""
+
+
 class ConnectionRefused(httpx.ConnectError):
     """The emulator did not accept the connection; not one byte was read."""
 

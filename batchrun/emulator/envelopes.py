@@ -7,6 +7,7 @@ error reference of Api-Revision 2026-05-20.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from batchrun.emulator.answers import Answer, json_answer
@@ -23,6 +24,7 @@ HTTP_STATUS = {
     "permission_denied": 403,
     "not_found": 404,
     "model_not_found": 404,
+    "already_exists": 409,
     "request_too_large": 413,
     "rate_limit_exceeded": 429,
     "quota_exceeded": 429,
@@ -37,6 +39,7 @@ _CLASSIC = {
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
     429: "RESOURCE_EXHAUSTED",
     499: "CANCELLED",
     500: "INTERNAL",
@@ -103,14 +106,34 @@ def error_info(reason: str) -> dict[str, Any]:
     }
 
 
-def quota_failure(window: str, value: int, model: str) -> dict[str, Any]:
-    """`window` is PerMinute or PerDay: clients tell the two apart by the quota's id."""
+class Quota(Enum):
+    """What can be exceeded, in the words of a message."""
+
+    REQUESTS = "requests per minute"
+    DAILY_REQUESTS = "requests per day"
+    TOKENS = "input tokens per minute"
+    IMAGES = "images per minute"
+    IN_FLIGHT = "background interactions in flight"
+
+
+#: The quota's metric and id. Clients tell the windows apart by PerMinute and PerDay in the id.
+_QUOTAS: Mapping[Quota, tuple[str, str]] = {
+    Quota.REQUESTS: ("generate_requests_per_model", "GenerateRequestsPerMinutePerProjectPerModel"),
+    Quota.DAILY_REQUESTS: ("generate_requests_per_model_per_day", "GenerateRequestsPerDayPerProjectPerModel"),
+    Quota.TOKENS: ("generate_content_input_token_count", "GenerateContentInputTokensPerMinutePerProjectPerModel"),
+    Quota.IMAGES: ("generate_images_per_model", "GenerateImagesPerMinutePerProjectPerModel"),
+    Quota.IN_FLIGHT: ("background_interactions", "BackgroundInteractionsInFlightPerProject"),
+}
+
+
+def quota_failure(quota: Quota, value: int, model: str) -> dict[str, Any]:
+    metric, name = _QUOTAS[quota]
     return {
         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
         "violations": [
             {
-                "quotaMetric": "generativelanguage.googleapis.com/generate_requests_per_model",
-                "quotaId": f"GenerateRequests{window}PerProjectPerModel",
+                "quotaMetric": f"generativelanguage.googleapis.com/{metric}",
+                "quotaId": name,
                 "quotaDimensions": {"location": "global", "model": model},
                 "quotaValue": str(value),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from batchrun.emulator import sse
 from batchrun.emulator.answers import Answer, dump
+from batchrun.emulator.bridge import stream_when_there
 from batchrun.emulator.calls import Call
 from batchrun.emulator.envelopes import Refusal, invalid, not_found, refuse
 from batchrun.emulator.faults import Arrival, Rule, Target
@@ -12,6 +13,7 @@ from batchrun.emulator.refusals import raise_refusal
 from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer
 from batchrun.emulator.storage import Kept
+from batchrun.emulator.timeline import asked_of
 from batchrun.emulator.views import seen_at
 
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": True}
@@ -36,6 +38,8 @@ def cancel(service: Service, call: Call, name: str) -> Answer:
     if not kept.running(now):
         raise refuse("failed_precondition", f"Interaction {name!r} is not running and cannot be cancelled.")
     service.store.cancel(name, now)
+    service.hooks.cancelled(name, asked_of(service.store, kept).get("webhook_config"), now)
+    _let_go(service, name)
     if rule is not None and rule.kind == "499_on_cancel":
         raise refuse("cancelled", "The operation was cancelled. (emulated)")
     return spoil_answer(Answer(200, seen_at(kept._replace(cancelled_at=now), now)), rule)
@@ -46,7 +50,15 @@ def delete(service: Service, call: Call, name: str) -> Answer:
     now, rule = _enter(service, call, name, "delete", service.counts.deletes)
     _find(service, name, now)
     service.store.delete(name)
+    _let_go(service, name)
     return spoil_answer(Answer(200, b"{}"), rule)
+
+
+def _let_go(service: Service, name: str) -> None:
+    """Nobody wants to know any more what it comes to."""
+    service.quota.release(name)
+    if service.pool is not None:
+        service.pool.drop(name)
 
 
 def _enter(service: Service, call: Call, name: str, on: Target, number: int) -> tuple[float, Rule | None]:
@@ -66,9 +78,9 @@ def _enter(service: Service, call: Call, name: str, on: Target, number: int) -> 
 
 def _find(service: Service, name: str, now: float) -> Kept:
     kept = service.store.find(name)
-    if kept is None or not kept.stored or now < kept.visible_at:
+    if kept is None or not kept.stored or now < kept.visible_at or service.expired(kept, now):
         raise not_found(name)
-    return kept
+    return service.lasting.seen(kept, now) if service.lasting.any else kept
 
 
 def _queried(service: Service, call: Call, kept: Kept, now: float) -> Answer:
@@ -80,6 +92,8 @@ def _queried(service: Service, call: Call, kept: Kept, now: float) -> Answer:
     after = query.get("last_event_id", "")
     if after and not streamed:
         raise invalid("'last_event_id' needs stream=true.")
+    if streamed and service.pool is not None and service.pool.active(kept.id):
+        return stream_when_there(service, kept, after)
     if streamed:
         return sse.stream(kept, now, after=after)
     body = seen_at(kept, now)

@@ -40,6 +40,11 @@ class Ledger:
     def __init__(self, path: Path | None) -> None:
         self._descriptor = None if path is None else _open(path)
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is a file; without one an entry need not be made."""
+        return self._descriptor is not None
+
     def write(self, entry: Entry) -> None:
         if self._descriptor is not None:
             # Escaped to ASCII: a label may hold anything that JSON can, a lone surrogate too.

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from batchrun.emulator.agents.antigravity import antigravity_turn, over_budget, unfinished
+from batchrun.emulator.agents.research import research_turn
 from batchrun.emulator.draws import digest
 from batchrun.emulator.envelopes import invalid
+from batchrun.emulator.functions import Past, due_calls, results_told
+from batchrun.emulator.makers.blocks import made_block
+from batchrun.emulator.makers.wanted import Wanted, tells_outputs, wanted_media, wants_text
 from batchrun.emulator.prompts import Prompt
 from batchrun.emulator.replies import synthetic
 from batchrun.emulator.replies.schemas import SchemaRefused
 from batchrun.emulator.rules.request import Order
+from batchrun.emulator.signatures import calls_signed, sign
+from batchrun.emulator.tools.billing import with_tools
+from batchrun.emulator.tools.choice import uses_of
+from batchrun.emulator.tools.citing import cited_whole, shortened, with_claims
+from batchrun.emulator.tools.use import Use
+from batchrun.emulator.turns import Turn, spoken
 from batchrun.emulator.usage import step_tokens, text_tokens, usage_of
 
 _THINKING = {"minimal": 0, "low": 32, "medium": 96, "high": 256, "xhigh": 512}
@@ -21,82 +31,102 @@ _THINKING = {"minimal": 0, "low": 32, "medium": 96, "high": 256, "xhigh": 512}
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of an interaction. `extra` holds further fields of the interaction."""
+    """The end of an interaction. `extra` holds further fields of it; `late` stamps it as created when it ended."""
 
     status: str
     steps: list[dict[str, Any]]
     usage: dict[str, Any] | None
     errors: list[dict[str, Any]] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    late: bool = False
 
 
-def outcome_of(order: Order, prompt: Prompt, context_tokens: int) -> Outcome:
-    """The undisturbed end. Raises `Refusal` where the schema is one that the service would not take."""
+def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = list) -> Outcome:
+    """The undisturbed end; `past` gives the steps of earlier turns, for those that look back.
+
+    Raises `Refusal` where the schema is one that the service would not take.
+    """
     try:
-        status, step = _answer(order, prompt)
+        turn = _turn(order, prompt, past)
     except SchemaRefused as refused:
         raise invalid(f"The given schema cannot be used: {refused}.") from None
     thoughts = _thought_tokens(order, prompt)
-    steps = [*([_thought(order, prompt)] if thoughts else []), step]
-    inputs = _input_tokens(order, context_tokens)
-    return Outcome(status, steps, usage_of(inputs, step_tokens([step]), thoughts, context_tokens))
+    steps = [*_thinking(order, prompt, turn, thoughts), *(step for use in turn.uses for step in use.steps), *turn.steps]
+    usage = usage_of(_input_tokens(order, context_tokens), step_tokens(turn.steps), thoughts, context_tokens)
+    usage = with_tools(usage, turn.uses) if turn.uses else usage
+    if order.family == "antigravity" and over_budget(order, usage):
+        return Outcome("incomplete", unfinished(steps), usage)
+    extra = {"outputs": turn.steps[-1]["content"]} if tells_outputs(order) else {}
+    return Outcome(turn.status, steps, usage, extra=extra, late=turn.late)
 
 
-def _answer(order: Order, prompt: Prompt) -> tuple[str, dict[str, Any]]:
-    function = _function_to_call(order)
-    if function is not None:
-        return "requires_action", _call(function, prompt)
-    text, stopped = _limited(_text(order, prompt), order.generation)
-    step = {"type": "model_output", "content": [{"type": "text", "text": text}]}
-    return "incomplete" if stopped else "completed", step
+def _turn(order: Order, prompt: Prompt, past: Past) -> Turn:
+    if order.tools and (calls := due_calls(order, prompt, past)):
+        return Turn("requires_action", calls)
+    match order.family:
+        case "deep-research":
+            return research_turn(order, prompt, past)
+        case "antigravity":
+            return antigravity_turn(order, prompt)
+    uses = uses_of(order.tools, prompt.text, prompt.key) if order.tools else []
+    if wanted := wanted_media(order):
+        return Turn("completed", [_with_media(order, prompt, wanted)], uses)
+    block, stopped = _limited(_block(order, prompt, uses), order.generation)
+    return Turn("incomplete" if stopped else "completed", [spoken(block)], uses)
+
+
+def _with_media(order: Order, prompt: Prompt, wanted: list[Wanted]) -> dict[str, Any]:
+    """A step with the media that are asked for, after the text where text is asked for too."""
+    text = [{"type": "text", "text": _text(order, prompt)}] if wants_text(order) else []
+    media = [made_block(each, order.model or "", prompt) for each in wanted]
+    return {"type": "model_output", "content": [*text, *media]}
+
+
+def _block(order: Order, prompt: Prompt, uses: list[Use]) -> dict[str, Any]:
+    """The model's text with what it heard from functions and tools."""
+    text = _text(order, prompt)
+    claims = [claim for use in uses for claim in use.claims]
+    if _structured(order) is not None:
+        return cited_whole(text, claims)
+    return with_claims(text + results_told(order), claims)
 
 
 def _text(order: Order, prompt: Prompt) -> str:
-    structured = next((form for form in order.formats if form.get("mime_type") == "application/json"), None)
+    structured = _structured(order)
     if structured is not None:
-        return synthetic.json_answer(prompt.text, prompt.key, structured.get("schema"))
+        return synthetic.json_answer(prompt.data, prompt.key, structured.get("schema"))
     return synthetic.text_answer(prompt.text, prompt.key)
 
 
-def _limited(text: str, generation: Mapping[str, Any]) -> tuple[str, bool]:
+def _structured(order: Order) -> Mapping[str, Any] | None:
+    return next((form for form in order.formats if form.get("mime_type") == "application/json"), None)
+
+
+def _limited(block: dict[str, Any], generation: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The text up to a stop sequence and within the token limit, and whether the limit cut it."""
+    text = block["text"]
     for stop in generation.get("stop_sequences") or ():
         text = text.partition(stop)[0] if stop else text
     most = generation.get("max_output_tokens")
-    if most is None or text_tokens(text) <= most:
-        return text, False
-    return text[: most * 4], True
+    told = text if most is None else text[: most * 4]
+    return (block if told == block["text"] else shortened(block, told)), told != text
 
 
-def _function_to_call(order: Order) -> Mapping[str, Any] | None:
-    """The first declared function that the tool choice allows; none right after a function's result."""
-    if order.steps[-1]["type"] == "function_result":
-        return None
-    choice = order.generation.get("tool_choice")
-    allowed = choice.get("allowed_tools") or {} if isinstance(choice, dict) else {"mode": choice}
-    if allowed.get("mode") == "none":
-        return None
-    named = allowed.get("tools")
-    functions = (tool for tool in order.tools if tool["type"] == "function")
-    return next((tool for tool in functions if not named or tool["name"] in named), None)
-
-
-def _call(function: Mapping[str, Any], prompt: Prompt) -> dict[str, Any]:
-    return {
-        "type": "function_call",
-        "id": f"call_{digest('call', prompt.key).hex()[:16]}",
-        "name": function["name"],
-        "arguments": synthetic.arguments(prompt.text, prompt.key, function.get("parameters")),
-    }
-
-
-def _thought(order: Order, prompt: Prompt) -> dict[str, Any]:
-    step: dict[str, Any] = {"type": "thought", "signature": b64encode(digest("thought", prompt.key) * 2).decode()}
+def _thinking(order: Order, prompt: Prompt, turn: Turn, tokens: int) -> list[dict[str, Any]]:
+    """The thoughts of a turn. Function calls always follow one, because its signature vouches for them."""
+    calls = [step for step in turn.steps if step["type"] == "function_call"]
+    if not tokens and not calls:
+        return []
     config = order.body.get("agent_config") or order.generation
-    if config.get("thinking_summaries") == "auto":
-        summary = f"{synthetic.MARK} No model thought about this."
-        step["summary"] = [{"type": "text", "text": summary}]
-    return step
+    told = config.get("thinking_summaries") == "auto"
+    summaries = (turn.summaries or [f"{synthetic.MARK} No model thought about this."]) if told else [""]
+    return [_thought(prompt, number, text, calls) for number, text in enumerate(summaries)]
+
+
+def _thought(prompt: Prompt, number: int, summary: str, calls: list[dict[str, Any]]) -> dict[str, Any]:
+    signature = sign(bytes([number]) + prompt.key, calls_signed(calls))
+    step: dict[str, Any] = {"type": "thought", "signature": signature}
+    return {**step, "summary": [{"type": "text", "text": summary}]} if summary else step
 
 
 def _thought_tokens(order: Order, prompt: Prompt) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from batchrun.emulator.answers import Answer, Line
+from batchrun.emulator.days import next_midnight
 from batchrun.emulator.envelopes import (
+    Quota,
     Refusal,
     bad_key,
     classic,
@@ -17,7 +17,7 @@ from batchrun.emulator.envelopes import (
     refuse,
 )
 from batchrun.emulator.faults import FAULTS, Rule
-from batchrun.emulator.quota import too_many_requests
+from batchrun.emulator.quota import too_many
 
 _HTML = b"<!DOCTYPE html>\n<html lang=en><title>Error 502 (Server Error)!!1</title><p>Emulated bad gateway.</html>\n"
 #: What emulated quota messages say the limits are.
@@ -30,20 +30,22 @@ class Outages:
     def __init__(self) -> None:
         self._revoked = False
         self._day_over_until = 0.0
+        self._day_over = _daily
 
     def check(self, now: float, *, post: bool) -> None:
         """Raise what every call (a revoked key) or every POST (a used-up day) gets at `now`."""
         if self._revoked:
             raise _revoked()
         if post and now < self._day_over_until:
-            raise _daily()
+            raise self._day_over()
 
     def begin(self, rule: Rule, now: float) -> None:
         """Let a fault that lasts begin; others pass."""
         if rule.kind == "key_revoked":
             self._revoked = True
-        elif rule.kind == "429_daily":
+        elif rule.kind in ("429_daily", "429_daily_new"):
             self._day_over_until = next_midnight(now)
+            self._day_over = _daily if rule.kind == "429_daily" else _daily_new
 
 
 def raise_refusal(rule: Rule | None) -> None:
@@ -54,23 +56,20 @@ def raise_refusal(rule: Rule | None) -> None:
         raise make(rule)
 
 
-def next_midnight(now: float) -> float:
-    """Unix seconds of the next midnight in California, where the service's day ends."""
-    try:
-        zone = ZoneInfo("America/Los_Angeles")
-    except ZoneInfoNotFoundError:  # a slim image without time zone data: an hour off in summer is good enough
-        return now - (now - 8 * 3600) % 86400 + 86400
-    here = datetime.fromtimestamp(now, UTC).astimezone(zone)
-    midnight = (here + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    return midnight.timestamp()
-
-
 def _revoked() -> Refusal:
     return classic(403, "Your API key was revoked. (emulated)", [error_info("API_KEY_SERVICE_BLOCKED")])
 
 
 def _daily() -> Refusal:
-    return too_many_requests("PerDay", _PER_DAY, "any", None)
+    return too_many(Quota.DAILY_REQUESTS, _PER_DAY, "any", None)
+
+
+def _daily_new() -> Refusal:
+    return refuse("quota_exceeded", f"Daily quota of {_PER_DAY} requests exceeded. (emulated)")
+
+
+def _cut_short(refusal: Refusal) -> Refusal:
+    return Refusal(replace(refusal.answer, line=Line.CUT))
 
 
 def _retry_after(rule: Rule) -> Refusal:
@@ -84,10 +83,12 @@ def _line(line: Line) -> Callable[[Rule], Refusal]:
 
 
 _REFUSALS: Mapping[str, Callable[[Rule], Refusal]] = {
-    "429": lambda rule: too_many_requests("PerMinute", _PER_MINUTE, "any", None),
-    "429_retry_info": lambda rule: too_many_requests("PerMinute", _PER_MINUTE, "any", rule.delay),
+    "429": lambda rule: too_many(Quota.REQUESTS, _PER_MINUTE, "any", None),
+    "429_retry_info": lambda rule: too_many(Quota.REQUESTS, _PER_MINUTE, "any", rule.delay),
     "429_retry_after": _retry_after,
+    "429_new": lambda rule: refuse("rate_limit_exceeded", "Rate limit exceeded. (emulated)"),
     "429_daily": lambda rule: _daily(),
+    "429_daily_new": lambda rule: _daily_new(),
     "402": lambda rule: refuse("payment_required", "Your prepayment credits are depleted. (emulated)"),
     "500": lambda rule: classic(500, "Internal error encountered. (emulated)"),
     "502_html": lambda rule: Refusal(Answer(502, _HTML, content_type=b"text/html; charset=UTF-8")),
@@ -97,5 +98,7 @@ _REFUSALS: Mapping[str, Callable[[Rule], Refusal]] = {
     "bad_key": lambda rule: bad_key(),
     "key_revoked": lambda rule: _revoked(),
     "refused_connection": _line(Line.REFUSED),
+    "reset_before": _line(Line.RESET),
     "drop_before": _line(Line.DROPPED),
+    "truncate_before": lambda rule: _cut_short(classic(503, "The model is overloaded. (emulated)")),
 }

@@ -19,6 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from batchrun.emulator.drops import CLOSE
 from batchrun.emulator.emulator import Emulator
+from batchrun.emulator.hooks.sending import keep_sending
+from batchrun.emulator.service import Service
 from batchrun.emulator.settings import EmulatorSettings
 from batchrun.errors import SpecError
 
@@ -78,7 +80,7 @@ def _run(emulator: Emulator, listener: socket.socket, announce: Callable[[str], 
         timeout_graceful_shutdown=1,
         backlog=4096,
     )
-    server = _Server(config, _base_url(listener), announce)
+    server = _Server(config, emulator.service, _base_url(listener), announce)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listener]))
 
@@ -91,19 +93,24 @@ def _base_url(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it is ready, and takes a signal as a request to end, not as its own death."""
 
-    def __init__(self, config: uvicorn.Config, url: str, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, url: str, announce: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
+        self._service = service
         self._url = url
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._messages = asyncio.create_task(keep_sending(self._service))
         self._announce(self._url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answers that still wait for their time are not waited for; the ledger has their lines."""
         for task in list(self.server_state.tasks):
             task.cancel()
+        self._messages.cancel()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

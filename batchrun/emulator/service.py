@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batchrun.emulator.faults import Faults
+from batchrun.emulator.files.shelf import Shelf
+from batchrun.emulator.hooks.events import Hooks
+from batchrun.emulator.hooks.outbox import Outbox
+from batchrun.emulator.lasting import Lasting
 from batchrun.emulator.ledger import Ledger
-from batchrun.emulator.quota import RequestQuota
+from batchrun.emulator.pool import Pool
+from batchrun.emulator.priority import PriorityLane
+from batchrun.emulator.quota import Quotas
 from batchrun.emulator.refusals import Outages
+from batchrun.emulator.resources.table import Table
 from batchrun.emulator.settings import EmulatorSettings
-from batchrun.emulator.storage import Store
+from batchrun.emulator.storage import Kept, Store
 
 
 @dataclass(slots=True)
@@ -22,6 +29,10 @@ class Counts:
     gets: int = 0
     cancels: int = 0
     deletes: int = 0
+    uploads: int = 0
+    environments: int = 0
+    webhooks: int = 0
+    secrets: int = 0
 
 
 class Service:
@@ -32,10 +43,24 @@ class Service:
         self.counts = Counts()
         self.faults = Faults(settings.faults, settings.seed)
         self.outages = Outages()
-        self.quota = RequestQuota(settings.rpm)
+        self.quota = Quotas(settings.limits_of, settings.in_flight, settings.limited)
         self.store = Store(settings.state)
+        self.lasting = Lasting(self.store.connection)
+        self.files = Shelf(self.store.connection, settings.state)
+        self.agents = Table(self.store.connection, "agent")
+        self.environments = Table(self.store.connection, "environment")
+        self.hooks = Hooks(Table(self.store.connection, "webhook"), Outbox(self.store.connection))
+        self.priority = PriorityLane()
         self.ledger = Ledger(settings.ledger)
+        self.pool: Pool | None = None
+
+    def expired(self, kept: Kept, now: float) -> bool:
+        """Whether an interaction is past its retention; one that still runs is not."""
+        return now >= kept.created + self.settings.retention and not kept.running(now)
 
     def close(self) -> None:
+        if self.pool is not None:
+            self.pool.close()
         self.store.close()
+        self.files.close()
         self.ledger.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from batchrun.emulator.answers import Answer, Line, dump
-from batchrun.emulator.envelopes import classic
+from batchrun.emulator.bodies import bomb, dribbled, giant
+from batchrun.emulator.envelopes import classic, classic_error
 from batchrun.emulator.faults import Rule
 from batchrun.emulator.outcome import Outcome
 
@@ -52,7 +54,7 @@ def _with_text(outcome: Outcome, change: Callable[[str], str]) -> Outcome:
 def _changed(step: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     if step["type"] != "model_output":
         return step
-    content = [{**block, "text": change(block["text"])} for block in step["content"]]
+    content = [{**block, "text": change(block["text"])} if "text" in block else block for block in step["content"]]
     return {**step, "content": content}
 
 
@@ -87,6 +89,7 @@ _OUTCOMES: Mapping[str, Callable[[Outcome], Outcome]] = {
     "unknown_status": lambda outcome: replace(outcome, status="paused_for_review"),
     "no_steps": lambda outcome: replace(outcome, steps=[]),
     "no_usage": lambda outcome: replace(outcome, usage=None),
+    "late_usage": lambda outcome: replace(outcome, usage=None),
     "invalid_json": lambda outcome: _with_text(outcome, lambda text: f"Here is the JSON:\n{text[:-1]}"),
     "schema_violation": lambda outcome: _with_text(outcome, _wrong_types),
     "lone_surrogate": lambda outcome: _with_text(outcome, _surrogate),
@@ -113,9 +116,58 @@ def _instead(status: int, message: str) -> Callable[[Answer, Rule], Answer]:
     return lambda answer, rule: replace(classic(status, message).answer, delay=answer.delay)
 
 
+def _while_it_works(line: Line) -> Callable[[Answer, Rule], Answer]:
+    """The connection goes while the interaction may still be in progress; a stream has begun by then."""
+
+    def spoil(answer: Answer, rule: Rule) -> Answer:
+        if answer.later:
+            return replace(answer, later=((rule.delay, b""),), line=Line.CUT)
+        return replace(answer, delay=rule.delay, line=line)
+
+    return spoil
+
+
+def _truncated(answer: Answer, rule: Rule) -> Answer:
+    """Half of the answer, or of the last part of a stream."""
+    if answer.later:
+        wait, piece = answer.later[-1]
+        answer = replace(answer, later=(*answer.later[:-1], (wait, piece[: len(piece) // 2])))
+    return replace(answer, line=Line.CUT)
+
+
+def _cut_stream(answer: Answer, rule: Rule) -> Answer:
+    """At the limit; a stream that would not last so long ends in its middle."""
+    failure = classic_error(503, "The service is currently unavailable. (emulated)")
+    return _shortened(answer, rule.delay, dump([failure]))
+
+
+def _ended_stream(answer: Answer, rule: Rule) -> Answer:
+    return _shortened(answer, math.inf, b"")
+
+
+def _shortened(answer: Answer, limit: float, last: bytes) -> Answer:
+    """A stream with half of its remaining events, or with none where those come after the limit."""
+    if not answer.content_type.startswith(b"text/event-stream"):
+        return answer
+    wait, piece = answer.later[-1] if answer.later else (0.0, answer.body)
+    kept = b"" if wait > limit else _half_of_events(piece)
+    if not answer.later:
+        return replace(answer, body=kept + last)
+    return replace(answer, later=(*answer.later[:-1], (min(wait, limit), kept + last)))
+
+
+def _half_of_events(events: bytes) -> bytes:
+    split = events.split(b"\n\n")
+    return b"".join(event + b"\n\n" for event in split[: len(split) // 2])
+
+
 _ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {
+    "reset_during": _while_it_works(Line.RESET),
+    "drop_during": _while_it_works(Line.DROPPED),
+    "reset_after": lambda answer, rule: replace(answer, line=Line.RESET),
     "drop_after": lambda answer, rule: replace(answer, line=Line.DROPPED),
-    "truncate": lambda answer, rule: replace(answer, line=Line.CUT),
+    "truncate": _truncated,
+    "truncate_head": lambda answer, rule: replace(answer, line=Line.BARE, later=()),
     "truncated_200": lambda answer, rule: replace(answer, body=answer.body[: len(answer.body) // 2]),
     "garbage_200": lambda answer, rule: replace(answer, body=b"\x00\xff{]emulated garbage"),
     "no_id_200": _without_id,
@@ -123,4 +175,9 @@ _ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {
     "500_created": _instead(500, "Internal error encountered. (emulated)"),
     "504_created": _instead(504, "Deadline expired before operation could complete. (emulated)"),
     "slow": lambda answer, rule: answer.slower(rule.delay),
+    "slow_loris": dribbled,
+    "giant_body": giant,
+    "gzip_bomb": bomb,
+    "sse_cut": _cut_stream,
+    "sse_truncated": _ended_stream,
 }

@@ -77,6 +77,11 @@ class Store:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {_VERSION}")
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For the tables of the neighbouring resources, which live in the same file."""
+        return self._connection
+
     def seen(self, sha256: bytes) -> int:
         """Count the arrival of a request body; 1 for the first."""
         return int(self._execute(_SEEN_BODY, (sha256,)).fetchone()[0])
@@ -96,6 +101,11 @@ class Store:
         """The body that created an interaction, as it came."""
         row = self._execute("SELECT request FROM interactions WHERE id = ?", (interaction_id,)).fetchone()
         return bytes(row[0]) if row else b""
+
+    def finish(self, interaction_id: str, ready_at: float, tail: bytes, context_tokens: int) -> None:
+        """The end of an interaction that had none yet."""
+        change = "UPDATE interactions SET ready_at = ?, tail = ?, context_tokens = ? WHERE id = ?"
+        self._execute(change, (ready_at, tail, context_tokens, interaction_id))
 
     def cancel(self, interaction_id: str, now: float) -> None:
         self._execute("UPDATE interactions SET cancelled_at = ? WHERE id = ?", (now, interaction_id))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from batchrun.emulator.answers import dump
-from batchrun.emulator.media import media_tokens
+from batchrun.emulator.media.counting import media_tokens
 
 
 def text_tokens(text: str) -> int:

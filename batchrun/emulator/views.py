@@ -20,19 +20,21 @@ _ECHOED = ("model", "agent", "previous_interaction_id", "labels")
 _LAST_SECOND = 253_402_300_799.0
 
 
-def head_of(name: str, order: Order, created: float, environment_id: str | None) -> bytes:
-    """The first half, up to the status and without it."""
+def head_of(name: str, order: Order, created: float | None, environment_id: str | None) -> bytes:
+    """The first half, up to the status and without it. Without `created` for those that are stamped at their end."""
     head: dict[str, Any] = {"id": name, "object": "interaction"}
     head |= {field: order.body[field] for field in _ECHOED if field in order.body}
     if environment_id is not None:
         head["environment_id"] = environment_id
-    head |= {"role": "model", "service_tier": order.tier, "created": timestamp(created), "emulated": True}
+    stamp = {} if created is None else {"created": timestamp(created)}
+    head |= {"role": "model", "service_tier": order.tier, **stamp, "emulated": True}
     return dump(head)[:-1]
 
 
 def tail_of(outcome: Outcome, ready_at: float) -> bytes:
     """The second half, from the status on."""
-    tail: dict[str, Any] = {"status": outcome.status, "updated": timestamp(ready_at), **outcome.extra}
+    stamp = {"created": timestamp(ready_at)} if outcome.late else {}
+    tail: dict[str, Any] = {"status": outcome.status, **stamp, "updated": timestamp(ready_at), **outcome.extra}
     if outcome.steps or outcome.status == "completed":
         tail["steps"] = outcome.steps
     if outcome.usage is not None:
@@ -70,7 +72,8 @@ def _second(at: int) -> str:
 
 
 def _short(kept: Kept, status: str, updated: float) -> bytes:
-    return b'%b,"status":"%b","updated":"%b"}' % (kept.head, status.encode(), timestamp(updated).encode())
+    stamp = b"" if b'"created":' in kept.head else b',"created":"%b"' % timestamp(kept.created).encode()
+    return b'%b%b,"status":"%b","updated":"%b"}' % (kept.head, stamp, status.encode(), timestamp(updated).encode())
 
 
 def _dump(tail: dict[str, Any]) -> bytes:

@@ -23,7 +23,6 @@ from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-
 _RESUBMITS_OF_A_ROW = 3
 
 

@@ -19,7 +19,6 @@ from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-
 #: A count beyond this is a mistake of the server's, not a usage.
 _MOST_TOKENS = 10**9
 #: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.

@@ -12,7 +12,10 @@ from batchrun.errors import LockedError, StoreError
 
 
 class RunLock:
-    """Held from creation until `close` or the death of the process. Raises LockedError if another one holds it, StoreError."""
+    """Held from creation until `close` or the death of the process.
+
+    Raises LockedError if another process holds it, StoreError if it cannot be had at all.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         try:

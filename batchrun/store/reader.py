@@ -145,7 +145,8 @@ class Reader:
         live = f"a.row_id = r.id AND {LIVE.replace('superseded_at', 'a.superseded_at').replace('state', 'a.state')}"
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
-                    WHERE r.outcome IS NULL AND {wanted} AND {_CHOSEN} AND (r.position, r.id) > (?, ?) AND r.position < ?
+                    WHERE r.outcome IS NULL AND {wanted} AND {_CHOSEN}
+                    AND (r.position, r.id) > (?, ?) AND r.position < ?
                     ORDER BY r.position, r.id LIMIT 64"""
         after = (-1, 0)
         while page := self.connection.execute(query, (*after, 1 << 62 if limit is None else limit)).fetchall():
@@ -189,7 +190,7 @@ class Reader:
 
 
 def _mode(path: Path) -> str:
-    """Read-only; where even SQLite's helper files cannot be made and no run has left any, as a file that never changes."""
+    """Read-only. Where SQLite's helper files cannot be made, and no run has left any, as a file that never changes."""
     left_behind = path.with_name(f"{path.name}-wal").exists()
     return "mode=ro" if left_behind or os.access(path.parent, os.W_OK) else "immutable=1"
 

@@ -28,8 +28,9 @@ class AttemptState(StrEnum):
 class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 
-    `superseded_at` is set when a later attempt of the same row replaced this one. `model` is the id of an agent if `agent` is true. `billed` is True when an
-    interaction id is known, False when it is proved that nothing was billed, None when nobody can tell.
+    `superseded_at` is set when a later attempt of the same row replaced this one. `model` is the id of an agent if
+    `agent` is true. `billed` is True when an interaction id is known, False when it is proved that nothing was billed,
+    None when nobody can tell.
     """
 
     id: int

@@ -227,7 +227,7 @@ class Store:
         polls: int,
         row_end: tuple[int, Finish] | None = None,
     ) -> None:
-        """The answer as it came, before anybody interprets it; with `row_end` a row's end that does not depend on it."""
+        """The answer as it came, before anybody interprets it; `row_end` is a row's end that does not depend on it."""
         counted = None if usage is None else json.dumps(usage)
 
         def work(db: sqlite3.Connection) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from typing import Any
 
 import httpx
@@ -13,9 +12,10 @@ from hypothesis import strategies as st
 
 from batchrun.emulator import Emulator, EmulatorSettings
 from tests.emulator.in_process import URL, body, finished, json_format, post, talk
+from tests.emulator.media_files import document
 
 TEXT = {"type": "text", "text": "Hello"}
-PDF = {"type": "document", "data": b64encode(b"%PDF-1.4").decode(), "mime_type": "application/pdf"}
+PDF = document("Hello")
 FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
 
 

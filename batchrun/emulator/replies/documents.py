@@ -11,7 +11,8 @@ from typing import Any
 
 from batchrun.emulator.draws import digest
 from batchrun.emulator.replies import leaves
-from batchrun.emulator.replies.facts import Facts
+from batchrun.emulator.replies.facts import CellFacts, Facts, RowFacts
+from batchrun.emulator.replies.names import column_of
 from batchrun.emulator.replies.schemas import SchemaRefused, merge, resolve, types_of
 
 Path = tuple[str | int, ...]
@@ -65,7 +66,7 @@ class DocumentWriter:
         if len(path) > _SHALLOW:
             return min(options, key=_weight)
         solid = [option for option in options if option.get("type") != "null"]
-        if not solid or (len(solid) < len(options) and self._seldom(path, "null") and not self._known(path)):
+        if not solid or (len(solid) < len(options) and self._absent(solid, path)):
             return next(option for option in options if option not in solid)
         return solid[self._draw(path, "branch") % len(solid)]
 
@@ -121,6 +122,8 @@ class DocumentWriter:
         items = schema.get("items", True)
         if (found := self._listed(items, least, most, path)) is not None and not first:
             return found
+        if (lines := self._table(items, least, most, path)) and not first:
+            return [self._told(line, items, (*path, index)) for index, line in enumerate(lines)]
         count = self._count(least, most, len(first) if isinstance(first, list) else 0, items, path)
         return [self._item(first, items, (*path, index)) for index in range(count)]
 
@@ -146,6 +149,25 @@ class DocumentWriter:
         fits = found and least <= len(found) and (most is None or len(found) <= most)
         return list(found) if found and fits else None
 
+    def _table(self, items: Any, least: int, most: int | None, path: Path) -> list[Facts]:
+        """The lines of a table in the text, where objects with the names of its columns are asked for."""
+        names = leaves.mapping(resolve(items, self._root), "properties") if isinstance(items, dict) else {}
+        if len(names) < 2 or len(path) > _SHALLOW:
+            return []
+        lines: list[Facts] = [CellFacts(cells) for cells in self._facts.records(names)]
+        if not lines and len({column_of(name) for name in names} - {None}) >= 2:
+            lines = [RowFacts(row) for row in self._facts.rows]
+        lines = lines[:most]
+        return lines if len(lines) >= least else []
+
+    def _told(self, line: Facts, items: Any, path: Path) -> Any:
+        """A value whose facts are those of one line of a table."""
+        around, self._facts = self._facts, line
+        try:
+            return self._value(items, path)
+        finally:
+            self._facts = around
+
     def _member(self, members: Any, path: Path) -> Any:
         if not isinstance(members, list) or not members:
             raise SchemaRefused("'enum' must be a non-empty array")
@@ -161,8 +183,14 @@ class DocumentWriter:
         return self._known(path) or self._draw(path, "wanted") % 4 != 0
 
     def _known(self, path: Path) -> bool:
-        name = _name(path)
-        return self._facts.text(name) is not None or self._facts.number(name) is not None
+        return self._facts.known(_name(path))
+
+    def _absent(self, solid: Sequence[Mapping[str, Any]], path: Path) -> bool:
+        """Whether null is the answer: seldom, but always where a form does not show the value."""
+        kinds = {option.get("type") for option in solid}
+        if kinds & {"object", "array"} or not (self._facts.telling or self._seldom(path, "null")):
+            return False
+        return not self._known(path)
 
     def _seldom(self, path: Path, what: str) -> bool:
         return self._draw(path, what) % 8 == 0

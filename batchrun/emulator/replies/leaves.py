@@ -19,7 +19,7 @@ def string(schema: Mapping[str, Any], name: str, facts: Facts, key: bytes) -> st
     if form == "date":
         return facts.date(name) or _date(key)
     if isinstance(form, str) and form in _FORMATS:
-        return _format(form, key)
+        return facts.shaped(_SHAPES.get(form, "")) or _format(form, key)
     found = facts.text(name)
     if found is not None and _fits(found, schema):
         return found
@@ -185,3 +185,4 @@ def _format(form: str, key: bytes) -> str:
 
 
 _FORMATS = frozenset({"date-time", "time", "duration", "uuid", "email", "hostname", "ipv4", "ipv6", "uri"})
+_SHAPES = {"email": "email", "uri": "url"}

@@ -15,13 +15,16 @@ _FILLER = (
     "before it costs anything words lines and tokens are counted as usual"
 )
 _WORDS = _FILLER.split()
+#: The words again and again: an answer is a piece of them, wherever it begins.
+_AROUND = _WORDS * 4
 
 
 def text_answer(prompt: str, key: bytes) -> str:
     """A marked text of 20 to 83 words."""
     drawn = digest("text", key)
     count = 12 + drawn[0] % 64
-    filler = [_WORDS[(drawn[1] + index) % len(_WORDS)] for index in range(count)]
+    start = drawn[1] % len(_WORDS)
+    filler = _AROUND[start : start + count]
     return f"{MARK} Made-up answer {drawn.hex()[:8]} to a prompt of {len(prompt)} characters: {' '.join(filler)}."
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
 
 Check = Callable[[Any, str], None]
+_INT64 = re.compile(r"-?[0-9]{1,19}")
 
 
 def anything(value: object, where: str) -> None:
@@ -33,7 +35,7 @@ def positive(value: object, where: str) -> None:
 
 def int64(value: object, where: str) -> None:
     """An integer, or one in a string, which is how protobuf writes 64 bits in JSON."""
-    if not (isinstance(value, str) and value.lstrip("-").isdecimal()):
+    if not (isinstance(value, str) and _INT64.fullmatch(value)):
         integer(value, where)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchrun.emulator.envelopes import invalid, refuse, unknown_parameter
+from batchrun.emulator.media.medium import Unusable
+from batchrun.emulator.media.opening import open_block
 from batchrun.emulator.rules import checks
 from batchrun.emulator.rules.checks import Check, anything, integer, list_of, text
 
@@ -67,7 +69,6 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
     **{f"{tool}_call": () for tool in _SERVER_TOOLS},
     **{f"{tool}_result": () for tool in _SERVER_TOOLS},
 }
-PDF_LIMIT = 50 * 1024 * 1024
 
 
 def steps_of(value: object) -> list[Step]:
@@ -189,8 +190,15 @@ def _media(block: Step, kind: str, where: str) -> None:
         raise invalid(f"Missing required field 'mime_type' at {where!r}.")
     if mime is not None and mime.partition(";")[0].strip().lower() not in _MIME[kind]:
         raise invalid(f"Unsupported MIME type at '{where}.mime_type': {checks.shown(mime)} is no {kind}.")
-    if data is not None and len(_decode(data, f"{where}.data")) > PDF_LIMIT and kind == "document":
-        raise invalid(f"{where}: a document is at most 50 MB inline; upload it with the Files API.")
+    if data is not None:
+        _open(block, where)
+
+
+def _open(block: Step, where: str) -> None:
+    try:
+        open_block(block)
+    except Unusable as unusable:
+        raise invalid(f"Invalid value at '{where}.data': {unusable}.") from None
 
 
 def _decode(data: str, where: str) -> bytes:

@@ -11,6 +11,7 @@ from batchrun.emulator.envelopes import Refusal, invalid, refuse, unknown_parame
 from batchrun.emulator.rules import checks, config
 from batchrun.emulator.rules.checks import Check, boolean, list_of, one_of, text
 from batchrun.emulator.rules.content import Step, steps_of
+from batchrun.emulator.rules.history import check_history
 from batchrun.emulator.rules.tools import tools
 
 _FIELDS: Mapping[str, Check] = {
@@ -36,18 +37,22 @@ _FIELDS: Mapping[str, Check] = {
     "continuation_token": text,
     "cached_content": text,
 }
+FAMILIES = ("deep-research", "antigravity", "code-mender")
 _LEGACY = frozenset({"contents", "messages", "outputs", "turns"})
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"gemini-(\d{1,3})(?:\.(\d{1,3}))?(?:-|$)")
-_MEDIA_MAKERS = re.compile(r"-image|-tts|nano-banana|lyria|omni|transcribe")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A create request that the rules allow. `body` has no nulls; `steps` is its input, whatever form it came in."""
+    """A create request that the rules allow. `body` has no nulls; `steps` is its input, whatever form it came in.
+
+    `base_agent` is what a stored agent was made of.
+    """
 
     body: Mapping[str, Any]
     steps: list[Step]
+    base_agent: str = ""
 
     @property
     def model(self) -> str | None:
@@ -56,6 +61,14 @@ class Order:
     @property
     def agent(self) -> str | None:
         return self.body.get("agent")
+
+    @property
+    def family(self) -> str:
+        """Which of the service's agents does the work; empty for a model."""
+        if (agent := self.agent) is None:
+            return ""
+        name = self.base_agent or agent
+        return next((family for family in FAMILIES if name.startswith(family)), "")
 
     @property
     def background(self) -> bool:
@@ -97,6 +110,7 @@ def check_request(raw: Mapping[str, Any]) -> Order:
     order = Order(body, _steps(body))
     _check_target(order)
     _check_matrix(order)
+    check_history(order.steps, signed_calls=_version(order.model or "") >= (3, 0))
     if order.agent is not None:
         _check_agent(order, order.agent)
     else:
@@ -141,8 +155,8 @@ def _check_model(order: Order, model: str) -> None:
         raise invalid("'agent_config' is only for agents.")
     if "temperature" in order.generation and _version(model) >= (3, 6):
         raise invalid(f"'generation_config.temperature' is not supported by {model}.")
-    if any(form["type"] != "text" for form in order.formats) or _MEDIA_MAKERS.search(model):
-        raise refuse("unimplemented", "This emulator makes text and JSON; it makes no images, sound or video yet.")
+    if any(tool["type"] == "mcp_server" for tool in order.tools) and _version(model) >= (3, 0):
+        raise invalid(f"Remote MCP servers are not supported by {model}.")
 
 
 def _version(model: str) -> tuple[int, int]:
@@ -154,6 +168,11 @@ def _check_agent(order: Order, agent: str) -> None:
     for field in ("generation_config", "cached_content"):
         if field in order.body:
             raise invalid(f"{field!r} is only for models, not for agents.")
+    if not order.stored:
+        raise invalid("store=true is required for agents.")
+    kind = order.body.get("agent_config", {}).get("type", "dynamic")
+    if kind not in (order.family, "dynamic"):
+        raise invalid(f"'agent_config.type' {kind!r} is not for agent {agent!r}.")
     if agent.startswith("deep-research"):
         _check_deep_research(order)
     elif agent.startswith("antigravity"):

@@ -49,6 +49,7 @@ _FIELDS: Mapping[str, dict[str, Check]] = {
     "bash": {},
     "filesystem": {},
 }
+_NEEDED = {"mcp_server": ("name", "url"), "file_search": ("file_search_store_names",)}
 _ALLOWED = record({"allowed_tools": record({"mode": checks.one_of(*_MODES), "tools": list_of(text)})})
 
 
@@ -69,6 +70,7 @@ def _tool(tool: object, where: str) -> None:
     _fields(tool, _FIELDS[kind], where)
     if kind == "function":
         _function(tool, where)
+    checks.demand(tool, where, *_NEEDED.get(kind, ()))
 
 
 def _fields(tool: Mapping[str, Any], fields: Mapping[str, Check], where: str) -> None:

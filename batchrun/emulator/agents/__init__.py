@@ -1,0 +1,1 @@
+"""The service's own agents: what they do with a prompt."""

@@ -1,0 +1,46 @@
+"""Content blocks as parts of a message to a model server: text, images, sound, and documents by their text."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from batchrun.emulator.files.blocks import media_bytes
+from batchrun.emulator.media.medium import Unusable
+from batchrun.emulator.media.opening import essence, open_bytes
+from batchrun.emulator.replies.scans import read_scan
+
+_SOUND = {"audio/wav": "wav", "audio/mp3": "mp3", "audio/mpeg": "mp3"}
+
+
+async def part_of(block: Mapping[str, Any]) -> dict[str, Any]:
+    """One part. Raises `Unusable` for what a model server cannot be given."""
+    kind = block["type"]
+    if kind == "text":
+        return {"type": "text", "text": block["text"]}
+    content = media_bytes(block)
+    if kind == "image":
+        return {"type": "image_url", "image_url": {"url": _address(block, content)}}
+    if content is None:
+        raise Unusable(f"a {kind} behind a uri is not fetched; send it inline or upload it")
+    mime = essence(block.get("mime_type") or "")
+    if kind == "audio" and mime in _SOUND:
+        data = b64encode(content).decode()
+        return {"type": "input_audio", "input_audio": {"data": data, "format": _SOUND[mime]}}
+    if kind == "document":
+        return {"type": "text", "text": await _document_text(mime, content)}
+    raise Unusable(f"{kind} ({mime}) cannot be forwarded to a model server")
+
+
+def _address(block: Mapping[str, Any], content: bytes | None) -> str:
+    if content is None:
+        return str(block.get("uri"))
+    return f"data:{block.get('mime_type')};base64,{b64encode(content).decode()}"
+
+
+async def _document_text(mime: str, content: bytes) -> str:
+    text = open_bytes("document", mime, content).text
+    if text.strip() or mime != "application/pdf":
+        return text
+    return await read_scan(content)

@@ -1,0 +1,1 @@
+"""The resources beside interactions: models, token counts, stored agents, environments, webhooks."""
