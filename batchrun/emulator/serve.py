@@ -93,9 +93,7 @@ def _base_url(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """Says when it is ready, and takes a signal as a request to end, not as its own death."""
 
-    def __init__(
-        self, config: uvicorn.Config, service: Service, url: str, announce: Callable[[str], None]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, url: str, announce: Callable[[str], None]) -> None:
         super().__init__(config)
         self._service = service
         self._url = url

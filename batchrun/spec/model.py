@@ -216,7 +216,9 @@ class RetrySpec(Strict):
         description="Interactions a row may cost when the service itself fails them. 1: never pay again.",
     )
     calls: int = Field(
-        default=8, ge=1, description="Times one HTTP call is tried while it is refused or cannot be sent."
+        default=8,
+        ge=1,
+        description="Rounds of refused or unsent POSTs, with none getting through, after which the run stops.",
     )
     first: Duration = Field(default=1.0, description="Ceiling of the first random wait; it doubles from wait to wait.")
     ceiling: Duration = Field(default=60.0, description="Longest random wait.")
