@@ -60,14 +60,12 @@ def _readable(column: Any) -> Any:
     kind = column.type
     if getattr(kind, "unit", None) != "ns":
         return column
-    coarse = {
-        pa.types.is_timestamp: lambda: pa.timestamp("us", tz=kind.tz),
-        pa.types.is_duration: lambda: pa.duration("us"),
-        pa.types.is_time64: lambda: pa.time64("us"),
-    }
-    make = next(make for is_kind, make in coarse.items() if is_kind(kind))
+    if pa.types.is_timestamp(kind):
+        coarse = pa.timestamp("us", tz=kind.tz)
+    else:
+        coarse = pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us")
     try:
-        return column.cast(make())
+        return column.cast(coarse)
     except pa.ArrowInvalid:
         texts = column.cast(pa.string()).to_pylist()
         return pa.array([None if text is None else text.replace(" ", "T", 1) for text in texts])
