@@ -57,6 +57,8 @@ def test_a_signal_lets_open_posts_answer_and_the_next_run_pays_for_nothing_twice
     with emulator(tmp_path, "--latency", "2s") as url:
         run = start(tmp_path, "run", "job.json", "--base-url", url)
         wait_for_posts(tmp_path, 50)
+        watched = json.loads(finish(start(tmp_path, "status", "job.json", "--json"))[1])
+        assert (watched["rows"], watched["pending"] > 0, watched["in_flight"] > 0) == (ROWS, True, True)
         run.send_signal(number)
         code, out, err = finish(run)
         assert code == 128 + number
@@ -82,3 +84,21 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path) -> None:
             assert run.poll() is None
         run.send_signal(signal.SIGINT)
         assert finish(run, seconds=10)[0] == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_input_is_read_sends_nothing_and_has_its_own_exit_code(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    write_job(tmp_path, 200_000)
+    with emulator(tmp_path) as url:
+        run = start(tmp_path, "run", "job.json", "--base-url", url)
+        for _ in range(6000):
+            if (tmp_path / "runs/job/run.db-wal").exists():
+                break
+            time.sleep(0.01)
+        run.send_signal(number)
+        code, _, err = finish(run)
+    assert code == 128 + number
+    assert "Traceback" not in err
+    assert ledger(tmp_path) == []
