@@ -96,16 +96,24 @@ class Waiter:
         raise AssertionError("delays never end")
 
     async def _poll(self, row: RowRecord, attempt: Attempt) -> polling.Poll:
-        await self._pace.start()
+        lease = await self._pace.start()
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
         self._observe(Polled(row.key))
         poll = polling.of_poll(call, attempt.interaction_id, self._wall())
+        self._note(attempt, poll, lease)
+        return poll
+
+    def _note(self, attempt: Attempt, poll: polling.Poll, lease: Lease) -> None:
+        """What a poll tells about the service, whichever row it was for."""
+        if isinstance(poll, polling.NoAnswer):
+            self._pace.limits.give_back(lease)
+        else:
+            self._pace.limits.accepted()
         if isinstance(poll, polling.Answer | polling.Running):
             self._last_answered = self._wall()
         if attempt.resumed:
             self._note_earlier(attempt, poll)
-        return poll
 
     def _note_earlier(self, attempt: Attempt, poll: polling.Poll) -> None:
         """One earlier interaction that is still known shows that the key is the right one."""

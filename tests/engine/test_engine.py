@@ -169,6 +169,13 @@ def test_a_rate_limit_far_below_the_slots_fails_no_row_and_wastes_few_posts(tmp_
     assert len(refused) < 64 + 100
 
 
+@pytest.mark.parametrize("fault", ["429_retry_info", "503", "502_html"])
+def test_polls_that_are_refused_only_slow_the_run_down(tmp_path: Path, fault: str) -> None:
+    job = Rehearsal(tmp_path, rows=30)
+    result = job.run(faults=f"get/{fault}:0.3")
+    assert (result.exit_code, result.summary.possibly_billed_twice) == (Exit.OK, 0)
+
+
 def test_an_outage_of_an_hour_is_met_with_few_posts(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=200)
     result = job.run(faults="503:1.0")
