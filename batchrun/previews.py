@@ -6,13 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from batchrun.engine.request import Prepared, prepare
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
-from batchrun.rundir import RunDir
+from batchrun.rundir import RunDir, changed_request
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -30,9 +31,22 @@ class Preview:
     rendered: int = 0
     tokens: int = 0
     problems: list[str] = field(default_factory=list)
+    more_problems: int = 0
     duplicates: int = 0
+    changed_request: str | None = None
     standing: Counter[str] = field(default_factory=Counter)
     requests: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def problem_lines(self) -> list[str]:
+        """The first problems, and how many more there are."""
+        more = [f"… and {self.more_problems:,} more like these"] if self.more_problems else []
+        return [*self.problems, *more]
+
+    @property
+    def refused(self) -> bool:
+        """True if `run` would refuse to start."""
+        return bool(self.duplicates or self.standing["changed"] or self.changed_request)
 
     @property
     def to_send(self) -> int:
@@ -54,11 +68,15 @@ def preview(
     """
     found = Preview()
     reader = _reader(directory)
+    columns: set[str] = set()
     try:
+        if reader is not None and reader.has_attempts():
+            found.changed_request = changed_request(reader.meta("request"), reader.meta("request_parts"), job)
         for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
             standing = _standing(row, reader)
             found.standing[standing] += 1
             found.rows += 1
+            columns |= set(row.data or ())
             if row.problem is not None:
                 found.unreadable += 1
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
@@ -67,7 +85,18 @@ def preview(
     finally:
         if reader is not None:
             reader.close()
+    _check_columns(job, found, columns)
     return found
+
+
+def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
+    for name in job.spec.output.columns:
+        if name not in columns and found.rows > found.unreadable:
+            close = get_close_matches(name, columns, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            _complain(found, f"output.columns: no row has the column {name!r}{hint}")
+    if found.changed_request:
+        _complain(found, f"{found.changed_request} changed since this run began: `run` refuses")
 
 
 def _reader(directory: RunDir | None) -> Reader | None:
@@ -97,9 +126,9 @@ def _standing(row: InputRow, reader: Reader | None) -> str:
     known = reader.standing(row.key) if reader else None
     if known is None:
         return "new"
-    outcome, sha, state = known
+    outcome, sha, state, sent = known
     if sha != row.sha:
-        return "changed"
+        return "changed" if sent else "new"
     return outcome or ("in flight" if state in ("submitted", "fetched") else "pending")
 
 
@@ -120,6 +149,8 @@ def _render(job: Job, row: InputRow, found: Preview, show: int) -> None:
 def _complain(found: Preview, problem: str) -> None:
     if len(found.problems) < _SHOWN_PROBLEMS:
         found.problems.append(problem)
+    else:
+        found.more_problems += 1
 
 
 def shown(request: Prepared) -> dict[str, Any]:

@@ -118,11 +118,18 @@ def _same(store: Store, name: str, value: str, problem: str) -> None:
         )
 
 
-def _changed(store: Store, job: Job) -> str:
-    before, now = json.loads(store.meta("request_parts") or "{}"), job.request.parts
+def changed_request(fingerprint: str | None, parts: str | None, job: Job) -> str | None:
+    """The fields of the job's request that differ from those of the run so far, None if it is the same request."""
+    if fingerprint == job.request.fingerprint:
+        return None
+    before, now = json.loads(parts or "{}"), job.request.parts
     fields = sorted(f"request.{name}" for name in {*before, *now} if before.get(name) != now.get(name))
+    return ", ".join(fields) or "the request"
+
+
+def _changed(store: Store, job: Job) -> str:
+    fields = changed_request(store.meta("request"), store.meta("request_parts"), job)
     return (
-        f"{job.path}: {', '.join(fields) or 'the request'} changed since this run began, so its results would mix two "
-        f"kinds of requests; nothing was sent. Undo the change, or start a run of its own with `--run-dir` "
-        f"(now: {store.path.parent})."
+        f"{job.path}: {fields} changed since this run began, so its results would mix two kinds of requests; "
+        f"nothing was sent. Undo the change, or start a run of its own with `--run-dir` (now: {store.path.parent})."
     )

@@ -61,7 +61,8 @@ class Result:
     """How a run ended.
 
     `limited` is True if only the first rows were asked for, `admission` is None if the input was known already,
-    `died_before` counts the POSTs that an earlier process left unknown, `stopped_by` is what ended this run early.
+    `died_before` counts the POSTs that an earlier process left unknown, `never_sent` the rows that failed before a
+    POST, `stopped_by` is what ended this run early.
     """
 
     summary: Summary
@@ -70,6 +71,7 @@ class Result:
     admission: Admission | None = None
     died_before: int = 0
     nothing_to_do: bool = False
+    never_sent: int = 0
     stopped_by: RunError | None = None
 
     @property
@@ -138,14 +140,16 @@ def run(
         pending = opened.reader.count_pending(bound)
         if not pending:
             summary = known_outputs(directory, opened.reader, export_mark(opened)) or export_all(opened)
-            return Result(summary, directory, bound is not None, admission, nothing_to_do=True)
+            never = opened.reader.count_never_sent()
+            return Result(summary, directory, bound is not None, admission, nothing_to_do=True, never_sent=never)
         client = client_for(options)
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
         posts, stopped = run_async(_carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
-    return Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
+        never = opened.reader.count_never_sent()
+    return Result(summary, directory, bound is not None, admission, died, never_sent=never, stopped_by=stopped)
 
 
 def lower_bound(*limits: int | None) -> int | None:

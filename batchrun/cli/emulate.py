@@ -30,6 +30,11 @@ def emulator() -> None:
 @click.option("--ipm", type=click.IntRange(1), help="Images a minute, for each model.")
 @click.option("--in-flight", type=click.IntRange(1), help="Background interactions that may run at once.")
 @click.option("--tier", type=click.Choice(["free", "1", "2", "3"]), help="Rate limits of a usage tier (December 2025).")
+@click.option("--retention-days", default=55.0, show_default=True, help="How long interactions are kept.")
+@click.option(
+    "--decode-limit", type=click.IntRange(1), help="Tokens after which a foreground answer must be continued."
+)
+@click.option("--bad-key", "bad_keys", multiple=True, help="An API key that is not accepted. May be repeated.")
 @click.option("--faults", metavar="PLAN", help="Faults: a YAML or JSON file, or text such as 429:0.05,drop_after:0.01.")
 def serve(
     port: int,
@@ -44,6 +49,9 @@ def serve(
     ipm: int | None,
     in_flight: int | None,
     tier: str | None,
+    retention_days: float,
+    decode_limit: int | None,
+    bad_keys: tuple[str, ...],
     faults: str | None,
 ) -> None:
     """Serve on 127.0.0.1 until Ctrl-C. Use it with `batchrun run JOB --base-url http://127.0.0.1:PORT`."""
@@ -61,6 +69,9 @@ def serve(
         ipm=ipm,
         in_flight=in_flight,
         tier=tier,
+        retention=retention_days * 86400,
+        decode_limit=decode_limit,
+        bad_keys=frozenset(bad_keys),
         clock=MovableClock(wall_clock),
         faults=load_faults(faults) if faults else (),
         ledger=ledger,

@@ -6,7 +6,7 @@ import shlex
 import sys
 
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import note, say
+from batchrun.cli.printing import counted, note, say
 from batchrun.cli.progress import duration
 from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import Summary
@@ -25,19 +25,32 @@ def report_end(choice: RunChoice, result: Result) -> None:
     """The last words of `run`: totals, doubts about money, files, and how to go on."""
     summary = result.summary
     if result.nothing_to_do:
-        which = "the rows within the limit" if summary.pending else f"all {summary.rows:,} rows"
-        say(f"Nothing to do: {which} have their outcome already; nothing was sent.")
+        say(_why_nothing(result))
     if result.died_before:
-        note(f"An earlier process died during {result.died_before} POSTs; each may have been billed.")
+        note(f"An earlier process died during {counted(result.died_before, 'POST')}; each may have been billed.")
     say("\n".join(summary_lines(summary)))
     if result.stopped_by is not None and summary.pending:
         say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
     same = choice.words(emulated=choice.emulated)
     if summary.failed or summary.invalid_output:
         say(f"See why with: batchrun show {same} KEY")
-        say(f"Send them again, each billed anew, with: batchrun retry {same}")
+    if summary.failed + summary.invalid_output > result.never_sent:
+        say(f"Send again what was sent and failed, billed anew, with: batchrun retry {same}")
+    if result.never_sent:
+        say(f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again.")
     if summary.ambiguous:
         say(f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous")
+
+
+def _why_nothing(result: Result) -> str:
+    """Why not a single row was left to send."""
+    summary = result.summary
+    if not summary.rows:
+        return "Nothing to do: the input has no rows (or `where` leaves all of them out)."
+    if not summary.posts:
+        return "Nothing was sent: no row can be."
+    which = "the rows within the limit" if summary.pending else f"all {counted(summary.rows, 'row')}"
+    return f"Nothing to do: {which} have their outcome already; nothing was sent."
 
 
 def summary_lines(summary: Summary) -> list[str]:
@@ -45,13 +58,14 @@ def summary_lines(summary: Summary) -> list[str]:
     classes = ("succeeded", "failed", "invalid_output", "ambiguous", "pending")
     counts = [f"{getattr(summary, name):,} {name.replace('_', ' ')}" for name in classes if getattr(summary, name)]
     counts += [f"of which {summary.in_flight:,} in flight at the service"] if summary.in_flight else []
-    lines = [f"{summary.job}: {summary.rows:,} rows: {', '.join(counts) or 'none'}"]
+    lines = [f"{summary.job}: {counted(summary.rows, 'row')}: {', '.join(counts) or 'none'}"]
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
     if summary.possibly_billed_twice:
-        lines.append(f"{summary.possibly_billed_twice:,} POSTs of unknown fate were sent again: perhaps billed twice")
+        doubts = counted(summary.possibly_billed_twice, "POST")
+        lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
     if summary.ambiguous:
-        lines.append(f"{summary.ambiguous:,} rows are held: nobody can tell whether they were billed")
+        lines.append(f"{counted(summary.ambiguous, 'row')} held: nobody can tell whether they were billed")
     failures = summary.failed + summary.invalid_output
     lines += [f"{name}: {path}" for name, path in summary.outputs.items() if failures or name != "failed"]
     return lines
@@ -68,4 +82,5 @@ def _money(summary: Summary) -> str:
     unknown = f"; usage unknown for {missing:,} attempts" if missing else ""
     now = f" ({summary.posts_this_run:,} now)" if summary.elapsed_s and summary.posts_this_run != summary.posts else ""
     took = f", {duration(summary.elapsed_s)}" if summary.elapsed_s else ""
-    return f"{summary.posts:,} POSTs{now}, {summary.polls:,} polls, tokens: {tokens or 'none reported'}{unknown}{took}"
+    calls = f"{counted(summary.posts, 'POST')}{now}, {counted(summary.polls, 'poll')}"
+    return f"{calls}, tokens: {tokens or 'none reported'}{unknown}{took}"

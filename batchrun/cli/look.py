@@ -17,6 +17,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
     from batchrun.cli.ending import summary_lines
     from batchrun.reports import summarize
     from batchrun.rundir import RunDir
+    from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
     given = RunDir(choice.job)
@@ -27,6 +28,8 @@ def status(choice: RunChoice, as_json: bool) -> None:
         say_json(summary.document())
         return
     say("\n".join(summary_lines(summary)))
+    holder = running(directory.path)
+    say(f"running: {holder}" if holder else "not running")
     say(f"run directory: {directory.path}")
 
 

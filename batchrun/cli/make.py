@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import note, say, say_json
+from batchrun.cli.printing import counted, note, say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
@@ -36,8 +37,8 @@ def validate(job: Path, overrides: tuple[str, ...]) -> None:
 
     found = preview(load_job(job, overrides), None)
     say(f"{job}: {found.rows:,} rows read, the first {found.rendered:,} rendered; nothing was sent")
-    for problem in found.problems:
-        say(f"  {problem}")
+    for line in found.problem_lines:
+        say(f"  {line}")
     if found.problems:
         sys.exit(Exit.BAD_INPUT)
     say("No problems found.")
@@ -54,13 +55,13 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
     from batchrun.previews import preview
 
     loaded = choice.load()
-    directory = choice.directory(loaded)
+    directory = choice.planned(loaded)
     found = preview(loaded, directory, limit=limit, show=show)
     if as_json:
         say_json(plan_document(found))
     else:
         say("\n".join(plan_lines(loaded, directory, found)))
-    if found.duplicates or found.standing["changed"]:
+    if found.refused:
         sys.exit(Exit.BAD_INPUT)
 
 
@@ -68,7 +69,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 @options.job
 @options.overrides
 @options.run_dir
-@click.option("--emulator", "emulated", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
+@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
 )
@@ -77,13 +78,13 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 @_limit
 @click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
 @click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @options.as_json
 def run(
     job: Path,
     overrides: tuple[str, ...],
     run_dir: Path | None,
-    emulated: bool,
+    emulator: bool,
     latency: str,
     replies: str,
     faults: str | None,
@@ -104,19 +105,30 @@ def run(
     from batchrun.runs import run as run_job
     from batchrun.spec.load import load_job
 
+    refuse_idle_options(emulator)
     loaded = load_job(job, overrides)
-    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulated else None
+    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
     progress = Progress(wall_clock, quiet=quiet or as_json)
     result = run_job(loaded, choice, wall_clock, progress)
     progress.close()
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, RunChoice(job, overrides, run_dir, emulated), as_json=as_json)
+        tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
 
 
-def tell(result: Result, choice: RunChoice, *, as_json: bool) -> None:
-    """How the run ended, for people or for programs."""
+def refuse_idle_options(emulator: bool) -> None:
+    """An option that does nothing may mean that a rehearsal is about to be a paid run."""
+    context = click.get_current_context()
+    idle = ("base_url", "api_version") if emulator else ("latency", "replies", "faults")
+    for name in idle:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"{option} does nothing {'with' if emulator else 'without'} --emulator")
+
+
+def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> None:
+    """How the run ended, for people or for programs; with `quiet` only if something is wrong."""
     from batchrun.cli.ending import report_end
 
     if result.stopped_by is not None:
@@ -125,7 +137,7 @@ def tell(result: Result, choice: RunChoice, *, as_json: bool) -> None:
             raise result.stopped_by.__cause__
     if as_json:
         say_json(result.summary.document())
-    else:
+    elif not (quiet and result.exit_code is Exit.OK):
         report_end(choice, result)
 
 
@@ -146,9 +158,10 @@ def retry(choice: RunChoice, failed: bool, ambiguous: bool, keys: tuple[str, ...
     outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
     count, target = retry_rows(loaded, choice.directory(loaded), outcomes, list(keys), wall_clock())
     if not count:
-        say("No row was made pending: none of these has failed.")
+        held = "" if ambiguous else " Rows that are held need --ambiguous."
+        say(f"No row was made pending: none of these was sent and failed.{held}")
         return
-    say(f"{count:,} rows are pending again; each will be a new, billed interaction. Go on with:")
+    say(f"{counted(count, 'row')} pending again; each will be a new, billed interaction. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")
 
 

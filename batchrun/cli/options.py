@@ -30,7 +30,7 @@ run_dir = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of the run.  [default: runs/NAME beside the job file]",
 )
-emulated = click.option("--emulator", "emulated", is_flag=True, help="The run that was made on the emulator.")
+_emulator_flag = click.option("--emulator", is_flag=True, help="The run that was made on the emulator.")
 replies = click.option(
     "--replies",
     default="synthetic",
@@ -62,6 +62,12 @@ class RunChoice:
 
         return existing_run_dir(job, self.run_dir, emulated=self.emulated)
 
+    def planned(self, job: Job) -> RunDir:
+        """The run that `run` would make or go on with."""
+        from batchrun.rundir import run_dir
+
+        return run_dir(job, self.run_dir, emulated=self.emulated)
+
     def words(self, *, emulated: bool) -> str:
         """The arguments that name the same run for another command."""
         words = [str(self.job), *(word for setting in self.overrides for word in ("--set", setting))]
@@ -73,7 +79,7 @@ def run_choice(command: Callable[..., Any]) -> Callable[..., Any]:
     """JOB and the options that name one run of it; the command gets them as one RunChoice."""
 
     @wraps(command)
-    def chosen(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulated: bool, **others: Any) -> Any:
-        return command(RunChoice(job, overrides, run_dir, emulated), **others)
+    def chosen(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulator: bool, **others: Any) -> Any:
+        return command(RunChoice(job, overrides, run_dir, emulator), **others)
 
-    return run_dir(emulated(overrides(job(chosen))))
+    return run_dir(_emulator_flag(overrides(job(chosen))))

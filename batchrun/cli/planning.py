@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchrun.cli.printing import json_text
+from batchrun.cli.printing import counted, json_text
 from batchrun.previews import Preview
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
@@ -13,7 +13,7 @@ from batchrun.spec.load import Job
 def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     """The plan for people."""
     standing, tokens = found.standing, found.estimated_tokens
-    lines = [f"{job.spec.name}: {found.rows:,} rows in the input, {found.to_send:,} to send; nothing was sent"]
+    lines = [f"{job.spec.name}: {counted(found.rows, 'row')} in the input, {found.to_send:,} to send; nothing was sent"]
     names = {"new": "new", "pending": "known, not sent yet", "in flight": "in flight: will be fetched, not sent again"}
     names |= {name: f"reused: {name}" for name in ("succeeded", "failed", "invalid_output", "ambiguous")}
     names |= {
@@ -24,7 +24,7 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     if tokens is not None and found.to_send:
         lines.append(f"about {tokens:,} input tokens, estimated from {found.rendered:,} rendered rows")
     lines.append(f"run directory: {directory.path}")
-    lines += [f"problem: {problem}" for problem in found.problems]
+    lines += [f"problem: {line}" for line in found.problem_lines]
     lines += [json_text(request) for request in found.requests]
     return lines
 

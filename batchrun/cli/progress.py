@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,12 +12,13 @@ from datetime import UTC, datetime
 import click
 
 from batchrun.cli.printing import safe, shortened
-from batchrun.engine.events import Event, Landed, Paused, Posted, RowEnded, Started, Stopping
+from batchrun.engine.events import Event, Landed, Paused, PollFailed, Posted, RowEnded, Started, Stopping
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
 _PLAIN_SECONDS = 10.0
 _SHOWN_FAILURES = 10
+_COMPLAINT_SECONDS = 30.0
 
 
 @dataclass
@@ -74,6 +76,7 @@ class Progress:
         self._live = sys.stderr.isatty()
         self._started = self._shown_at = clock()
         self._failures = 0
+        self._complained_at = float("-inf")
 
     def __call__(self, event: Event) -> None:
         self._counts.take(event)
@@ -102,11 +105,15 @@ class Progress:
             case RowEnded(key, outcome, kind, message) if outcome is not Outcome.SUCCEEDED:
                 self._failures += 1
                 if self._failures <= _SHOWN_FAILURES:
-                    self._line(f"row {key}: {outcome} ({kind}): {message}")
+                    why = "" if kind == outcome else f" ({kind})"
+                    self._line(f"row {key}: {outcome}{why}: {message}")
                 if self._failures == _SHOWN_FAILURES:
                     self._line("further rows that fail are counted, not shown; all are in results.parquet")
             case Paused(seconds, reason) if seconds >= 1:
                 self._line(f"a pause of {duration(seconds)}, then one request to see: {reason}")
+            case PollFailed(key, reason) if self._clock() - self._complained_at >= _COMPLAINT_SECONDS:
+                self._complained_at = self._clock()
+                self._line(f"row {key}: its poll brought no answer and is made again: {reason}")
             case Stopping():
                 self._line("stopping: waiting for open POSTs to be answered; Ctrl-C now leaves at once")
 
@@ -119,7 +126,8 @@ class Progress:
         self._shown_at = self._clock()
         line = progress_line(self._counts, self._shown_at - self._started)
         if self._live:
-            click.echo(f"\r\x1b[K{line}", nl=False, err=True)
+            width = shutil.get_terminal_size().columns
+            click.echo(f"\r\x1b[K{shortened(line, width - 1)}", nl=False, err=True)
         else:
             click.echo(f"{self._time()}{line}", err=True)
 

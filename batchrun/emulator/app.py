@@ -6,6 +6,7 @@ Plain ASGI without a framework: two of the routes are what benchmarks of a clien
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
 from typing import Any
@@ -60,8 +61,8 @@ class App:
         call = Call(scope["method"], scope["path"], scope.get("query_string", b""), scope["headers"], b"")
         try:
             answer = await receive_upload(self._service, call, receive)
-        except Refusal as refusal:
-            answer = refusal.answer
+        except (Refusal, OSError, sqlite3.Error) as error:
+            answer = answer_to(error)
         if answer is not None:
             await deliver(answer, scope, send)
 
@@ -70,8 +71,15 @@ class App:
             if len(call.body) > MAX_BODY:
                 raise refuse("request_too_large", "The request is too large; upload media with the Files API.")
             return route(self._service, call)
-        except Refusal as refusal:
-            return refusal.answer
+        except (Refusal, OSError, sqlite3.Error) as error:
+            return answer_to(error)
+
+
+def answer_to(error: Exception) -> Answer:
+    """What a refusal says; 503 where the emulator cannot write its state, its files or its ledger, a full disk say."""
+    if isinstance(error, Refusal):
+        return error.answer
+    return classic(503, f"The emulator cannot keep its books: {error}.").answer
 
 
 def route(service: Service, call: Call) -> Answer:

@@ -6,7 +6,6 @@ What is asked for is in the emulator's state until it is answered, so an emulato
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -182,7 +181,7 @@ def _counted(outcome: Outcome, order: Order) -> Outcome:
 
 def _told(error: Exception) -> str:
     if isinstance(error, Refusal):
-        return str(json.loads(error.answer.body)["error"]["message"])
+        return error.message
     return str(error) or type(error).__name__
 
 

@@ -5,13 +5,14 @@ With it a test in any language meets the end of a retention, a quota's midnight 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from batchrun.emulator.answers import Answer, json_answer
 from batchrun.emulator.calls import Call
 from batchrun.emulator.envelopes import classic, invalid
 from batchrun.emulator.reading import read_body
+
+_FARTHEST = 100 * 366 * 86_400
 
 
 class MovableClock:
@@ -38,6 +39,6 @@ def control_clock(clock: Callable[[], float], call: Call) -> Answer:
 
 
 def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise invalid("'advance' is a number of seconds, 0 or more.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _FARTHEST:
+        raise invalid(f"'advance' is a number of seconds from 0 to {_FARTHEST}, a hundred years.")
     return float(value)

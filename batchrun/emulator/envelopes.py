@@ -6,6 +6,7 @@ error reference of Api-Revision 2026-05-20.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -55,6 +56,11 @@ class Refusal(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
+
+    @property
+    def message(self) -> str:
+        """What the envelope says, for a place that has an envelope of its own."""
+        return str(json.loads(self.answer.body)["error"]["message"])
 
 
 def refuse(code: str, message: str) -> Refusal:

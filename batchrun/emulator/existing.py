@@ -23,6 +23,8 @@ def get(service: Service, call: Call, name: str) -> Answer:
     service.counts.gets += 1
     now, rule = _enter(service, call, name, "get", service.counts.gets)
     kept = _find(service, name, now)
+    if call.header("x-goog-fieldmask") not in ("", "*"):
+        raise _partial("X-Goog-FieldMask")
     if not call.query_string:
         return spoil_answer(Answer(200, seen_at(kept, now)), rule)
     return spoil_answer(_queried(service, call, kept, now), rule)
@@ -87,17 +89,23 @@ def _queried(service: Service, call: Call, kept: Kept, now: float) -> Answer:
     """A GET with parameters: `stream`, `last_event_id`, `include_input`; masks are refused as the service does."""
     query = call.query
     if query.get("fields", "*") != "*":
-        raise invalid("Partial responses are not supported: 'fields' must be '*'.")
+        raise _partial("fields")
     streamed = _flag(query, "stream")
     after = query.get("last_event_id", "")
     if after and not streamed:
         raise invalid("'last_event_id' needs stream=true.")
+    if after and not sse.is_event_id(after):
+        raise invalid(f"Invalid 'last_event_id': {after[:40]!a} is the id of no event.")
     if streamed and service.pool is not None and service.pool.active(kept.id):
         return stream_when_there(service, kept, after)
     if streamed:
         return sse.stream(kept, now, after=after)
     body = seen_at(kept, now)
     return Answer(200, _with_input(service, kept, body) if _flag(query, "include_input") else body)
+
+
+def _partial(name: str) -> Refusal:
+    return invalid(f"Partial responses are not supported: {name!r} must be '*'.")
 
 
 def _with_input(service: Service, kept: Kept, body: bytes) -> bytes:

@@ -38,7 +38,7 @@ def load_faults(plan: str | Path) -> tuple[Rule, ...]:
 
 
 def _compact(text: str) -> Rule:
-    rest, _, label = text.partition("@")
+    rest, at, label = text.partition("@")
     rest, *whens = rest.split(":")
     target, slash, kind = rest.rpartition("/")
     kind, equals, duration = kind.partition("=")
@@ -49,7 +49,7 @@ def _compact(text: str) -> Rule:
         fields["seconds"] = duration.strip()
     for when in whens:
         fields |= _when(when.strip(), text)
-    if label:
+    if at:
         fields["label"] = dict([label.split("=", 1)]) if "=" in label else label
     return _rule(fields, f"fault {text!r}")
 
@@ -93,7 +93,7 @@ def _rule(fields: object, where: str) -> Rule:
         times=_count(fields.get("times"), "times", where),
         labels=_labels(fields.get("label"), where),
         match=_text(fields.get("match"), where),
-        seconds=_duration(fields.get("seconds"), where),
+        seconds=_duration(fields.get("seconds"), kind, where),
     )
 
 
@@ -128,6 +128,8 @@ def _numbers(value: object, where: str) -> frozenset[int] | None:
     if value is None:
         return None
     listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise SpecError(f"{where}: 'nth' names no call; write 3 or [1, 3]")
     return frozenset(_count(number, "nth", where) or 0 for number in listed)
 
 
@@ -153,9 +155,11 @@ def _text(value: object, where: str) -> str | None:
     raise SpecError(f"{where}: 'match' is a part of the prompt, got {value!r}")
 
 
-def _duration(value: object, where: str) -> float | None:
+def _duration(value: object, kind: str, where: str) -> float | None:
     if value is None:
         return None
+    if FAULTS[kind].seconds is None:
+        raise SpecError(f"{where}: {kind!r} takes no duration; leave {value!r} out")
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
         return float(value)
     seconds = math.inf if value == "inf" else parse_seconds(str(value))

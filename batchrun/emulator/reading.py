@@ -1,8 +1,9 @@
-"""A request body as JSON, as strict as a protobuf reader: bad UTF-8, NaN and lone surrogates are refused."""
+"""A request body as JSON, as strict as a protobuf reader: bad UTF-8, NaN, 1e999 and lone surrogates are refused."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -16,7 +17,13 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    if math.isinf(value := float(text)):
+        raise ValueError(f"{text[:40]} is too large for a number")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite)
 
 
 def read_body(body: bytes) -> dict[str, Any]:

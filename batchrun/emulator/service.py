@@ -17,6 +17,7 @@ from batchrun.emulator.refusals import Outages
 from batchrun.emulator.resources.table import Table
 from batchrun.emulator.settings import EmulatorSettings
 from batchrun.emulator.storage import Kept, Store
+from batchrun.errors import SpecError
 
 
 @dataclass(slots=True)
@@ -39,6 +40,9 @@ class Service:
     """Raises SpecError if the ledger or the state file cannot be used."""
 
     def __init__(self, settings: EmulatorSettings) -> None:
+        ledger, state = settings.ledger, settings.state
+        if ledger is not None and state is not None and ledger.resolve() == state.resolve():
+            raise SpecError(f"the ledger and the state cannot both be {str(ledger)!r}; choose two files")
         self.settings = settings
         self.counts = Counts()
         self.faults = Faults(settings.faults, settings.seed)

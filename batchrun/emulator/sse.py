@@ -68,6 +68,10 @@ def _numbered(event: Event, number: int) -> Event:
     return {**event, "event_id": f"{number:06}"}
 
 
+def is_event_id(text: str) -> bool:
+    return len(text) == 6 and text.isascii() and text.isdecimal()
+
+
 def _later(event: Event, after: str) -> bool:
     return str(event["event_id"]) > after
 

@@ -32,6 +32,14 @@ class Polled:
 
 
 @dataclass(frozen=True, slots=True)
+class PollFailed:
+    """A poll brought nothing that can be used; it is made again."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Landed:
     """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it."""
 
@@ -64,5 +72,5 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Polled | Landed | RowEnded | Paused | Stopping
+Event = Started | Posted | Polled | PollFailed | Landed | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]

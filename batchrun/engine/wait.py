@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
-from batchrun.engine.events import Landed, Observer, Polled
+from batchrun.engine.events import Landed, Observer, Polled, PollFailed
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.errors import CredentialError, RefusedError, RowError
@@ -90,7 +90,7 @@ class Waiter:
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
                 case polling.Verdict.WAIT:
-                    self._slow_down(poll)
+                    self._slow_down(row, poll)
                 case verdict:
                     await self._give_up(verdict, row, attempt, poll, patience)
         raise AssertionError("delays never end")
@@ -123,8 +123,10 @@ class Waiter:
         elif isinstance(poll, polling.NotFound) and not self._knows_earlier:
             self._unknown_earlier.add(attempt.id)
 
-    def _slow_down(self, poll: polling.Poll) -> None:
+    def _slow_down(self, row: RowRecord, poll: polling.Poll) -> None:
         """A server's own delay holds the polls of every row."""
+        if isinstance(poll, polling.NoAnswer | polling.NotFound):
+            self._observe(PollFailed(row.key, str(poll)))
         if isinstance(poll, polling.NoAnswer) and poll.retry_after:
             self._pace.pause(min(poll.retry_after, self._spec.retry.server_ceiling))
 

@@ -37,6 +37,19 @@ class Placed:
     lines: dict[KeyPath, int] = field(default_factory=dict)
 
 
+#: The mistakes that YAML's own words do not explain, and what mends them.
+_ADVICE = {
+    "mapping values are not allowed": "a text with a colon needs quotes, and a key needs its colon",
+    "expected <block end>": "check the indentation: keys of one section begin in the same column",
+    "'\\t'": "indent with spaces",
+    "end of stream": "is a quote or bracket never closed?",
+}
+
+
+def _advice(said: str) -> str:
+    return next((f"; {advice}" for words, advice in _ADVICE.items() if words in said), "")
+
+
 def placed(text: str) -> Placed:
     """The value of one YAML document. Raises Problems."""
     root = _composed(text)
@@ -53,7 +66,7 @@ def _composed(text: str) -> Node | None:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Problems([(mark.line + 1 if mark else None, (), f"not YAML: {said}")]) from None
+        raise Problems([(mark.line + 1 if mark else None, (), f"not YAML: {said}{_advice(str(said))}")]) from None
     except (YAMLError, ValueError) as error:
         raise Problems([(None, (), f"not YAML: {str(error).splitlines()[0]}")]) from None
     except RecursionError:
@@ -101,7 +114,9 @@ class _Walk:
 
     def _key(self, node: Node, path: KeyPath) -> str:
         if not isinstance(node, ScalarNode):
-            self._note(node.start_mark.line + 1, path, "a key must be text")
+            self._note(
+                node.start_mark.line + 1, path, "a key must be text; put a template such as {{ name }} in quotes"
+            )
             return ""
         if str(node.tag) == _CORE + "merge":
             self._note(node.start_mark.line + 1, path, "merge keys (<<) are not YAML 1.2; repeat the keys")

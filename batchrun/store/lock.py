@@ -41,6 +41,21 @@ class RunLock:
         os.close(self._fd)
 
 
+def running(run_dir: Path) -> str | None:
+    """Who holds the run directory, such as `process 7 on host`; None if nobody does."""
+    try:
+        descriptor = os.open(run_dir / "run.lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(os.pread(descriptor, 200, 0)).strip(" ()") or "another process"
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _holder(note: bytes) -> str:
     try:
         value = json.loads(note)

@@ -98,6 +98,17 @@ class Reader:
                    count(*), coalesce(max(id), 0), total(posts), total(polls), total(superseded_at) FROM attempt"""
         return " ".join(map(str, self.connection.execute(query).fetchone()))
 
+    def has_attempts(self) -> bool:
+        """True if anything was ever sent, or about to be."""
+        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0])
+
+    def count_never_sent(self) -> int:
+        """Rows that failed although nothing was sent for them."""
+        query = """SELECT count(*) FROM row WHERE outcome = 'failed'
+                   AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
+
     def count_in_flight(self) -> int:
         """Interactions under way at the service."""
         query = f"SELECT count(*) FROM attempt WHERE state = 'submitted' AND {OPEN}"
@@ -117,11 +128,11 @@ class Reader:
                     ORDER BY r.position"""
         return map(_row, self.connection.execute(query))
 
-    def standing(self, key: str) -> tuple[str | None, str, str | None] | None:
-        """A row's outcome, input hash and the state of its live attempt; None if the checkpoint does not know it."""
-        query = f"""SELECT outcome, input_sha, (SELECT state FROM attempt WHERE row_id = row.id AND {LIVE} LIMIT 1)
-                    FROM row WHERE key = ?"""
-        found: tuple[str | None, str, str | None] | None = self.connection.execute(query, (key,)).fetchone()
+    def standing(self, key: str) -> tuple[str | None, str, str | None, bool] | None:
+        """A row's outcome, input hash, the state of its live attempt, and whether it was ever sent; None if unknown."""
+        query = f"""SELECT outcome, input_sha, (SELECT state FROM attempt WHERE row_id = row.id AND {LIVE} LIMIT 1),
+                    EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) FROM row WHERE key = ?"""
+        found: tuple[str | None, str, str | None, bool] | None = self.connection.execute(query, (key,)).fetchone()
         return found
 
     def row(self, key: str) -> RowRecord | None:

@@ -112,7 +112,7 @@ def test_show_tells_everything_about_a_row() -> None:
 def test_failed_rows_can_be_sent_again() -> None:
     failing = rehearse(job(words(5)), "--faults", "failed:#2", code=Exit.SOME_ROWS_FAILED)
     assert "4 succeeded, 1 failed" in failing.stdout
-    assert "1 rows are pending again" in batchrun("retry", "job.json").stdout
+    assert "1 row pending again" in batchrun("retry", "job.json").stdout
     assert "5 rows: 5 succeeded" in rehearse("job.json").stdout
     assert "No row was made pending" in batchrun("retry", "job.json").stdout
 
@@ -120,7 +120,7 @@ def test_failed_rows_can_be_sent_again() -> None:
 def test_held_rows_are_sent_again_only_when_asked_for_by_name() -> None:
     name = job(words(5), retry={"ambiguous": {"model": "hold"}})
     held = rehearse(name, "--faults", "drop_after:#2", code=Exit.ROWS_HELD)
-    assert "1 rows are held" in held.stdout
+    assert "1 row held" in held.stdout
     assert "No row was made pending" in batchrun("retry", name).stdout
     batchrun("retry", name, "--ambiguous")
     assert "perhaps billed twice" in rehearse(name).stdout
@@ -138,7 +138,7 @@ def test_export_makes_the_same_files_again() -> None:
 def test_plan_says_what_is_reused_and_what_would_be_sent() -> None:
     rehearse(job(words(3)))
     job([*words(3), {"id": "new", "word": "x"}, b"{broken"])
-    plan = json.loads(batchrun("plan", "job.json", "--show", "1", "--json").stdout)
+    plan = json.loads(batchrun("plan", "job.json", "--emulator", "--show", "1", "--json").stdout)
     assert plan["to_send"] == 1
     assert plan["standing"] == {"succeeded": 3, "new": 1, "unreadable": 1}
     assert plan["requests"][0]["input"] == "Say x"
@@ -185,6 +185,9 @@ def test_a_missing_document_fails_its_row_only() -> None:
         ("name: x\ninput: {path: a.jsonl}\nrequets: {}\n", ["job.yaml:3", "requets", "request"]),
         ("name: x\nname: y\n", ["job.yaml:2", "name"]),
         ("name: [", ["job.yaml:1"]),
+        ("name: x\ninput: Hello: you\n", ["job.yaml:2", "quotes"]),
+        ("name: x\ninput:\n\tpath: y\n", ["job.yaml:3", "spaces"]),
+        ("name: x\ninput: {path: a.jsonl}\nrequest:\n  model: m\n  input: {{ q }}\n", ["job.yaml:5", "in quotes"]),
         ("name: x\ninput: {path: none.jsonl}\nrequest: {model: m, input: hi}\n", ["none.jsonl"]),
         ("name: x\ninput: {path: a.jsonl}\nrequest: {model: m, input: '{{ a'}\n", ["job.yaml:3", "request.input"]),
         ("name: x\ninput: {path: a.jsonl}\nrequest: {model: m, input: hi, api_key: k}\n", ["job.yaml:3", "api_key"]),
@@ -299,6 +302,38 @@ def test_a_row_with_a_request_that_is_none_fails_alone(request_: dict[str, Any])
 def test_another_key_column_is_another_run() -> None:
     rehearse(job([{"id": "a", "k": "b", "word": "x"}]))
     assert "another `input.key`" in rehearse("job.json", "--set", "input.key=k", code=65).stderr
+
+
+def test_options_of_the_emulator_alone_are_an_error_lest_a_rehearsal_be_paid() -> None:
+    idle = batchrun("run", job(words(1)), "--faults", "429", code=2)
+    assert "--faults does nothing without --emulator" in idle.stderr
+    assert "--base-url does nothing with" in rehearse("job.json", "--base-url", "http://127.0.0.1:1", code=2).stderr
+
+
+def test_plan_and_validate_see_what_run_would_refuse() -> None:
+    rehearse(job([*words(2), {"id": "x"}]), code=3)
+    job([*words(2), {"id": "x", "word": "mended"}], output={"columns": ["wrod"]})
+    assert "did you mean 'word'?" in batchrun("validate", "job.json", code=65).stdout
+    plan = batchrun("plan", "job.json", "--emulator", "--set", "request.input=Sing {{ word }}", code=65).stdout
+    assert "1  new" in plan
+    assert "request.input changed since this run began" in plan
+
+
+def test_rows_that_were_never_sent_are_not_offered_to_be_paid_again() -> None:
+    failing = rehearse(job([{"id": "x"}]), code=3).stdout
+    assert "1 row failed before being sent" in failing
+    assert "billed anew" not in failing
+    assert "the input has no rows" in rehearse(job([], name="empty")).stdout
+
+
+def test_quiet_says_nothing_if_every_row_succeeded() -> None:
+    assert rehearse(job(words(2)), "--quiet").output == ""
+
+
+def test_every_option_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BATCHRUN_RUN_EMULATOR", "1")
+    result = CliRunner().invoke(commands, ["run", job(words(1)), *FAST], auto_envvar_prefix="BATCHRUN")
+    assert result.exit_code == 0, result.output
 
 
 def test_hints_name_the_same_run(tmp_path: Path) -> None:

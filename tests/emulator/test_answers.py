@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchrun.emulator.replies.dates import as_date
+from batchrun.emulator.replies.dates import find_date
 from batchrun.emulator.replies.documents import DocumentWriter
 from batchrun.emulator.replies.facts import Facts
-from batchrun.emulator.replies.numbers import as_number
+from batchrun.emulator.replies.numbers import Style, plain
 from batchrun.emulator.replies.patterns import sample
 from batchrun.emulator.replies.schemas import SchemaRefused
 from tests.emulator.in_process import finished, json_format, text_of
@@ -295,18 +295,22 @@ def test_the_pages_of_a_pdf_are_counted(pages: int, compressed: bool) -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, value: float) -> None:
-    assert as_number(text) == value
+    found = Style().value(plain(text).rstrip("."))
+    assert found is not None
+    assert found[0] == value
 
 
 @pytest.mark.parametrize(
     "text", ["2024-04-03", "03.04.2024", "3/4/2024", "3 April 2024", "April 3, 2024", "on Apr. 3 2024"]
 )
 def test_dates_are_read_as_people_write_them(text: str) -> None:
-    assert as_date(text) == "2024-04-03"
+    found = find_date(text)
+    assert found is not None
+    assert found.iso == "2024-04-03"
 
 
 def test_a_date_that_does_not_exist_is_none() -> None:
-    assert as_date("2024-02-30") is None
+    assert find_date("2024-02-30") is None
 
 
 @pytest.mark.parametrize("pattern", [r"(?=a)b", r"a{999}", r"\bword", "[", "(", "a**", "$a", r"(a)\1"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchrun.emulator.prompts import set_off
 from batchrun.emulator.replies.currencies import currency_of
-from batchrun.emulator.replies.dates import as_date
+from batchrun.emulator.replies.dates import find_date
 from batchrun.emulator.replies.documents import DocumentWriter
 from batchrun.emulator.replies.facts import Facts
 from batchrun.emulator.replies.names import column_of, concept_of
@@ -194,7 +194,8 @@ def test_a_language_is_told_by_its_words_and_letters(text: str, language: str | 
     ],
 )
 def test_dates_of_many_languages_and_two_calendars_are_read(text: str, iso: str | None) -> None:
-    assert as_date(text) == iso
+    found = find_date(text)
+    assert (found and found.iso) == iso
 
 
 @pytest.mark.parametrize(

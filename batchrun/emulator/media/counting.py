@@ -40,7 +40,7 @@ def tokens_of(block: Mapping[str, Any], medium: Medium) -> int:
         case "image":
             return _BY_RESOLUTION.get(resolution or "") or _tiles(medium) * PER_IMAGE
         case "document":
-            return (medium.pages or 1) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
+            return _pages(block, medium) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
         case "audio":
             return max(1, round(_seconds(block, medium) * PER_SECOND_OF_SOUND))
     frame = _FRAME_BY_RESOLUTION.get(resolution or "", PER_FRAME)
@@ -56,8 +56,21 @@ def _tiles(medium: Medium) -> int:
 
 
 def _seconds(block: Mapping[str, Any], medium: Medium) -> float:
-    """How long it lasts; raw samples at the rate and channels that the block names."""
+    """How long it lasts, or the part that is asked for; raw samples at the rate and channels that the block names."""
     seconds = medium.seconds or 0.0
     if medium.mime_type == "audio/l16":
         seconds *= 24_000 / max(1, block.get("sample_rate") or 24_000) / max(1, block.get("channels") or 1)
-    return seconds
+    asked = _processing(block)
+    start, end = asked.get("start_offset") or "0s", asked.get("end_offset") or "infs"
+    return max(0.0, min(float(end[:-1]), seconds) - float(start[:-1]))
+
+
+def _pages(block: Mapping[str, Any], medium: Medium) -> int:
+    """The pages of a document that are looked at, one at least."""
+    pages, asked = medium.pages or 1, _processing(block).get("page_options") or {}
+    return max(1, min(asked.get("end_page") or pages, pages) - (asked.get("start_page") or 1) + 1)
+
+
+def _processing(block: Mapping[str, Any]) -> Mapping[str, Any]:
+    asked = block.get("processing")
+    return asked if isinstance(asked, dict) else {}

@@ -42,13 +42,8 @@ class FoundDate(NamedTuple):
     end: int
 
 
-def as_date(text: str, *, month_first: bool = False) -> str | None:
-    """The first date in the text as YYYY-MM-DD; of 03/04/2024 the day comes first unless said otherwise."""
-    found = find_date(text, month_first=month_first)
-    return found.iso if found else None
-
-
 def find_date(text: str, *, month_first: bool = False) -> FoundDate | None:
+    """The first date in the text; of 03/04/2024 the day comes first unless said otherwise."""
     text = plain(text)
     matches = sorted(
         ((match.start(), rank, match) for rank, kind in enumerate(_KINDS) if (match := kind.search(text))),

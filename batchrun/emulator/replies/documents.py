@@ -13,7 +13,7 @@ from batchrun.emulator.draws import digest
 from batchrun.emulator.replies import leaves
 from batchrun.emulator.replies.facts import CellFacts, Facts, RowFacts
 from batchrun.emulator.replies.names import column_of
-from batchrun.emulator.replies.schemas import SchemaRefused, merge, resolve, types_of
+from batchrun.emulator.replies.schemas import SchemaRefused, check_nesting, merge, resolve, types_of
 
 Path = tuple[str | int, ...]
 #: Below this depth optional parts are left out and the plainest alternative is taken: recursive schemas come to an end.
@@ -34,6 +34,7 @@ class DocumentWriter:
         self._left = _VALUES
 
     def write(self) -> Any:
+        check_nesting(self._root)
         return self._value(self._root, ())
 
     def _value(self, schema: Any, path: Path) -> Any:

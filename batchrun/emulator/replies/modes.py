@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from batchrun.emulator.outcome import Outcome
 from batchrun.emulator.prompts import Prompt
 from batchrun.emulator.replies.model_server import GgufFile, ModelServer
+from batchrun.emulator.rules.checks import is_web_address
 from batchrun.emulator.rules.request import Order
 from batchrun.errors import SpecError
 
@@ -46,9 +47,9 @@ def load_replies(text: str) -> Replies:
 
 
 def _model_server(address: str) -> ModelServer:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_web_address(address):
         raise SpecError(f"--replies openai:{address}: write an address such as openai:http://127.0.0.1:8080/v1")
+    parts = urlsplit(address)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(set(options) - {"model", "at_once"})
     at_once = options.get("at_once", "4")

@@ -78,9 +78,3 @@ class Style:
             if (value := self.value(match[0])) is not None:
                 found.append(Found(value[0], match.start(), match.end(), value[1], match[0]))
         return found
-
-
-def as_number(text: str) -> float | None:
-    """The number in `1,234.56`, `1.234,56`, `1'234` or `42.`; None if the marks do not make sense."""
-    value = Style().value(plain(text).rstrip(".,'"))
-    return None if value is None else value[0]

@@ -18,6 +18,8 @@ _HINTS = {
     "maximum": "number",
 }
 _MOST_STEPS = 50
+#: The service calls large `maxItems` in nested arrays too complex; where it draws the line is not documented.
+_MOST_NESTED = 1_000_000
 
 
 class SchemaRefused(Exception):
@@ -36,6 +38,17 @@ def resolve(schema: Any, root: Any) -> dict[str, Any]:
         else:
             return plain
     raise SchemaRefused("a reference that leads to itself")
+
+
+def check_nesting(schema: Any) -> int:
+    """How many items the arrays of a schema may hold together. Raises SchemaRefused for too many in nested arrays."""
+    children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    inner = max(map(check_nesting, children), default=1)
+    most = schema.get("maxItems") if isinstance(schema, dict) else None
+    own = most if isinstance(most, int) and most > 1 else 1
+    if own > 1 and inner > 1 and own * inner > _MOST_NESTED:
+        raise SchemaRefused(f"the schema is too complex: nested arrays of up to {own * inner} items")
+    return own * inner
 
 
 def merge(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

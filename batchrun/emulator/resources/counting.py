@@ -36,7 +36,7 @@ def _tokens(service: Service, blocks: list[dict[str, Any]]) -> Counter[str]:
     try:
         steps = steps_of(blocks)
     except Refusal as refusal:
-        raise classic(400, f"Invalid contents: {refusal.answer.body.decode()}") from None
+        raise classic(400, f"Invalid contents: {refusal.message}") from None
     attach_files(service, steps, service.settings.clock())
     return step_tokens(steps)
 

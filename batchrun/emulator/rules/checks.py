@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
 
@@ -29,8 +30,13 @@ def integer(value: object, where: str) -> None:
 
 
 def positive(value: object, where: str) -> None:
-    integer(value, where)
+    int32(value, where)
     _expect(isinstance(value, int) and value > 0, "a positive integer", value, where)
+
+
+def int32(value: object, where: str) -> None:
+    integer(value, where)
+    _expect(isinstance(value, int) and -(2**31) <= value < 2**31, "an integer of 32 bits", value, where)
 
 
 def int64(value: object, where: str) -> None:
@@ -41,6 +47,31 @@ def int64(value: object, where: str) -> None:
 
 def number(value: object, where: str) -> None:
     _expect(isinstance(value, int | float) and not isinstance(value, bool), "a number", value, where)
+
+
+def number_up_to(most: float) -> Check:
+    """A number from 0 to `most`."""
+
+    def check(value: object, where: str) -> None:
+        number(value, where)
+        holds = isinstance(value, int | float) and 0 <= value <= most
+        _expect(holds, f"a number from 0 to {most:g}", value, where)
+
+    return check
+
+
+def web_address(value: object, where: str) -> None:
+    """An http or https address with a host."""
+    text(value, where)
+    _expect(is_web_address(str(value)), "an address that begins with https:// or http://", value, where)
+
+
+def is_web_address(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        return False
 
 
 def mapping(value: object, where: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
 from batchrun.emulator.rules import checks
-from batchrun.emulator.rules.checks import Check, anything, boolean, integer, list_of, number, one_of, record, text
+from batchrun.emulator.rules.checks import Check, anything, boolean, list_of, one_of, record, text
 from batchrun.emulator.rules.tools import tool_choice
 
 _SPEAKERS = list_of(record({"speaker": text, "voice": text, "language": text}))
@@ -18,10 +19,10 @@ generation_config = record(
         "thinking_level": one_of("minimal", "low", "medium", "high", "xhigh"),
         "thinking_summaries": one_of("auto", "none"),
         "stop_sequences": list_of(text),
-        "seed": integer,
+        "seed": checks.int32,
         "tool_choice": tool_choice,
-        "temperature": number,
-        "top_p": number,
+        "temperature": checks.number_up_to(2),
+        "top_p": checks.number_up_to(1),
         "speech_config": checks.either((dict, record({"speakers": _SPEAKERS})), (list, _SPEAKERS)),
         "transcription_config": checks.mapping,
         "video_config": record({"task": one_of(*_TASKS)}),
@@ -41,8 +42,8 @@ _FORMATS: Mapping[str, dict[str, Check]] = {
     },
     "audio": {
         "mime_type": one_of(*(f"audio/{kind}" for kind in ["mp3", "ogg_opus", "l16", "wav", "alaw", "mulaw"])),
-        "sample_rate": integer,
-        "bit_rate": integer,
+        "sample_rate": checks.positive,
+        "bit_rate": checks.positive,
         "delivery": _DELIVERY,
     },
     "video": {
@@ -113,14 +114,23 @@ def agent_config(value: object, where: str) -> None:
     _AGENTS[kind](value, where)
 
 
+_ENVIRONMENT_ID = re.compile(r"[\w-]{1,128}", re.ASCII)
+
+
+def _environment_id(value: object, where: str) -> None:
+    text(value, where)
+    if not _ENVIRONMENT_ID.fullmatch(str(value)):
+        raise invalid(f"Invalid value at {where!r}: {checks.shown(value)} is no id of an environment.")
+
+
 environment = checks.either(
-    (str, text),
+    (str, _environment_id),
     (
         dict,
         record(
             {
                 "type": one_of("remote"),
-                "environment_id": text,
+                "environment_id": _environment_id,
                 "env": checks.mapping,
                 "network": anything,
                 "sources": list_of(checks.mapping),
@@ -154,7 +164,7 @@ safety_settings = list_of(
         "threshold",
     )
 )
-webhook_config = record({"uris": list_of(text), "user_metadata": checks.mapping})
+webhook_config = record({"uris": list_of(checks.web_address), "user_metadata": checks.mapping})
 
 
 def labels(value: object, where: str) -> None:

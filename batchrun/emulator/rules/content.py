@@ -13,8 +13,8 @@ from typing import Any
 from batchrun.emulator.envelopes import invalid, refuse, unknown_parameter
 from batchrun.emulator.media.medium import Unusable
 from batchrun.emulator.media.opening import open_block
-from batchrun.emulator.rules import checks
-from batchrun.emulator.rules.checks import Check, anything, integer, list_of, text
+from batchrun.emulator.rules import checks, processing
+from batchrun.emulator.rules.checks import Check, list_of, positive, text
 
 Step = dict[str, Any]
 
@@ -40,14 +40,15 @@ _MIME: Mapping[str, tuple[str, ...]] = {
         "application/vnd.oasis.opendocument.spreadsheet",
     ),
 }
+_SCHEMES = ("http", "https", "gs")
 _RESOLUTION = checks.one_of("low", "medium", "high", "ultra_high")
 _MEDIA: dict[str, Check] = {"type": text, "data": text, "uri": text, "mime_type": text}
 _BLOCKS: Mapping[str, dict[str, Check]] = {
     "text": {"type": text, "text": text, "annotations": list_of(checks.mapping)},
     "image": {**_MEDIA, "resolution": _RESOLUTION},
-    "audio": {**_MEDIA, "sample_rate": integer, "channels": integer, "processing": anything},
-    "video": {**_MEDIA, "resolution": _RESOLUTION, "name": text, "processing": anything},
-    "document": {**_MEDIA, "resolution": _RESOLUTION, "processing": anything},
+    "audio": {**_MEDIA, "sample_rate": positive, "channels": positive, "processing": processing.audio},
+    "video": {**_MEDIA, "resolution": _RESOLUTION, "name": text, "processing": processing.video},
+    "document": {**_MEDIA, "resolution": _RESOLUTION, "processing": processing.document},
 }
 _SERVER_TOOLS = (
     "code_execution",
@@ -192,6 +193,10 @@ def _media(block: Step, kind: str, where: str) -> None:
         raise invalid(f"Unsupported MIME type at '{where}.mime_type': {checks.shown(mime)} is no {kind}.")
     if data is not None:
         _open(block, where)
+    elif str(uri).partition("://")[0].lower() not in _SCHEMES:
+        raise invalid(
+            f"Invalid value at '{where}.uri': {checks.shown(uri)}. Give the 'uri' of an uploaded file, not its name."
+        )
 
 
 def _open(block: Step, where: str) -> None:

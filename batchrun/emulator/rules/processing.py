@@ -1,0 +1,40 @@
+"""`processing` of a medium: which part of it is looked at, and how."""
+
+from __future__ import annotations
+
+import re
+
+from batchrun.emulator.rules import checks
+from batchrun.emulator.rules.checks import list_of, number, one_of, positive, record, text
+
+_OFFSET = re.compile(r"\d{1,9}(\.\d{1,9})?s")
+
+
+def _offset(value: object, where: str) -> None:
+    text(value, where)
+    if not _OFFSET.fullmatch(str(value)):
+        raise checks.wrong_type("seconds such as '10.5s'", value, where)
+
+
+_CUT = {"type": one_of("static", "agentic"), "start_offset": _offset, "end_offset": _offset}
+_PAGES = {"start_page": positive, "end_page": positive, "content_layers": list_of(one_of("page_image", "page_text"))}
+_CELLS = {
+    "sheet_index": positive,
+    "visible_cells": text,
+    "content_layers": list_of(one_of("visual", "data", "formulas")),
+}
+
+audio = checks.either((str, one_of("static")), (dict, record(_CUT)))
+video = checks.either(
+    (str, one_of("static", "agentic")),
+    (dict, record({**_CUT, "fps": number, "content_layers": list_of(one_of("frames", "audio", "transcript"))})),
+)
+document = checks.either(
+    (str, one_of("static")),
+    (
+        dict,
+        record(
+            {"type": one_of("static"), "page_options": record(_PAGES), "spreadsheet_options": record(_CELLS)},
+        ),
+    ),
+)
