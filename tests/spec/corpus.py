@@ -11,7 +11,7 @@ _BESIDE = Path(__file__).parents[2].parent / "shared" / "corpus"
 
 
 def corpus(name: str) -> Path:
-    """A path in the corpus folder (`BATCHRUN_CORPUS`, else the usual place beside the checkout); skips the test where it is absent."""
+    """A path in the corpus folder (`BATCHRUN_CORPUS`, else the usual place); skips the test where it is absent."""
     path = Path(os.environ.get("BATCHRUN_CORPUS") or _BESIDE, name)
     if not path.exists():
         pytest.skip(f"corpus {name} is absent; set BATCHRUN_CORPUS to the folder that has it")
