@@ -113,7 +113,7 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
 
 
 def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
-    """Like asyncio.run, on uvloop: a fifth less CPU a row."""
+    """Like asyncio.run, on uvloop: some 5 % less CPU a row (`benchmarks/RESULTS.md`)."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

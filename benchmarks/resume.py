@@ -42,7 +42,7 @@ def _stop_at(folder: Path, posts: int) -> None:
     """Run until this many POSTs have arrived, then interrupt, as a user would."""
     process = start(rehearse(), folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while _posts(folder) < posts:
-        time.sleep(0.05)
+        time.sleep(0.05)  # the ledger is all there is to see of it; how soon it is seen is not what is measured
     process.send_signal(signal.SIGINT)
     if (code := finish(process).code) != STOPPED:
         raise RuntimeError(f"the run that was to be stopped ended with {code}")

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -17,13 +18,18 @@ from tests.processes import emulator, finish, ledger, start, write_job
 ROWS = 300
 
 
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Return when another process has done something. Its files are all there is to see of it, so this looks again."""
+    for _ in range(6000):
+        if happened():
+            return
+        time.sleep(0.01)  # no test's result depends on how long: it ends by the condition, or fails after a minute
+    pytest.fail("it did not happen within a minute")
+
+
 def wait_for_posts(where: Path, count: int) -> None:
     """Return when the ledger has this many lines."""
-    for _ in range(6000):
-        if len(ledger(where)) >= count:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"only {len(ledger(where))} of {count} POSTs after a minute")
+    wait_until(lambda: len(ledger(where)) >= count)
 
 
 def test_a_run_killed_again_and_again_pays_for_no_row_twice_outside_the_ambiguous_window(tmp_path: Path) -> None:
@@ -93,10 +99,7 @@ def test_a_signal_while_the_input_is_read_sends_nothing_and_has_its_own_exit_cod
     write_job(tmp_path, 200_000)
     with emulator(tmp_path) as url:
         run = start(tmp_path, "run", "job.json", "--base-url", url)
-        for _ in range(6000):
-            if (tmp_path / "runs/job/run.db-wal").exists():
-                break
-            time.sleep(0.01)
+        wait_until((tmp_path / "runs/job/run.db-wal").exists)
         run.send_signal(number)
         code, _, err = finish(run)
     assert code == 128 + number

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from batchrun.rundir import RunDir
     from batchrun.spec.load import Job
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 job = click.argument("job", type=click.Path(path_type=Path))
 overrides = click.option(

@@ -123,7 +123,7 @@ class Engine:
                     attempt = await self.submitter.submit(row, number)
                 doubts += attempt.state is AttemptState.AMBIGUOUS
                 decision = await self._conclude(row, attempt, strikes, doubts)
-            except RowError as error:
+            except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
                 decision = Finish(Outcome.FAILED, error.kind, str(error))
             if isinstance(decision, Finish):
                 return await self._finish(row, decision)

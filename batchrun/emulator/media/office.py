@@ -49,6 +49,7 @@ def _unzipped(content: bytes, mime: str) -> str:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             names = [name for name in archive.namelist() if _PARTS.fullmatch(name)][:_MOST_PARTS]
             return "\n".join(_plain(_part(archive, name)) for name in names)
+    # All that zipfile raises for a hostile archive: damaged, an unknown method, encrypted, cut off, odd names.
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError, ValueError):
         raise Unusable(f"the file is no {mime}") from None
 
