@@ -87,16 +87,18 @@ def fields() -> str:
 
 
 def sections() -> Iterator[tuple[str, Schema]]:
-    """Each part of the job file with its key path; "" is the file itself."""
+    """Each part of the job file with the first key path where it may stand; "" is the file itself."""
     root = JobSpec.model_json_schema(by_alias=True)
-    yield from _sections("", root, root["$defs"])
+    yield from _sections("", root, root["$defs"], set())
 
 
-def _sections(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Schema]]:
+def _sections(path: str, schema: Schema, definitions: Schema, seen: set[str]) -> Iterator[tuple[str, Schema]]:
     yield path, schema | {"properties": {n: _described(f, definitions) for n, f in schema["properties"].items()}}
     for name, field in schema["properties"].items():
         for found, suffix in _references(field):
-            yield from _sections(f"{path}.{name}{suffix}".lstrip("."), definitions[found], definitions)
+            if found not in seen:
+                seen.add(found)
+                yield from _sections(f"{path}.{name}{suffix}".lstrip("."), definitions[found], definitions, seen)
 
 
 def _described(field: Schema, definitions: Schema) -> Schema:
@@ -149,6 +151,8 @@ def _type(schema: Schema) -> str:
     branches = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if any("ms|s|m|h|d" in branch.get("pattern", "") for branch in branches):
         return "duration"
+    if any("kB|MB" in branch.get("pattern", "") for branch in branches):
+        return "size"
     if branches:
         words = dict.fromkeys(_type(branch) for branch in branches if branch.get("type") != "null")
         return " or ".join(words)
@@ -158,7 +162,8 @@ def _type(schema: Schema) -> str:
 def _plain_type(schema: Schema) -> str:
     if schema.get("type") == "array":
         inner = _type(schema["items"])
-        return {"section": "list of parts", "mapping": "list of mappings", "text": "list of texts"}[inner]
+        lists = {"section": "list of sections", "mapping": "list of mappings", "text": "list of texts"}
+        return lists.get(inner, f"list of ({inner})")
     names = {"string": "text", "integer": "whole number", "boolean": "`true`, `false`", "object": "mapping"}
     return names.get(schema.get("type", ""), schema.get("type", "any"))
 

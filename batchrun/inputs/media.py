@@ -14,7 +14,8 @@ from typing import Any
 
 from batchrun.errors import RowError
 from batchrun.inputs.media_types import ACCEPTED, HEAD, is_text, media_type, part_for
-from batchrun.spec.requests import MediaRef, Rendered
+from batchrun.spec.blocks import MediaRef
+from batchrun.spec.requests import Rendered
 
 MAX_PDF_BYTES = 50_000_000
 MAX_REQUEST_BYTES = 100_000_000
@@ -52,8 +53,7 @@ def _block(ref: MediaRef, base: Path, root: Path, left: int) -> dict[str, Any]:
     data = b64encode(content).decode("ascii")
     if len(data) > left:
         raise _too_large(ref.path, f"the media of one request may have {MAX_REQUEST_BYTES // 1_000_000} MB as base64")
-    block = {"type": ref.type, "data": data, "mime_type": mime, "resolution": ref.resolution}
-    return {name: value for name, value in block.items() if value is not None}
+    return {"type": ref.type, "data": data, "mime_type": mime, **ref.passed_on}
 
 
 def _inside(path: str, base: Path, root: Path) -> str:

@@ -29,7 +29,7 @@ _SAID = {
 def explained(document: Document, error: ValidationError) -> Iterator[str]:
     """One message for each finding, in the order of the file."""
     for finding in error.errors(include_url=False):
-        path, tags = _path(document.data, finding["loc"])
+        path, tags = _path(document.data, finding["loc"], keyed=finding["type"] in ("missing", "extra_forbidden"))
         yield document.problem(path, _message(finding, path, tags))
 
 
@@ -65,15 +65,18 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key; known here: {', '.join(sorted(known))}"
 
 
-def _path(data: Any, location: tuple[str | int, ...]) -> tuple[KeyPath, set[str]]:
-    """The steps of a location that lead through the data, and the union branches pydantic put between them."""
+def _path(data: Any, location: tuple[str | int, ...], *, keyed: bool) -> tuple[KeyPath, set[str]]:
+    """The steps of a location that lead through the data, and the union branches pydantic put between them.
+
+    Where it is `keyed` its last step is a key of the data, also one that is not there.
+    """
     path: KeyPath = ()
     tags: set[str] = set()
     for number, step in enumerate(location):
         last = number == len(location) - 1
         if _leads_on(data, step):
             path, data = (*path, step), data[step]
-        elif last and isinstance(data, dict):
+        elif keyed and last and isinstance(data, dict):
             path = (*path, step)
         else:
             tags.add(str(step))
@@ -114,4 +117,4 @@ def _types(model: type[BaseModel]) -> set[str]:
 
 
 def _part_types() -> str:
-    return "'text', 'document', 'image'"
+    return "'text', 'document', 'image', 'audio', 'video'"

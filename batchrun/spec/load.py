@@ -9,11 +9,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from batchrun.errors import SpecError
+from batchrun.spec.asking import RequestSpec, Turn, text_format_of
 from batchrun.spec.credentials import key_paths
 from batchrun.spec.documents import Document, joined, read_document
 from batchrun.spec.explain import explained
-from batchrun.spec.model import JobSpec, TextPart
+from batchrun.spec.model import JobSpec
 from batchrun.spec.overrides import override
+from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.positions import KeyPath
 from batchrun.spec.references import resolve_schema
 from batchrun.spec.requests import RequestTemplate
@@ -28,8 +30,12 @@ class Job:
     spec: JobSpec
     path: Path
     base: Path
-    schema: OutputSchema | None
     request: RequestTemplate
+
+    @property
+    def schema(self) -> OutputSchema | None:
+        """The schema of a row's answer, None where any text will do."""
+        return self.request.schema
 
 
 def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
@@ -42,10 +48,10 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     spec = _checked(document)
     base = path.absolute().parent
     problems = [document.problem(*found) for found in _template_problems(spec)]
-    schema = _schema(document, spec, base, problems)
+    schemas = _schemas(document, spec.request, base, problems)
     if problems:
         raise SpecError(joined(problems))
-    return Job(spec, path, base, schema, RequestTemplate(spec.request, schema))
+    return Job(spec, path, base, RequestTemplate(spec.request, schemas))
 
 
 def _checked(document: Document) -> JobSpec:
@@ -64,14 +70,28 @@ def _refuse_keys(document: Document) -> None:
         raise SpecError(joined(found))
 
 
-def _schema(document: Document, spec: JobSpec, base: Path, problems: list[str]) -> OutputSchema | None:
-    answer = spec.request.response_format
+def _schemas(document: Document, request: RequestSpec, base: Path, problems: list[str]) -> list[OutputSchema | None]:
+    """The schema of each turn; one that a turn does not replace is the request's."""
+    whole = _schema(document, ("request",), request.response_format, base, problems)
+    return [
+        _schema(document, ("request", "turns", number), turn.response_format, base, problems)
+        if isinstance(turn, Turn) and turn.response_format is not None
+        else whole
+        for number, turn in enumerate(request.turns or [None])
+    ]
+
+
+def _schema(
+    document: Document, where: KeyPath, formats: object, base: Path, problems: list[str]
+) -> OutputSchema | None:
+    answer = text_format_of(formats)
     if answer is None or answer.json_schema is None:
         return None
+    index = (formats.index(answer),) if isinstance(formats, list) else ()
     try:
         return resolve_schema(answer.json_schema, base)
     except SpecError as error:
-        problems.append(document.problem(("request", "response_format", "schema"), str(error)))
+        problems.append(document.problem((*where, "response_format", *index, "schema"), str(error)))
         return None
 
 
@@ -84,13 +104,31 @@ def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _sources(spec: JobSpec) -> Iterator[tuple[KeyPath, type[Template] | type[Condition], str]]:
-    request = spec.request
     if spec.input.where is not None:
         yield ("input", "where"), Condition, spec.input.where
-    if request.system_instruction is not None:
-        yield ("request", "system_instruction"), Template, request.system_instruction
-    if isinstance(request.input, str):
-        yield ("request", "input"), Template, request.input
-    for index, part in enumerate(request.input if isinstance(request.input, list) else []):
-        name, source = ("text", part.text) if isinstance(part, TextPart) else ("path", part.path)
-        yield ("request", "input", index, name), Template, source
+    request = spec.request
+    yield from _system(("request",), request.system_instruction)
+    yield from _input(("request", "input"), request.input)
+    for number, turn in enumerate(request.turns or []):
+        path = ("request", "turns", number)
+        if isinstance(turn, Turn):
+            yield from _system(path, turn.system_instruction)
+            yield from _input((*path, "input"), turn.input)
+        else:
+            yield from _input(path, turn)
+
+
+def _system(path: KeyPath, source: str | None) -> Iterator[tuple[KeyPath, type[Template], str]]:
+    if source is not None:
+        yield (*path, "system_instruction"), Template, source
+
+
+def _input(
+    path: KeyPath, written: str | list[TextPart | MediaPart] | None
+) -> Iterator[tuple[KeyPath, type[Template], str]]:
+    if isinstance(written, str):
+        yield path, Template, written
+    for index, part in enumerate(written if isinstance(written, list) else []):
+        for name in ("text", "path", "uri", "pages"):
+            if (source := getattr(part, name, None)) is not None:
+                yield (*path, index, name), Template, source

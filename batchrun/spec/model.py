@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import Field
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
+from batchrun.spec.asking import RequestSpec
+from batchrun.spec.fields import Duration, Strict
+
 #: Names go into paths and labels.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def parse_duration(value: object) -> object:
-    """Seconds from a number or a string such as `200ms`, `2s`, `5m`, `1h`, `7d`; other values pass through."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value.strip())
-    if match is None:
-        raise ValueError(f"{value!r} is no duration: write a number of seconds, or 200ms, 2s, 5m, 1h, 7d")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(ge=0),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}
-    ),
-]
-
-
-class Strict(BaseModel):
-    """A section of the job file: unknown keys are errors and nothing is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class InputSpec(Strict):
@@ -63,106 +37,6 @@ class InputSpec(Strict):
         ge=1024,
         description="A longer JSONL line (or Parquet row, as JSON) becomes a failed row.",
     )
-
-
-class TextPart(Strict):
-    """Text in the prompt."""
-
-    type: Literal["text"] = Field(description="Marks a part of text.")
-    text: str = Field(description="Template of the text.")
-
-
-class MediaPart(Strict):
-    """A local file in the prompt, sent inline as base64."""
-
-    type: Literal["document", "image"] = Field(description="What the file is; its content is checked against it.")
-    path: str = Field(description="Template of the file's path, relative to the job file and inside `media_root`.")
-    mime_type: str | None = Field(default=None, description="Overrides the type found in the file's content and name.")
-    resolution: Literal["low", "medium", "high", "ultra_high"] | None = Field(
-        default=None, description="Media resolution passed to the API."
-    )
-
-
-Part = Annotated[TextPart | MediaPart, Field(discriminator="type")]
-
-
-def _shape(value: object) -> str:
-    """Which form of a field is meant, so that an error is reported for that form only."""
-    return "list" if isinstance(value, list) else "object" if isinstance(value, dict) else "text"
-
-
-_Text = Annotated[str, Tag("text")]
-_Object = Annotated[dict[str, Any], Tag("object")]
-_Parts = Annotated[list[Part], Tag("list")]
-_BY_SHAPE = Discriminator(
-    _shape, custom_error_type="shape", custom_error_message="a value of another type is expected here"
-)
-
-
-class ResponseFormat(Strict):
-    """The answer's form. With a schema every answer is validated and becomes typed columns."""
-
-    type: Literal["text"] = Field(default="text", description="Kind of answer.")
-    mime_type: Literal["application/json", "text/plain"] | None = Field(
-        default=None, description="Default: `application/json` with a schema, else left out."
-    )
-    json_schema: Annotated[_Object | _Text, _BY_SHAPE] | None = Field(
-        default=None,
-        alias="schema",
-        description="JSON Schema: inline, the path of a JSON or YAML file, or `module:PydanticModel` "
-        "(the module is looked up beside the job file first).",
-    )
-
-    @model_validator(mode="after")
-    def _schema_means_json(self) -> ResponseFormat:
-        if self.json_schema is not None and self.mime_type == "text/plain":
-            raise ValueError("a schema needs `mime_type: application/json`, or none")
-        return self
-
-
-class RequestSpec(Strict):
-    """The request made of each row. Fields not listed as templates are passed to the API as they are."""
-
-    model: str | None = Field(
-        default=None, description="Model id, such as `gemini-3.5-flash`. Exactly one of `model` and `agent`."
-    )
-    agent: str | None = Field(default=None, description="Agent id. Exactly one of `model` and `agent`.")
-    system_instruction: str | None = Field(default=None, description="Template of the system instruction.")
-    input: Annotated[_Text | _Parts, _BY_SHAPE] | None = Field(
-        default=None, description="One template, or a list of parts: text, and local documents and images."
-    )
-    generation_config: dict[str, Any] | None = Field(
-        default=None, description="Passed through (`thinking_level`, `max_output_tokens`, `seed`, …). Models only."
-    )
-    agent_config: dict[str, Any] | None = Field(default=None, description="Passed through. Agents only.")
-    environment: Annotated[_Text | _Object, _BY_SHAPE] | None = Field(
-        default=None, description="Passed through: the sandbox of an agent."
-    )
-    response_format: ResponseFormat | None = Field(default=None, description="Form of the answer.")
-    tools: list[dict[str, Any]] | None = Field(default=None, description="Passed through.")
-    labels: dict[str, str] | None = Field(default=None, description="Passed through; batchrun adds `batchrun-intent`.")
-    service_tier: Literal["standard", "flex", "priority", "deferred"] | None = Field(
-        default=None, description="Passed through."
-    )
-    store: Literal[True] | None = Field(
-        default=None, description="Passed through. Background interactions need it, so `false` is an error."
-    )
-    column: str = Field(
-        default="request",
-        description="A row that has this column (an object) carries a complete request of its own; "
-        "the fields above fill in what it leaves out.",
-    )
-    media_root: str = Field(
-        default=".", description="Directory, relative to the job file, that media paths must stay inside."
-    )
-
-    @model_validator(mode="after")
-    def _one_of_model_and_agent(self) -> RequestSpec:
-        if self.model and self.agent:
-            raise ValueError("give `model` or `agent`, not both")
-        if self.agent and self.generation_config:
-            raise ValueError("agents do not take `generation_config`; use `agent_config`")
-        return self
 
 
 class LimitsSpec(Strict):
@@ -234,6 +108,13 @@ class OutputSpec(Strict):
     dir: str | None = Field(default=None, description="Directory of the output files. Default: the run directory.")
     columns: list[str] = Field(default_factory=list, description="Input columns copied into the results.")
     jsonl: bool = Field(default=False, description="Also write `results.jsonl`.")
+    thoughts: bool = Field(default=False, description="A column `thoughts` with the summaries of the model's thoughts.")
+    steps: bool = Field(default=False, description="Also write `steps.jsonl`: every step of every interaction.")
+    citations: bool | None = Field(
+        default=None,
+        description="Also write `citations.parquet`: a record for each citation. Default: where the job has tools that "
+        "cite.",
+    )
 
 
 class JobSpec(Strict):

@@ -17,7 +17,8 @@ from batchrun.errors import RowError
 from batchrun.inputs import media
 from batchrun.inputs.media import attach
 from batchrun.inputs.media_types import media_type
-from batchrun.spec.requests import MediaRef, Rendered
+from batchrun.spec.blocks import MediaRef
+from batchrun.spec.requests import Rendered
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 PDF = b"%PDF-1.7\n" + b"\x00" * 20
@@ -61,7 +62,7 @@ def failure(root: Path, *refs: MediaRef) -> RowError:
 
 
 def test_files_become_base64_blocks_in_their_places(root: Path) -> None:
-    first, second = attached(root, document("a.pdf"), image("a.png", resolution="low"))
+    first, second = attached(root, document("a.pdf"), image("a.png", passed_on={"resolution": "low"}))
     assert (first["type"], first["mime_type"], b64decode(first["data"])) == ("document", "application/pdf", PDF)
     assert "resolution" not in first
     assert (second["type"], second["mime_type"], second["resolution"]) == ("image", "image/png", "low")

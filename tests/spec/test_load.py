@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchrun.errors import SpecError
+from batchrun.spec.fields import parse_duration
 from batchrun.spec.load import Job, load_job
-from batchrun.spec.model import JobSpec, parse_duration
+from batchrun.spec.model import JobSpec
 
 JOB = """\
 name: demo
@@ -84,7 +85,7 @@ request:
   input:
     - type: text
       txt: hello
-    - type: video
+    - type: film
     - 7
 limits: {rpm: "60", in_flight: 0}
 poll:
@@ -98,7 +99,7 @@ output: x
     assert "job.yaml:6: request.modle: unknown key; did you mean `model`?" in lines
     assert "job.yaml:8: request.input[0].text: this key is missing; add it" in lines
     assert "job.yaml:9: request.input[0].txt: unknown key; did you mean `text`?" in lines
-    assert "job.yaml:10: request.input[1]: `type` must be one of 'text', 'document', 'image'" in lines
+    assert "job.yaml:10: request.input[1]: `type` must be one of 'text', 'document', 'image', 'audio', 'video'" in lines
     assert "job.yaml:11: request.input[2]: a mapping is expected, not 7" in lines
     assert "job.yaml:12: limits.rpm: a number is expected, not '60'" in lines
     assert "job.yaml:15: output: a mapping is expected, not 'x'" in lines
@@ -119,7 +120,9 @@ def test_a_missing_section_is_named(write: Write) -> None:
     ("extra", "message"),
     [
         ("  agent: a\n", "job.yaml:4: request: give `model` or `agent`, not both"),
-        ("  store: false\n", "job.yaml:7: request.store: it should be True, not false"),
+        ("  store: 0\n", "job.yaml:7: request.store: true or false is expected, not 0"),
+        ("  turns: [a]\n", "job.yaml:4: request: give `input` or `turns`, not both"),
+        ("  inline_limit: 8 tons\n", "job.yaml:7: request.inline_limit: '8 tons' is no size"),
         ("  labels: {a: 1}\n", "job.yaml:7: request.labels.a: text is expected (put it in quotes), not 1"),
         ("  environment: 5\n", "job.yaml:7: request.environment: text is expected (put it in quotes), not 5"),
         ("  model: n\n", "job.yaml:7: request.model: this key is already given in line 5; keep one of them"),
@@ -139,6 +142,27 @@ def test_a_missing_section_is_named(write: Write) -> None:
 )
 def test_a_mistake_in_the_request_is_at_its_line(write: Write, extra: str, message: str) -> None:
     assert message in refusal(write(JOB.replace("  input: Hi {{ name }}\n", "  input: hi\n") + extra))
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ("[]", "job.yaml:6: request.turns: "),
+        ("[{inptu: a}]", "job.yaml:6: request.turns[0].input: this key is missing; add it"),
+        ("['{{ a']", "job.yaml:6: request.turns[0]: unexpected end of template"),
+        ("[a, {input: b, system_instruction: '{{'}]", "job.yaml:6: request.turns[1].system_instruction: "),
+        ("[a, [{type: image, path: '{{ a'}]]", "job.yaml:6: request.turns[1][0].path: unexpected end of template"),
+        (
+            "[a, {input: b, response_format: {schema: {type: 7}}}]",
+            "job.yaml:6: request.turns[1].response_format.schema: not a usable",
+        ),
+        ("[[{type: image, path: a, uri: b}]]", "job.yaml:6: request.turns[0][0]: give `path` or `uri`, one of them"),
+        ("[[{type: image, path: a, pages: '1'}]]", "`pages` is for documents without `processing`"),
+        ("[[{type: image, path: a, channels: 1}]]", "`sample_rate` and `channels` are for audio"),
+    ],
+)
+def test_a_mistake_in_a_turn_is_at_its_line(write: Write, turns: str, message: str) -> None:
+    assert message in refusal(write(JOB.replace("  input: Hi {{ name }}\n", f"  turns: {turns}\n")))
 
 
 def test_template_and_schema_mistakes_are_listed_together(write: Write) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.errors import RowError, SpecError
-from batchrun.spec.model import RequestSpec
-from batchrun.spec.requests import MediaRef, RequestTemplate
+from batchrun.spec.asking import RequestSpec
+from batchrun.spec.blocks import MediaRef
+from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
 
 SCHEMA = {"type": "object"}
@@ -21,7 +22,7 @@ def template(schema: dict[str, Any] | None = None, **fields: Any) -> RequestTemp
     if schema is not None:
         fields["response_format"] = {"schema": schema}
     spec = RequestSpec.model_validate({"model": "m", "input": "Hi {{ name }}", **fields})
-    return RequestTemplate(spec, None if schema is None else OutputSchema(schema))
+    return RequestTemplate(spec, [None if schema is None else OutputSchema(schema)])
 
 
 def failure(request: RequestTemplate, /, **row: Any) -> RowError:
@@ -66,7 +67,7 @@ def test_parts_become_blocks_and_files_stay_references() -> None:
     assert rendered.media
     assert rendered.body["input"] == [
         {"type": "text", "text": "Read a.pdf"},
-        MediaRef("document", "docs/a.pdf", None, "low"),
+        MediaRef("document", "docs/a.pdf", passed_on={"resolution": "low"}),
     ]
     assert not template(input=parts[:1]).render({"file": "a"}).media
 
@@ -77,7 +78,7 @@ def test_an_empty_system_instruction_is_left_out() -> None:
 
 def test_a_row_can_carry_its_whole_request() -> None:
     own = {"model": "other", "input": [{"type": "text", "text": "{{ raw }}"}], "new_field": {"a": 1}}
-    assert RequestTemplate(RequestSpec(), None).render({"request": own}).body == own
+    assert RequestTemplate(RequestSpec(), [None]).render({"request": own}).body == own
 
 
 def test_the_job_fills_in_what_a_row_s_request_leaves_out() -> None:
@@ -190,3 +191,60 @@ def test_the_fingerprint_follows_what_is_sent() -> None:
 def test_columns_of_every_template_are_known() -> None:
     parts = [{"type": "text", "text": "{{ a }}"}, {"type": "image", "path": "{{ b }}"}]
     assert template(input=parts, system_instruction="{{ c }}").columns == {"a", "b", "c"}
+
+
+def test_each_turn_sends_again_what_does_not_carry_over() -> None:
+    request = RequestTemplate(
+        RequestSpec.model_validate(
+            {
+                "model": "m",
+                "system_instruction": "Be {{ name }}",
+                "tools": ["google_search", {"type": "url_context"}],
+                "generation_config": {"seed": 1},
+                "turns": ["Hi {{ name }}", {"input": "You said {{ answers[0] }}", "generation_config": {"seed": 2}}],
+            }
+        ),
+        [None, None],
+    )
+    first, second = request.render({"name": "N"}).body, request.render({"name": "N"}, 1, ["hello"]).body
+    assert first["input"] == "Hi N"
+    assert second["input"] == "You said hello"
+    assert first["tools"] == second["tools"] == [{"type": "google_search"}, {"type": "url_context"}]
+    assert first["system_instruction"] == second["system_instruction"] == "Be N"
+    assert (first["generation_config"], second["generation_config"]) == ({"seed": 1}, {"seed": 2})
+    assert request.columns == {"name"}
+
+
+def test_a_row_s_own_input_is_that_of_the_first_turn() -> None:
+    spec = RequestSpec.model_validate({"model": "m", "turns": ["a", "b"]})
+    request = RequestTemplate(spec, [None, None])
+    row = {"request": {"input": "own", "labels": {"a": "b"}}}
+    assert request.render(row).body["input"] == "own"
+    assert request.render(row, 1).body == {"model": "m", "input": "b", "labels": {"a": "b"}}
+
+
+def test_functions_are_declared_beside_the_service_s_tools() -> None:
+    declared = {"type": "function", "name": "f", "description": "", "parameters": {"type": "object"}}
+    spec = RequestSpec.model_validate({"model": "m", "input": "a", "tools": ["google_search"]})
+    request = RequestTemplate(spec, [None], [declared])
+    assert request.render({}).body["tools"] == [{"type": "google_search"}, declared]
+    assert request.fingerprint != RequestTemplate(spec, [None]).fingerprint
+
+
+def test_several_forms_of_an_answer_are_sent_as_a_list() -> None:
+    spec = RequestSpec.model_validate(
+        {"model": "m", "input": "a", "response_format": [{"type": "text"}, {"type": "image", "aspect_ratio": "1:1"}]}
+    )
+    sent = RequestTemplate(spec, [None]).render({}).body["response_format"]
+    assert sent == [{"type": "text"}, {"type": "image", "aspect_ratio": "1:1"}]
+
+
+def test_how_rows_are_carried_is_no_part_of_what_is_sent() -> None:
+    plain = {"model": "m", "input": "a"}
+    other = plain | {"approve": "hold", "inline_limit": 5, "function_calling": {"rounds": 3}, "media_root": "x"}
+    prints = {RequestTemplate(RequestSpec.model_validate(each), [None]).fingerprint for each in (plain, other)}
+    assert len(prints) == 1
+    stateless = RequestTemplate(RequestSpec.model_validate(plain | {"store": False}), [None])
+    assert stateless.fingerprint not in prints
+    with pytest.raises(RowError, match="foreground"):
+        stateless.render({"request": {"store": True}})
