@@ -8,11 +8,18 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """The one class in which a row ends. A row without an outcome is pending."""
+    """The one class in which a row ends. A row without an outcome is pending.
+
+    INCOMPLETE: the answer is cut off, and kept. BLOCKED: the service refuses the content (safety, recitation, …).
+    AWAITING_APPROVAL: a research plan waits for the user's word. AMBIGUOUS: nobody can tell whether it was billed.
+    """
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     INVALID_OUTPUT = "invalid_output"
+    INCOMPLETE = "incomplete"
+    BLOCKED = "blocked"
+    AWAITING_APPROVAL = "awaiting_approval"
     AMBIGUOUS = "ambiguous"
 
 

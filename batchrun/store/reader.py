@@ -8,7 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,16 @@ class Reader:
         """Every row in input order, with its last attempt."""
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
                     ORDER BY r.position"""
-        return map(_row, self.connection.execute(query))
+        return map(self._with_earlier, map(_row, self.connection.execute(query)))
+
+    def _with_earlier(self, row: RowRecord) -> RowRecord:
+        """The row with its earlier turns, which most rows do not have."""
+        if row.attempt is None or row.attempt.turn == 0:
+            return row
+        query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
+                    WHERE r.id = ? AND a.turn < ? AND a.state = 'fetched' AND a.superseded_at IS NULL ORDER BY a.turn"""
+        found = self.connection.execute(query, (row.id, row.attempt.turn))
+        return replace(row, earlier=tuple(map(_attempt, found)))
 
     def standing(self, key: str) -> tuple[str | None, str, str | None, bool] | None:
         """A row's outcome, input hash, the state of its live attempt, and whether it was ever sent; None if unknown."""
@@ -138,7 +147,7 @@ class Reader:
     def row(self, key: str) -> RowRecord | None:
         query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
         found = self.connection.execute(query, (key,)).fetchone()
-        return _row(found) if found else None
+        return self._with_earlier(_row(found)) if found else None
 
     def attempts(self, key: str | None = None, *, raw: bool = False) -> Iterator[AttemptRecord]:
         """Every attempt (of one row), by input order and number; with the answer's bytes if asked for."""

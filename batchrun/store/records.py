@@ -72,6 +72,8 @@ class RowRecord:
     """One row with its last attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
 
     `strikes` counts the answers that were thrown away for a new attempt since the user last reopened the row.
+    `earlier` are the answered attempts at the turns before `attempt`'s, in their order: a row's conversation is
+    `earlier` and then `attempt`.
     """
 
     id: int
@@ -87,3 +89,4 @@ class RowRecord:
     attempts: int
     attempt: AttemptRecord | None
     strikes: int = 0
+    earlier: tuple[AttemptRecord, ...] = ()
