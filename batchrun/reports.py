@@ -86,7 +86,8 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
         request = prepare(job, row.data)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
-    return shown(request), row.attempt is not None and row.attempt.request_sha != request.sha
+    sent = next(iter(row.earlier), row.attempt)
+    return shown(request), sent is not None and sent.turn == 0 and sent.request_sha != request.sha
 
 
 def utc(at: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ import uvloop
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
 from batchrun.engine.attempt import Work
-from batchrun.engine.conversation import Check
+from batchrun.engine.conversation import Ask, Check, Exchange
 from batchrun.engine.engine import Engine, ignore
 from batchrun.engine.events import Observer, Started
-from batchrun.engine.request import Prepared, prepare
+from batchrun.engine.request import Prepared, prepare, script_of
 from batchrun.errors import Exit, RowError, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
@@ -38,6 +38,7 @@ from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
+from batchrun.tools import Toolbox
 from batchrun.version import __version__
 
 #: The POSTs that were made, and what stopped the run if anything did.
@@ -196,20 +197,23 @@ async def _carry_all(
 def work_of(opened: OpenRun) -> Work:
     """The job as the engine sees it."""
     job, tally = opened.job, opened.reader.tally()
+    calling = job.spec.request.function_calling
 
-    def prepared(row: RowRecord) -> Prepared:
+    def prepared(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared:
         if row.data is None:
             raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        return prepare(job, row.data)
+        return prepare(job, row.data, exchanges, ask)
 
     return Work(
         job.spec,
         opened.run_id,
         prepared,
-        blocking=isinstance(job.spec.request.input, list),
+        blocking=job.request.reads_files,
         check_for=checks_of(job),
+        script_for=lambda row: script_of(job, row.data or {}),
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
+        toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
 
 

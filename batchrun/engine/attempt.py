@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from batchrun.engine.conversation import Check
+from batchrun.engine.conversation import Ask, Check, Exchange, Script
 from batchrun.engine.limits import Lease
 from batchrun.engine.request import Prepared
+from batchrun.interactions.models import Interaction
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
+from batchrun.tools import Toolbox
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job as the engine sees it. `prepare` raises RowError; `blocking` says that it reads files.
-    `check_for` gives what judges a row's answer, None where any text will do.
+    """A job as the engine sees it.
 
+    `prepare` makes a row's next request, after the exchanges so far; it raises RowError; `blocking` says that it reads
+    files. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
     `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
     """
 
     spec: JobSpec
     run_id: str
-    prepare: Callable[[RowRecord], Prepared]
+    prepare: Callable[[RowRecord, Sequence[Exchange], Ask], Prepared]
     blocking: bool
     check_for: Callable[[RowRecord], Check | None]
+    script_for: Callable[[RowRecord], Script]
     rows: int
     resubmits: int
+    toolbox: Toolbox | None = None
 
 
 @dataclass(slots=True)
 class Attempt:
-    """The interaction a row is busy with. Times are Unix seconds; `raw` is an answer that is already durable."""
+    """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable."""
 
     id: int
     state: AttemptState
@@ -39,7 +44,7 @@ class Attempt:
     submitted_at: float = 0.0
     evidence: str = ""
     agent: bool = False
-    raw: bytes | None = None
+    answer: Interaction | None = None
     lease: Lease | None = None
     resumed: bool = False
     polls: int = 0
@@ -57,6 +62,6 @@ def under_way(row: RowRecord) -> Attempt | None:
         known.submitted_at or 0.0,
         known.evidence or "",
         known.agent,
-        known.raw,
+        None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
         resumed=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +11,9 @@ from random import Random
 from tenacity import AsyncRetrying, RetryCallState
 
 from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.conversation import Ask, Exchange
 from batchrun.engine.events import Observer, Paused, Posted
+from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Prepared, intent_key
@@ -19,7 +21,7 @@ from batchrun.engine.retry import Meaning, classify, retry_options
 from batchrun.errors import BatchrunError, CredentialError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions import evidence
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Ambiguous, NotSent, PostResult, Refused, Submitted
+from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Intent, Store
 
@@ -30,10 +32,12 @@ class Posting:
 
     row: RowRecord
     number: int
+    turn: int
     prepared: Prepared
     attempt_id: int = 0
     lease: Lease | None = None
     started: float = 0.0
+    answered: Attempt | None = None
 
 
 class Submitter:
@@ -46,7 +50,10 @@ class Submitter:
         self.open_posts: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.posts = 0
+        self.keeper = Keeper(store, wall, observe, self.settle)
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
+        self._waits = not work.spec.request.store
+        self._timeout = work.spec.poll.deadline if self._waits else None
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
@@ -54,21 +61,21 @@ class Submitter:
         self._rounds = 0
         self._reopens = float("-inf")
 
-    async def submit(self, row: RowRecord, number: int) -> Attempt:
-        """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
+    async def submit(self, row: RowRecord, number: int, exchanges: Sequence[Exchange], ask: Ask) -> Attempt:
+        """Send the row's next request until it is accepted or its fate is unknown. Raises RowError or RunError.
 
         The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
         """
         async with self._slots:
-            posting = Posting(row, number, await self.prepare(row))
+            posting = Posting(row, number, len(exchanges), await self.prepare(row, exchanges, ask))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
             return self._settled(posting, result)
 
-    async def prepare(self, row: RowRecord) -> Prepared:
-        """The row's request. Raises RowError."""
+    async def prepare(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared:
+        """The row's next request. Raises RowError."""
         if self._work.blocking:
-            return await asyncio.to_thread(self._work.prepare, row)
-        return self._work.prepare(row)
+            return await asyncio.to_thread(self._work.prepare, row, exchanges, ask)
+        return self._work.prepare(row, exchanges, ask)
 
     def settle(self, lease: Lease, tokens: int) -> None:
         """The request behind `lease` really cost this many input tokens."""
@@ -83,8 +90,8 @@ class Submitter:
         with self._unstoppable():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(body)
-            result = evidence.of_post(call, self._wall())
+            call = await self._client.create(body, self._timeout)
+            result = evidence.of_post(call, self._wall(), waits=self._waits)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
@@ -108,12 +115,12 @@ class Submitter:
 
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
-        name = intent_key(self._work.run_id, row.key, "", 0, posting.number)
-        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent)
+        name = intent_key(self._work.run_id, row.key, "", posting.turn, posting.number)
+        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent, turn=posting.turn)
 
     async def _record(self, posting: Posting, result: PostResult) -> None:
         state, attempt_id = state_of(result), posting.attempt_id
-        if isinstance(result, Submitted):
+        if isinstance(result, Submitted | Answer):
             self._rounds = 0
             self._pace.limits.accepted()
         elif posting.lease is not None:
@@ -121,6 +128,10 @@ class Submitter:
         match result:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())
+            case Answer(_, interaction):
+                posting.answered = Attempt(attempt_id, AttemptState.FETCHED, interaction.id or "", self._wall())
+                posting.answered.lease, posting.answered.answer = posting.lease, interaction
+                await self.keeper.keep(posting.row, posting.answered, result)
             case Refused(status, error):
                 await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
             case Ambiguous(reason, http_status):
@@ -164,6 +175,9 @@ class Submitter:
                 known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
                 known.lease = posting.lease
                 return known
+            case Answer():
+                assert posting.answered is not None
+                return posting.answered
             case Ambiguous(reason):
                 agent = posting.prepared.agent
                 return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
@@ -192,6 +206,8 @@ def state_of(result: PostResult) -> AttemptState:
     match result:
         case Submitted():
             return AttemptState.SUBMITTED
+        case Answer():
+            return AttemptState.FETCHED
         case Refused():
             return AttemptState.REFUSED
         case NotSent():

@@ -50,9 +50,9 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._url!r})"  # never the key
 
-    async def create(self, body: bytes) -> Call:
-        """POST one interaction. Never sent twice by this call."""
-        return await self._call("POST", self._create_url, body)
+    async def create(self, body: bytes, timeout: float | None = None) -> Call:
+        """POST one interaction. Never sent twice by this call. `timeout` (seconds) is for a request that waits."""
+        return await self._call("POST", self._create_url, body, timeout)
 
     async def get(self, interaction_id: str) -> Call:
         """GET one interaction. Free, may be repeated."""
@@ -69,10 +69,12 @@ class Client:
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _call(self, method: str, url: httpx.URL | str, body: bytes = b"") -> Call:
+    async def _call(self, method: str, url: httpx.URL | str, body: bytes = b"", timeout: float | None = None) -> Call:
         try:
             # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
-            request = httpx.Request(method, url, headers=self._headers, stream=httpx.ByteStream(body))
+            extensions = {} if timeout is None else {"timeout": {"total": timeout}}
+            sent = httpx.ByteStream(body)
+            request = httpx.Request(method, url, headers=self._headers, stream=sent, extensions=extensions)
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])

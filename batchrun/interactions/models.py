@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ STOP_STATUSES = frozenset(
         "requires_continuation",
     }
 )
+#: Types of content blocks that carry media.
+MEDIA = frozenset({"image", "audio", "video", "document"})
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 
 
@@ -42,6 +44,15 @@ def parse_json(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A call that the model asks for. `arguments` is whatever was sent, mostly an object."""
+
+    id: str
+    name: str
+    arguments: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +102,31 @@ class Interaction:
         return [step for step in value if isinstance(step, dict)] if isinstance(value, list) else []
 
     @property
+    def environment_id(self) -> str | None:
+        return self._text("environment_id")
+
+    @property
+    def continuation_token(self) -> str | None:
+        return self._text("continuation_token")
+
+    @property
+    def function_calls(self) -> tuple[FunctionCall, ...]:
+        """The calls that are not answered in the interaction itself. One without an id is named by its place."""
+        answered = {step.get("call_id") for step in self.steps if step.get("type") == "function_result"}
+        calls = [step for step in self.steps if step.get("type") == "function_call"]
+        found = (
+            FunctionCall(_said(call.get("id")) or f"call-{number}", _said(call.get("name")), call.get("arguments"))
+            for number, call in enumerate(calls)
+        )
+        return tuple(call for call in found if call.id not in answered)
+
+    @property
+    def has_media(self) -> bool:
+        """True if the model's output has a picture, sound, video or document."""
+        blocks = (block for block in self._blocks_from_the_end() if isinstance(block, dict))
+        return any(block.get("type") in MEDIA for block in blocks)
+
+    @property
     def output_text(self) -> str | None:
         """The last unbroken run of text blocks of the model's output, joined; None if there is no text.
 
@@ -124,6 +160,17 @@ class Interaction:
         candidates = [*(listed if isinstance(listed, list) else []), self.data.get("error")]
         candidates += [step.get("error") for step in self.steps]
         return next((ApiError.of(c) for c in candidates if isinstance(c, dict)), None)
+
+
+def merged(hops: Sequence[Interaction]) -> Interaction:
+    """An answer that came in several hops as one: the steps of all, the rest of the last."""
+    if len(hops) == 1:
+        return hops[0]
+    return Interaction({**hops[-1].data, "steps": [step for hop in hops for step in hop.steps]})
+
+
+def _said(value: object) -> str:
+    return storable(value) if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,12 +50,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         if self._session is None:
             self._session = self._open_session()
         progress = _Progress()
+        seconds = request.extensions.get("timeout", {}).get("total", self._timeout)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 return await self._exchange(self._session, request, progress)
         except TimeoutError as error:
             late = httpx.ReadTimeout if progress.sent else httpx.ConnectTimeout
-            raise late(f"no answer within {self._timeout:g} s", request=request) from error
+            raise late(f"no answer within {seconds:g} s", request=request) from error
         except (aiohttp.ClientError, OSError) as error:
             broken = httpx.ReadError if progress.sent else httpx.ConnectError
             raise broken(f"{type(error).__name__}: {error}", request=request) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -31,6 +32,7 @@ class Job:
     path: Path
     base: Path
     request: RequestTemplate
+    functions: tuple[Any, ...] = ()
 
     @property
     def schema(self) -> OutputSchema | None:
