@@ -24,7 +24,8 @@ ALLOWED = {
     "store": {"errors", "rows", "interactions"},
     "inputs": {"errors", "rows", "spec"},
     "outputs": {"errors", "rows", "spec", "interactions", "store"},
-    "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs"},
+    "tools": {"errors", "spec"},
+    "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "rundir": {"errors", "spec", "store"},
     "preflight": {"errors", "spec", "inputs", "store", "rundir"},
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
@@ -34,6 +35,7 @@ COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
+    "tools/schemas.py", "tools/docstrings.py",
     "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
