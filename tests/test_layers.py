@@ -35,7 +35,7 @@ COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
-    "tools/schemas.py", "tools/docstrings.py",
+    "spec/functions/schemas.py", "spec/functions/docstrings.py",
     "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}

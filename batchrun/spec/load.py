@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,6 +13,7 @@ from batchrun.spec.asking import RequestSpec, Turn, text_format_of
 from batchrun.spec.credentials import key_paths
 from batchrun.spec.documents import Document, joined, read_document
 from batchrun.spec.explain import explained
+from batchrun.spec.functions import Function, load_functions
 from batchrun.spec.model import JobSpec
 from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
@@ -32,7 +32,7 @@ class Job:
     path: Path
     base: Path
     request: RequestTemplate
-    functions: tuple[Any, ...] = ()
+    functions: tuple[Function, ...] = ()
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -51,9 +51,11 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     base = path.absolute().parent
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
+    functions = _functions(document, spec.request, base, problems)
     if problems:
         raise SpecError(joined(problems))
-    return Job(spec, path, base, RequestTemplate(spec.request, schemas))
+    declared = [function.declaration for function in functions]
+    return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions)
 
 
 def _checked(document: Document) -> JobSpec:
@@ -95,6 +97,14 @@ def _schema(
     except SpecError as error:
         problems.append(document.problem((*where, "response_format", *index, "schema"), str(error)))
         return None
+
+
+def _functions(document: Document, request: RequestSpec, base: Path, problems: list[str]) -> tuple[Function, ...]:
+    try:
+        return load_functions(request.references, base) if request.references else ()
+    except SpecError as error:
+        problems.append(document.problem(("request", "functions"), str(error)))
+        return ()
 
 
 def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:

@@ -1,6 +1,6 @@
-"""The user's Python functions, as a model can call them: declared from signature and docstring, run with care."""
+"""Runs the user's Python functions for the model, with care."""
 
 from batchrun.tools.results import ToolResult
-from batchrun.tools.toolbox import Toolbox, load_toolbox
+from batchrun.tools.toolbox import Toolbox
 
-__all__ = ["ToolResult", "Toolbox", "load_toolbox"]
+__all__ = ["ToolResult", "Toolbox"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.tools import Toolbox, load_toolbox
+from batchrun.spec.functions import load_functions
+from batchrun.tools import Toolbox
 
 Load = Callable[..., Toolbox]
 
@@ -20,7 +21,7 @@ def load(tmp_path: Path) -> Iterator[Load]:
 
     def load(code: str, *references: str, name: str = "job_functions", timeout: float = 30) -> Toolbox:
         (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
-        return load_toolbox(references or [name], tmp_path, timeout=timeout)
+        return Toolbox(load_functions(references or [name], tmp_path), timeout=timeout)
 
     yield load
     sys.path[:] = path

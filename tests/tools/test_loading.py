@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchrun.errors import SpecError
-from batchrun.tools import Toolbox, load_toolbox
+from batchrun.spec.functions import load_functions
+from batchrun.tools import Toolbox
 from tests.tools.conftest import Load
 
 
@@ -156,4 +157,4 @@ def test_two_functions_of_one_name_are_refused(load: Load, tmp_path: Path) -> No
 
 
 def test_no_references_make_an_empty_toolbox(tmp_path: Path) -> None:
-    assert load_toolbox([], tmp_path, timeout=1).declarations == []
+    assert load_functions([], tmp_path) == ()

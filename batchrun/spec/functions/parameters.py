@@ -16,8 +16,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from batchrun.errors import SpecError
+from batchrun.spec.functions.schemas import Undeclarable, declared
 from batchrun.spec.modules import told
-from batchrun.tools.schemas import Undeclarable, declared
 
 #: The service's references disagree about dots, dashes and 63 or 64 characters. No name in Python has the first two.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from batchrun.errors import SpecError
 from batchrun.spec.canonical import canonical_json
+from batchrun.spec.functions.docstrings import documented
+from batchrun.spec.functions.parameters import Parameter, checked_name, parameters_of, what_is_hinted
 from batchrun.spec.modules import told
-from batchrun.tools.docstrings import documented
-from batchrun.tools.parameters import Parameter, checked_name, parameters_of, what_is_hinted
 
 _PROBLEMS_SHOWN = 5
 
