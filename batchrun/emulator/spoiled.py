@@ -27,8 +27,16 @@ def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
 
 def deepened(document: bytes) -> bytes:
     """The bytes of an interaction with the nested JSON in the place of its mark."""
-    nested = b"[" * _DEEP + b"]" * _DEEP
-    return document.replace(f'"{_DEEP_MARK}"'.encode(), nested)
+    return document.replace(f'"{_DEEP_MARK}"'.encode(), _nested())
+
+
+def flattened(document: bytes) -> bytes:
+    """The bytes of an interaction that can be read again: with the mark in the place of the nested JSON."""
+    return document.replace(_nested(), f'"{_DEEP_MARK}"'.encode())
+
+
+def _nested() -> bytes:
+    return b"[" * _DEEP + b"]" * _DEEP
 
 
 def spoil_answer(answer: Answer, rule: Rule | None) -> Answer:
@@ -107,9 +115,23 @@ def _bad_id(answer: Answer, rule: Rule) -> Answer:
 
 
 def _edited(answer: Answer, edit: Callable[[dict[str, Any]], object]) -> Answer:
+    if answer.content_type.startswith(b"text/event-stream"):
+        later = tuple((wait, _edited_events(piece, edit)) for wait, piece in answer.later)
+        return replace(answer, body=_edited_events(answer.body, edit), later=later)
     document = json.loads(answer.body)
     edit(document)
     return replace(answer, body=dump(document, ascii_only=True))
+
+
+def _edited_events(events: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """Events with the interaction edited in those that show it."""
+    lines = events.split(b"\n")
+    for number, line in enumerate(lines):
+        if line.startswith(b'data: {"event_type":"interaction.'):
+            event = json.loads(line.removeprefix(b"data: "))
+            edit(event["interaction"])
+            lines[number] = b"data: " + dump(event, ascii_only=True)
+    return b"\n".join(lines)
 
 
 def _instead(status: int, message: str) -> Callable[[Answer, Rule], Answer]:

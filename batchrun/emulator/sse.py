@@ -11,6 +11,7 @@ from typing import Any
 
 from batchrun.emulator.answers import Answer, Headers, dump
 from batchrun.emulator.deltas import deltas, skeleton
+from batchrun.emulator.spoiled import flattened
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.views import opening, seen_at
 
@@ -47,7 +48,7 @@ def _opening(kept: Kept) -> list[Event]:
 
 
 def _events(kept: Kept) -> Iterator[Event]:
-    document = json.loads(seen_at(kept, kept.ready_at))
+    document = json.loads(flattened(seen_at(kept, kept.ready_at)))
     for index, step in enumerate(document.get("steps") or ()):
         yield from _step(index, step)
     yield {"event_type": "interaction.completed", "interaction": _reduced(document)}

@@ -7,7 +7,7 @@ come. A stored interaction is then fetched by its id, which costs nothing; one w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -73,11 +73,9 @@ class StreamingClient(Client):
                         content = self._without_key(b"".join([chunk async for chunk in chunks]))
                         return Reply(response.status_code, content, response.headers)
                     cut = await self._hear(chunks, heard, stored, limit)
-                    return Lost(cut) if cut else Reply(200, as_json(heard.whole()), response.headers)
+                    return Lost(cut) if cut else _assembled(heard, response.headers)
         except TimeoutError:
             return Lost("nothing more came for too long")
-        except RecursionError:
-            return Lost("the answer is nested too deep")
         except BROKEN as error:
             return fate_of(error)
 
@@ -114,7 +112,7 @@ class StreamingClient(Client):
             if loop.time() + pause > until:
                 break
             await asyncio.sleep(pause)
-        return Reply(200, as_json({"status": "in_progress", **heard.whole()}))
+        return Reply(200, as_json({"id": name, "status": "in_progress"}))
 
     async def _look(self, name: str) -> Reply | None:
         """The interaction, if it has ended and the service shows it."""
@@ -145,6 +143,13 @@ def _streamed(body: bytes) -> tuple[bool, bytes]:
     if not isinstance(asked, dict) or not asked or "stream" in asked:
         return not isinstance(asked, dict) or asked.get("store") is not False, body
     return asked.get("store") is not False, b'{"stream":true,' + body.lstrip()[1:]  # spliced: what is replayed stays
+
+
+def _assembled(heard: Assembly, headers: Mapping[str, str]) -> Reply | Lost:
+    try:
+        return Reply(200, as_json(heard.whole()), headers)
+    except RecursionError:
+        return Lost("its answer is nested too deep")
 
 
 def _as_of_create(reply: Reply, found: Interaction) -> Reply:
