@@ -17,6 +17,7 @@ from batchrun.emulator.outcome import Outcome
 _DEEP = 100_000
 #: Put into an interaction as a string and replaced in its bytes: the JSON writer itself cannot nest that deep.
 _DEEP_MARK = "emulated-deep-json"
+_DEEP_FIELD = b'"emulated_depth":%b'
 
 
 def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
@@ -27,12 +28,12 @@ def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
 
 def deepened(document: bytes) -> bytes:
     """The bytes of an interaction with the nested JSON in the place of its mark."""
-    return document.replace(f'"{_DEEP_MARK}"'.encode(), _nested())
+    return document.replace(_DEEP_FIELD % f'"{_DEEP_MARK}"'.encode(), _DEEP_FIELD % _nested())
 
 
 def flattened(document: bytes) -> bytes:
     """The bytes of an interaction that can be read again: with the mark in the place of the nested JSON."""
-    return document.replace(_nested(), f'"{_DEEP_MARK}"'.encode())
+    return document.replace(_DEEP_FIELD % _nested(), _DEEP_FIELD % f'"{_DEEP_MARK}"'.encode())
 
 
 def _nested() -> bytes:

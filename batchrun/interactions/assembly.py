@@ -45,7 +45,8 @@ class Assembly:
         """The interaction as far as it is known."""
         steps = self._fields.get("steps") or list(self.steps.values())
         unread = {"unread": self._unread} if self._unread else {}
-        return {**self._fields, **({"steps": steps} if steps or self.completed else {}), **unread}
+        told = {"steps": steps} if steps or self._fields.get("status") == "completed" else {}
+        return {**self._fields, **told, **unread}
 
     def take(self, event: Event) -> list[Piece]:
         """Take one event in. Returns what it has to show."""

@@ -73,7 +73,7 @@ class StreamingClient(Client):
                         content = self._without_key(b"".join([chunk async for chunk in chunks]))
                         return Reply(response.status_code, content, response.headers)
                     cut = await self._hear(chunks, heard, stored, limit)
-                    return Lost(cut) if cut else _assembled(heard, response.headers)
+                    return Lost(cut) if cut else self._assembled(heard, response.headers)
         except TimeoutError:
             return Lost("nothing more came for too long")
         except BROKEN as error:
@@ -100,6 +100,12 @@ class StreamingClient(Client):
                 return
             for piece in heard.take(Event(event.name, self._without_key(event.data), event.id)):
                 self._tell(piece)
+
+    def _assembled(self, heard: Assembly, headers: Mapping[str, str]) -> Reply | Lost:
+        try:
+            return Reply(200, self._without_key(as_json(heard.whole())), headers)  # a key may have come in two deltas
+        except RecursionError:
+            return Lost("its answer is nested too deep")
 
     async def _fetch(self, name: str, heard: Assembly, reason: str) -> Reply:
         """The answer of an interaction whose stream was cut; after the deadline, what is known of it."""
@@ -143,13 +149,6 @@ def _streamed(body: bytes) -> tuple[bool, bytes]:
     if not isinstance(asked, dict) or not asked or "stream" in asked:
         return not isinstance(asked, dict) or asked.get("store") is not False, body
     return asked.get("store") is not False, b'{"stream":true,' + body.lstrip()[1:]  # spliced: what is replayed stays
-
-
-def _assembled(heard: Assembly, headers: Mapping[str, str]) -> Reply | Lost:
-    try:
-        return Reply(200, as_json(heard.whole()), headers)
-    except RecursionError:
-        return Lost("its answer is nested too deep")
 
 
 def _as_of_create(reply: Reply, found: Interaction) -> Reply:
