@@ -18,7 +18,8 @@ ALLOWED = {
     "rows": set(),
     "version": set(),
     "clock": set(),
-    "prices": {"errors"},
+    "costs": set(),
+    "prices": {"errors", "costs"},
     "emulator": {"errors"},
     "spec": {"errors", "rows"},
     "interactions": {"errors", "rows"},
@@ -36,7 +37,7 @@ PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
-    "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "costs.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
