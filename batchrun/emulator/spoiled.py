@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from batchrun.emulator.answers import Answer, Line, dump
@@ -169,19 +170,22 @@ def _ended_stream(answer: Answer, rule: Rule) -> Answer:
 
 
 def _shortened(answer: Answer, limit: float, last: bytes) -> Answer:
-    """A stream with half of its remaining events, or with none where those come after the limit."""
+    """A stream up to the limit, or half of its remaining events where all of them would come before that."""
     if not answer.content_type.startswith(b"text/event-stream"):
         return answer
-    wait, piece = answer.later[-1] if answer.later else (0.0, answer.body)
-    kept = b"" if wait > limit else _half_of_events(piece)
-    if not answer.later:
-        return replace(answer, body=kept + last)
-    return replace(answer, later=(*answer.later[:-1], (min(wait, limit), kept + last)))
+    events = [event for piece in answer.later or ((0.0, answer.body),) for event in _one_by_one(*piece)]
+    ends = accumulate(wait for wait, _ in events)
+    kept = [event for event, end in zip(events, ends, strict=True) if end <= limit]
+    if len(kept) == len(events):
+        kept, pause = kept[: len(events) // 2], 0.0
+    else:
+        pause = limit - sum(wait for wait, _ in kept)
+    return replace(answer, body=answer.body if answer.later else b"", later=(*kept, (pause, last)))
 
 
-def _half_of_events(events: bytes) -> bytes:
-    split = events.split(b"\n\n")
-    return b"".join(event + b"\n\n" for event in split[: len(split) // 2])
+def _one_by_one(wait: float, events: bytes) -> list[tuple[float, bytes]]:
+    framed = [event + b"\n\n" for event in events.removesuffix(b"\n\n").split(b"\n\n")]
+    return [(0.0 if number else wait, event) for number, event in enumerate(framed)]
 
 
 _ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {

@@ -36,6 +36,15 @@ class Assembly:
         return {index: self._steps[index].step for index in sorted(self._steps)}
 
     @property
+    def told(self) -> dict[int, Step]:
+        """What the pieces have told of each step: of a call or result that is not complete, nothing yet."""
+        shown = ("content", "summary")
+        return {
+            index: {name: step[name] for name in shown if name in step} if index in self._open else step
+            for index, step in self.steps.items()
+        }
+
+    @property
     def lacking(self) -> bool:
         """Whether a complete answer leaves out what a later look may show: its usage, or why it failed."""
         told = Interaction(self._fields)

@@ -137,7 +137,7 @@ class StreamingClient(Client):
         answer = Interaction.parse(call.body) if isinstance(call, Reply) and call.ok else None
         if answer is None:
             return
-        for piece in unseen(heard.steps, answer.steps):
+        for piece in unseen(heard.told, answer.steps):
             self._tell(piece)
         if answer.stopped or heard.completed:
             self._tell(Stopped(answer.status, answer.usage))

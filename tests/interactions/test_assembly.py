@@ -280,10 +280,12 @@ def test_nothing_that_a_server_tells_is_an_exception(events: list[Any]) -> None:
 
 def test_what_a_cut_stream_did_not_show_is_shown_later() -> None:
     begin, text, _ = of_step({"type": "model_output"}, {"type": "text", "text": "Half "})
-    heard, _ = take(CREATED, begin, text)
+    called, _ = of_step({"type": "function_call", "name": "f", "arguments": {}}, index=1)
+    heard, _ = take(CREATED, begin, text, called)
     steps = [
         {"type": "model_output", "content": [{"type": "text", "text": "Half of it."}]},
         {"type": "function_call", "name": "f", "arguments": {}},
     ]
-    later = [Text(0, "of it."), StepStarted(1, "function_call", "f"), ToolCall(1, "function_call", "f", {})]
-    assert list(unseen(heard.steps, steps)) == later
+    more = [*steps, {"type": "daydream"}]
+    later = [Text(0, "of it."), ToolCall(1, "function_call", "f", {}), StepStarted(2, "daydream", None)]
+    assert list(unseen(heard.told, more)) == later
