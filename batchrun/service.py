@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from batchrun.emulator import Emulator, EmulatorSettings
 from batchrun.errors import CredentialError, SpecError
 from batchrun.interactions.client import Client
-from batchrun.interactions.transport import in_process
+from batchrun.interactions.in_process import InProcess
 
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
@@ -21,7 +21,7 @@ def remote_client(base_url: str, version: str) -> Client:
 def emulated_client(settings: EmulatorSettings, version: str) -> Client:
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
-    return Client("emulator", version=version, transport=in_process(emulator.app, emulator.close))
+    return Client("emulator", version=version, transport=InProcess(emulator.app, emulator.close))
 
 
 def api_key(base_url: str) -> str:

@@ -254,10 +254,10 @@ def _answer(post: _Post, made: _Made) -> Answer:
     """What the client gets. A poll may show another id by a fault; the create never does."""
     kept, order = made.kept, made.order
     headers = ((b"x-gemini-service-tier", order.tier.encode()),)
-    if order.stream:
-        return sse.stream(kept, post.now, headers)
     if post.fault is not None and post.fault.kind == "wrong_id":
         kept = kept._replace(head=head_of(kept.id, order, post.now, None))
+    if order.stream:
+        return sse.stream(kept, post.now, headers)
     if order.background:
         return Answer(200, opening(kept), headers=headers)
     wait = min(kept.ready_at - post.now, _LONGEST_WAIT)

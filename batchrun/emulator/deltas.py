@@ -23,7 +23,7 @@ _EMPTY: dict[str, Step] = {
     "mcp_server_tool_result": {"result": []},
     "function_call": {"arguments": {}},
 }
-_NAMES = ("id", "call_id", "name", "server_name")
+_NAMES = ("id", "call_id", "name", "server_name", "search_type")
 _TOLD = ("arguments", "result", "is_error", "signature", "name", "server_name")
 
 

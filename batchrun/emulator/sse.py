@@ -6,11 +6,13 @@ Events are numbered; a client that comes back with the id of its last event gets
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from batchrun.emulator.answers import Answer, Headers, dump
 from batchrun.emulator.deltas import deltas, skeleton
+from batchrun.emulator.spoiled import flattened
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.views import opening, seen_at
 
@@ -23,9 +25,18 @@ Event = dict[str, Any]
 
 
 def stream(kept: Kept, now: float, headers: Headers = (), after: str = "") -> Answer:
-    """All events of an interaction; those that are not there yet are sent when it is ready."""
-    wait = max(kept.ready_at - now, 0.0)
-    return Answer(200, opening_events(kept, after), TYPE, headers, later=((wait, closing_events(kept, after)),))
+    """All events of an interaction; those that are not there yet come one by one until it is ready."""
+    later = _paced(_closing(kept, after), max(kept.ready_at - now, 0.0))
+    return Answer(200, opening_events(kept, after), TYPE, headers, later=later)
+
+
+def _paced(events: list[bytes], wait: float) -> tuple[tuple[float, bytes], ...]:
+    """Events as a model tells them: silence for half of the time, then one after the other, the last at the end."""
+    if not 0 < wait < math.inf:
+        return ((wait, b"".join(events)),)
+    pause = wait / 2 / max(len(events) - 1, 1)
+    first = wait - pause * (len(events) - 1)
+    return tuple((pause if number else first, event) for number, event in enumerate(events))
 
 
 def opening_events(kept: Kept, after: str = "") -> bytes:
@@ -36,9 +47,13 @@ def opening_events(kept: Kept, after: str = "") -> bytes:
 
 def closing_events(kept: Kept, after: str = "") -> bytes:
     """The rest of the stream of an interaction that is ready."""
+    return b"".join(_closing(kept, after))
+
+
+def _closing(kept: Kept, after: str) -> list[bytes]:
     rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 2)]
-    closing = b"".join(_framed(event) for event in rest if _later(event, after))
-    return closing + b"event: done\ndata: [DONE]\n\n"
+    *told, last = [_framed(event) for event in rest if _later(event, after)] or [b""]
+    return [*told, last + b"event: done\ndata: [DONE]\n\n"]
 
 
 def _opening(kept: Kept) -> list[Event]:
@@ -47,7 +62,7 @@ def _opening(kept: Kept) -> list[Event]:
 
 
 def _events(kept: Kept) -> Iterator[Event]:
-    document = json.loads(seen_at(kept, kept.ready_at))
+    document = json.loads(flattened(seen_at(kept, kept.ready_at)))
     for index, step in enumerate(document.get("steps") or ()):
         yield from _step(index, step)
     yield {"event_type": "interaction.completed", "interaction": _reduced(document)}

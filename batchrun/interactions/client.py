@@ -11,13 +11,15 @@ from typing import Any
 import httpx
 
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
-from batchrun.interactions.transport import AiohttpTransport, BodyTooLarge
+from batchrun.interactions.transport import LIVE, AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
 #: A shorter key is a placeholder for a server on this machine.
 _SHORTEST_SECRET = 8
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+#: What a call can raise; `fate_of` says what each proves.
+BROKEN = (httpx.HTTPError, httpx.InvalidURL)
 
 
 class Client:
@@ -78,15 +80,32 @@ class Client:
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
-        except _NOT_SENT as error:
-            return NotSent(str(error) or type(error).__name__)
-        except BodyTooLarge as error:
-            return Lost(str(error), answered=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Lost(f"{type(error).__name__}: {error}")
-        if len(self._key) >= _SHORTEST_SECRET and self._key in content:  # a server may quote what it was sent
-            content = content.replace(self._key, b"[the API key]")
-        return Reply(response.status_code, content, response.headers)
+        except BROKEN as error:
+            return fate_of(error)
+        return Reply(response.status_code, self._without_key(content), response.headers)
+
+    async def _open(self, body: bytes) -> httpx.Response:
+        """POST an interaction whose answer is read while it comes. Raises what is in BROKEN; close the response."""
+        headers = httpx.Headers(self._headers)
+        headers["accept"] = "text/event-stream"
+        stream = httpx.ByteStream(body)
+        request = httpx.Request("POST", self._create_url, headers=headers, stream=stream, extensions={LIVE: True})
+        return await self._transport.handle_async_request(request)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """A server may quote what it was sent."""
+        if len(self._key) >= _SHORTEST_SECRET and self._key in content:
+            return content.replace(self._key, b"[the API key]")
+        return content
+
+
+def fate_of(error: Exception) -> NotSent | Lost:
+    """What an error of a call proves about its request."""
+    if isinstance(error, _NOT_SENT):
+        return NotSent(str(error) or type(error).__name__)
+    if isinstance(error, BodyTooLarge):
+        return Lost(str(error), answered=True)
+    return Lost(f"{type(error).__name__}: {error}")
 
 
 def encode(value: Any) -> bytes:
