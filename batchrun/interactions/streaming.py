@@ -42,9 +42,10 @@ class StreamingClient(Client):
         self._tell = tell
         self._silence, self._longest_silence, self._deadline = silence, longest_silence, deadline
 
-    async def create(self, body: bytes) -> Call:
+    async def create(self, body: bytes, timeout: float | None = None) -> Call:
         """POST one interaction, once, and hear it to its end. The Reply is a whole answer, however it came.
 
+        Silence bounds a stream, so there is no other `timeout`.
         After a cut that nothing made good by the deadline it is the interaction as it was last known, in progress.
         """
         stored, body = _streamed(body)
