@@ -12,7 +12,7 @@ from batchrun.engine.request import prepare
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
-from batchrun.outputs.summary import Summary
+from batchrun.outputs.summary import CLASSES, Summary
 from batchrun.previews import shown, without_data
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
@@ -29,11 +29,7 @@ def summarize(
         run_id=reader.meta("run_id") or "",
         job=reader.meta("job") or "",
         rows=tally.rows,
-        succeeded=tally.outcomes.get("succeeded", 0),
-        failed=tally.outcomes.get("failed", 0),
-        invalid_output=tally.outcomes.get("invalid_output", 0),
-        ambiguous=tally.outcomes.get("ambiguous", 0),
-        pending=tally.outcomes.get("pending", 0),
+        **{name: tally.outcomes.get(name, 0) for name in CLASSES},
         in_flight=tally.states.get("submitted", 0),
         attempts=tally.attempts,
         posts=tally.posts,

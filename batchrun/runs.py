@@ -80,7 +80,7 @@ class Result:
         """0 only if every row that was asked for succeeded."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
-        if self.summary.ambiguous:
+        if self.summary.held:
             return Exit.ROWS_HELD
         due = self.summary.rows - (self.summary.pending if self.limited else 0)
         return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED

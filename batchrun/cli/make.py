@@ -96,8 +96,8 @@ def run(
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
 
-    Exit codes: 0 every row succeeded, 3 some did not, 4 rows are held because nobody can tell whether they were billed,
-    65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
+    Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
+    a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
     from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
@@ -144,22 +144,29 @@ def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> No
 @click.command()
 @options.run_choice
 @click.option("--failed", is_flag=True, help="Only rows that failed (not those with an invalid answer).")
+@click.option("--incomplete", is_flag=True, help="Also rows whose answer is cut off: the same limit may cut it again.")
+@click.option("--blocked", is_flag=True, help="Also rows that the service refused to answer: it may refuse again.")
 @click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
 @click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
-def retry(choice: RunChoice, failed: bool, ambiguous: bool, keys: tuple[str, ...]) -> None:
+def retry(
+    choice: RunChoice, failed: bool, incomplete: bool, blocked: bool, ambiguous: bool, keys: tuple[str, ...]
+) -> None:
     """Make failed rows pending again; the next `run` sends each as a new, billed interaction.
 
-    Rows whose input could not be read stay failed: mend the input first.
+    Rows whose input could not be read stay failed: mend the input first. Plans that wait for approval are not failures:
+    see `approve`.
     """
     from batchrun.cli.ending import run_words
     from batchrun.runs import retry as retry_rows
 
     loaded = choice.load()
-    outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
+    wanted = {"invalid_output": not failed, "incomplete": incomplete, "blocked": blocked, "ambiguous": ambiguous}
+    outcomes = ["failed", *(outcome for outcome, asked in wanted.items() if asked)]
     count, target = retry_rows(loaded, choice.directory(loaded), outcomes, list(keys), wall_clock())
     if not count:
-        held = "" if ambiguous else " Rows that are held need --ambiguous."
-        say(f"No row was made pending: none of these was sent and failed.{held}")
+        others = "".join(f" --{name}" for name in ("incomplete", "blocked", "ambiguous") if not wanted[name])
+        hint = f" Other rows are sent again only when asked for:{others}." if others else ""
+        say(f"No row was made pending: none of these was sent and failed.{hint}")
         return
     say(f"{counted(count, 'row')} pending again; each will be a new, billed interaction. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")

@@ -133,7 +133,7 @@ def _history(job: Job, data: dict[str, Any], exchanges: Sequence[Exchange], ask:
             assert asked is not None
             assert not isinstance(asked, Call)
             steps += _as_steps(_asked(job, data, exchanges[:number], asked, script)["input"])
-        steps += [step for step in exchange.answer.steps if step.get("type") != "user_input"]
+        steps += [step for _, step in exchange.answer.own_steps]
     if isinstance(ask, Continue):  # the input of the hop that broke off, without what it brought
         return _before_hops(steps, exchanges)
     return steps + _as_steps(_asked(job, data, exchanges, ask, script)["input"])
@@ -144,7 +144,7 @@ def _before_hops(steps: list[Step], exchanges: Sequence[Exchange]) -> list[Step]
     for exchange in reversed(exchanges):
         if exchange.answer.status != "requires_continuation":
             break
-        hops += sum(step.get("type") != "user_input" for step in exchange.answer.steps)
+        hops += len(exchange.answer.own_steps)
     return steps[: len(steps) - hops]
 
 
