@@ -21,7 +21,8 @@ def remote_client(base_url: str, version: str) -> Client:
 def emulated_client(settings: EmulatorSettings, version: str) -> Client:
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
-    return Client("emulator", version=version, transport=InProcess(emulator.app, emulator.close))
+    transport = InProcess(emulator.app, emulator.close)
+    return Client("emulator", base_url="http://localhost", version=version, transport=transport)
 
 
 def api_key(base_url: str) -> str:

@@ -1,15 +1,21 @@
-"""The four calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
+"""The calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
 
 Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200 with a JSON interaction.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from batchrun.errors import StoreError
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
 from batchrun.interactions.transport import LIVE, AiohttpTransport, BodyTooLarge
 
@@ -17,6 +23,9 @@ DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
 #: A shorter key is a placeholder for a server on this machine.
 _SHORTEST_SECRET = 8
+#: Nothing that two readers of an address could take for two hosts.
+_PLAIN_ADDRESS = re.compile(r"[!-\[\]-~]+")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: What a call can raise; `fate_of` says what each proves.
 BROKEN = (httpx.HTTPError, httpx.InvalidURL)
@@ -36,6 +45,7 @@ class Client:
         max_body_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         self._url = f"{base_url.rstrip('/')}/{version}/interactions"
+        self._origin = _safe_origin(base_url)
         self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
         headers = {
@@ -68,15 +78,37 @@ class Client:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
 
+    async def download(self, uri: str, path: Path) -> Call:
+        """GET a file that the service made for an answer, and put it at `path`; the Reply's own body is empty then.
+
+        Only from the service's own host, because the key goes with the request: NotSent for any other address. The
+        file is held in memory once, up to the client's cap. Raises StoreError where the disk refuses.
+        """
+        if self._origin is None or not uri.startswith(f"{self._origin}/") or not _PLAIN_ADDRESS.fullmatch(uri):
+            return NotSent(f"{uri[:200]!r} is not an address of this service, so it was not fetched")
+        call = await self._call("GET", uri, accept="*/*")
+        if not isinstance(call, Reply) or not call.ok:
+            return call
+        await asyncio.to_thread(_put, path, call.body)
+        return Reply(call.status, b"", call.headers)
+
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _call(self, method: str, url: httpx.URL | str, body: bytes = b"", timeout: float | None = None) -> Call:
+    async def _call(
+        self,
+        method: str,
+        url: httpx.URL | str,
+        body: bytes = b"",
+        timeout: float | None = None,
+        accept: str | None = None,
+    ) -> Call:
+        headers = self._headers if accept is None else {**self._headers, "accept": accept}
         try:
             # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
             extensions = {} if timeout is None else {"timeout": {"total": timeout}}
             sent = httpx.ByteStream(body)
-            request = httpx.Request(method, url, headers=self._headers, stream=sent, extensions=extensions)
+            request = httpx.Request(method, url, headers=headers, stream=sent, extensions=extensions)
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
@@ -106,6 +138,26 @@ def fate_of(error: Exception) -> NotSent | Lost:
     if isinstance(error, BodyTooLarge):
         return Lost(str(error), answered=True)
     return Lost(f"{type(error).__name__}: {error}")
+
+
+def _safe_origin(base_url: str) -> str | None:
+    """Scheme and host of the service, None where the key would not be safe on the way there."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https" or parts.hostname in _LOOPBACK:
+        return f"{parts.scheme}://{parts.netloc}"
+    return None
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file under another name first (mode 0600), so that `path` is whole or not there. Raises StoreError."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {str(path)!r}: {error.strerror}. Run the same command again.") from error
 
 
 def encode(value: Any) -> bytes:
