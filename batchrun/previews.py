@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.engine.request import Prepared, prepare
+from batchrun.engine.request import Prepared, first_request
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
@@ -135,7 +135,7 @@ def _standing(row: InputRow, reader: Reader | None) -> str:
 def _render(job: Job, row: InputRow, found: Preview, show: int) -> None:
     assert row.data is not None
     try:
-        request = prepare(job, row.data)
+        request = first_request(job, row.data)
     except RowError as error:
         found.rendered += 1
         _complain(found, f"{row.source}: {error} ({error.kind})")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchrun.engine.request import prepare
+from batchrun.engine.request import first_request
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
@@ -79,7 +79,7 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     if row.data is None:
         return None, False
     try:
-        request = prepare(job, row.data)
+        request = first_request(job, row.data)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)

@@ -30,6 +30,10 @@ class RunDir:
         return self.path / "run.json"
 
     @property
+    def media(self) -> Path:
+        return self.path / "media"
+
+    @property
     def emulator_ledger(self) -> Path:
         return self.path / "emulator.ledger.jsonl"
 

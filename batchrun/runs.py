@@ -16,6 +16,7 @@ import uvloop
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
 from batchrun.engine.attempt import Work
+from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Check, Exchange
 from batchrun.engine.engine import Engine, ignore
 from batchrun.engine.events import Observer, Started
@@ -202,7 +203,8 @@ def work_of(opened: OpenRun) -> Work:
     def prepared(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared:
         if row.data is None:
             raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        return prepare(job, row.data, exchanges, ask)
+        script = script_of(job, row.data)
+        return prepare(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
 
     return Work(
         job.spec,
@@ -211,6 +213,7 @@ def work_of(opened: OpenRun) -> Work:
         blocking=job.request.reads_files,
         check_for=checks_of(job),
         script_for=lambda row: script_of(job, row.data or {}),
+        media=opened.directory.media,
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from batchrun.engine.conversation import Ask, Check, Exchange, Script
 from batchrun.engine.limits import Lease
@@ -20,7 +21,8 @@ class Work:
 
     `prepare` makes a row's next request, after the exchanges so far; it raises RowError; `blocking` says that it reads
     files. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
-    `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
+    `media` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many ambiguous
+    POSTs were sent again so far.
     """
 
     spec: JobSpec
@@ -29,6 +31,7 @@ class Work:
     blocking: bool
     check_for: Callable[[RowRecord], Check | None]
     script_for: Callable[[RowRecord], Script]
+    media: Path
     rows: int
     resubmits: int
     toolbox: Toolbox | None = None

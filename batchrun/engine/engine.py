@@ -148,6 +148,7 @@ class Engine:
                 talk.doubts += 1
                 return self._after_ambiguous(talk.attempt, talk.doubts)
             attempt_id, answer = talk.attempt.id, await self.waiter.answer(row, talk.attempt)
+            answer = await self.submitter.keeper.fetch_media(row, attempt_id, answer)
             talk.answered(answer, said(attempt_id, self._reader) if script.plans else None)
         attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
         return conversation.after(talk.exchanges, script, self.work.check_for(row), attempts_left=attempts_left)

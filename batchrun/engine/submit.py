@@ -50,7 +50,7 @@ class Submitter:
         self.open_posts: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.posts = 0
-        self.keeper = Keeper(store, wall, observe, self.settle)
+        self.keeper = Keeper(store, client, work.media, wall, observe, self.settle)
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
         self._waits = not work.spec.request.store
         self._timeout = work.spec.poll.deadline if self._waits else None
@@ -130,8 +130,8 @@ class Submitter:
                 await self._store.submitted(attempt_id, interaction_id, self._wall())
             case Answer(_, interaction):
                 posting.answered = Attempt(attempt_id, AttemptState.FETCHED, interaction.id or "", self._wall())
-                posting.answered.lease, posting.answered.answer = posting.lease, interaction
-                await self.keeper.keep(posting.row, posting.answered, result)
+                posting.answered.lease = posting.lease
+                posting.answered.answer = await self.keeper.keep(posting.row, posting.answered, result)
             case Refused(status, error):
                 await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
             case Ambiguous(reason, http_status):

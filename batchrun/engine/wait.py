@@ -54,10 +54,9 @@ class Waiter:
         self.polling.add(task)
         try:
             found = await self._wait(row, attempt)
-            await self._keeper.keep(row, attempt, found)
+            return await self._keeper.keep(row, attempt, found)
         finally:
             self.polling.discard(task)
-        return found.interaction
 
     async def _wait(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""

@@ -84,13 +84,18 @@ class Client:
         Only from the service's own host, because the key goes with the request: NotSent for any other address. The
         file is held in memory once, up to the client's cap. Raises StoreError where the disk refuses.
         """
-        if self._origin is None or not uri.startswith(f"{self._origin}/") or not _PLAIN_ADDRESS.fullmatch(uri):
+        if not self.serves(uri):
             return NotSent(f"{uri[:200]!r} is not an address of this service, so it was not fetched")
         call = await self._call("GET", uri, accept="*/*")
         if not isinstance(call, Reply) or not call.ok:
             return call
         await asyncio.to_thread(_put, path, call.body)
         return Reply(call.status, b"", call.headers)
+
+    def serves(self, uri: str) -> bool:
+        """Whether an address is the service's own."""
+        origin = self._origin
+        return origin is not None and uri.startswith(f"{origin}/") and bool(_PLAIN_ADDRESS.fullmatch(uri))
 
     async def aclose(self) -> None:
         await self._transport.aclose()

@@ -55,7 +55,7 @@ def detach(raw: bytes, directory: Path, stem: str, fetched: Mapping[str, Path] |
     files that addresses in the answer led to; they are copied. An answer without media is returned as the same object.
     Data that is not exact base64 stays where it is. Raises StoreError where the disk refuses.
     """
-    if b'"data"' not in raw and not fetched:
+    if not may_hold_media(raw) and not fetched:
         return raw
     interaction = Interaction.parse(raw)
     found = _found(interaction, fetched or {}) if interaction else []
@@ -65,6 +65,11 @@ def detach(raw: bytes, directory: Path, stem: str, fetched: Mapping[str, Path] |
         for block, content in found:
             block["data"] = _write(block, content, directory, stem)
     return _encoded(interaction.data) or raw
+
+
+def may_hold_media(raw: bytes) -> bool:
+    """False for an answer that holds no medium for sure, as most answers do."""
+    return b'"data"' in raw
 
 
 def attached(block: Block, directory: Path) -> Block:

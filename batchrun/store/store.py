@@ -41,6 +41,7 @@ _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, serv
               model = coalesce(?, model), polls = polls + ?, fetched_at = ?, evidence = NULL, error_class = NULL,
               error_message = NULL, interaction_id = coalesce(interaction_id, ?),
               submitted_at = coalesce(submitted_at, ?) WHERE id = ?"""
+_COMPLETED = "UPDATE attempt SET raw = ? WHERE id = ? AND state = 'fetched'"
 _GONE = "UPDATE attempt SET state = ?, polls = polls + ?, error_class = ?, error_message = ? WHERE id = ?"
 _CALL_BEGINS = """INSERT INTO tool_call (attempt_id, position, call_id, name, arguments, began_at)
                   VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET tries = tries + 1, began_at = excluded.began_at,
@@ -259,6 +260,10 @@ class Store:
                 _finish(db, *row_end, at)
 
         await self.write(work)
+
+    async def completed(self, attempt_id: int, raw: bytes) -> None:
+        """An answer that was fetched has its media in files now."""
+        await self.write(lambda db: _one(db, _COMPLETED, (zlib.compress(raw, 1), attempt_id)))
 
     async def gone(self, attempt_id: int, row_id: int, state: str, polls: int, end: Finish, at: float) -> None:
         """There will be no answer (`lost` or `timed_out`): the attempt's end and the row's, or neither."""
