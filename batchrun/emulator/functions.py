@@ -16,8 +16,8 @@ from batchrun.emulator.draws import digest
 from batchrun.emulator.places import places_in
 from batchrun.emulator.prompts import Prompt
 from batchrun.emulator.replies import synthetic
-from batchrun.emulator.rules.content import Step
 from batchrun.emulator.rules.request import Order
+from batchrun.emulator.rules.steps import Step
 
 Past = Callable[[], list[Step]]
 _MOST_CALLS = 10

@@ -45,6 +45,7 @@ class Service:
             raise SpecError(f"the ledger and the state cannot both be {str(ledger)!r}; choose two files")
         self.settings = settings
         self.counts = Counts()
+        self.trust = settings.trust
         self.faults = Faults(settings.faults, settings.seed)
         self.outages = Outages()
         self.quota = Quotas(settings.limits_of, settings.in_flight, settings.limited)

@@ -7,7 +7,8 @@ from typing import Any
 
 from batchrun.emulator.envelopes import Refusal
 from batchrun.emulator.reading import read_body
-from batchrun.emulator.rules.content import Step, steps_of
+from batchrun.emulator.rules.content import steps_of
+from batchrun.emulator.rules.steps import Step
 from batchrun.emulator.storage import Kept, Store
 
 _MOST_TURNS = 200

@@ -47,6 +47,8 @@ def _as_text(result: object) -> str:
 def _block_tokens(block: Mapping[str, Any]) -> tuple[str, int]:
     if block["type"] == "text":
         return "text", text_tokens(block["text"])
+    if block["type"] == "function":
+        return "text", text_tokens(dump(block).decode())
     return block["type"], media_tokens(block)
 
 

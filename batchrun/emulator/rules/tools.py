@@ -67,10 +67,11 @@ def _tool(tool: object, where: str) -> None:
     kind = tool.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise invalid(f"Invalid value at '{where}.type': {checks.shown(kind)}. Expected one of: {', '.join(_FIELDS)}.")
-    _fields(tool, _FIELDS[kind], where)
     if kind == "function":
-        _function(tool, where)
-    checks.demand(tool, where, *_NEEDED.get(kind, ()))
+        function(tool, where)
+    else:
+        _fields(tool, _FIELDS[kind], where)
+        checks.demand(tool, where, *_NEEDED.get(kind, ()))
 
 
 def _fields(tool: Mapping[str, Any], fields: Mapping[str, Check], where: str) -> None:
@@ -83,7 +84,9 @@ def _fields(tool: Mapping[str, Any], fields: Mapping[str, Check], where: str) ->
             fields[name](value, f"{where}.{name}")
 
 
-def _function(tool: Mapping[str, Any], where: str) -> None:
+def function(tool: Mapping[str, Any], where: str) -> None:
+    """A function that a model may call."""
+    _fields(tool, _FIELDS["function"], where)
     if not tool.get("name"):
         raise invalid(f"Missing required field 'name' at {where!r}.")
     parameters = tool.get("parameters") or {}
