@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchrun.emulator.agents.antigravity import antigravity_turn, over_budget, unfinished
@@ -22,6 +22,7 @@ from batchrun.emulator.signatures import calls_signed, sign
 from batchrun.emulator.tools.billing import with_tools
 from batchrun.emulator.tools.choice import uses_of
 from batchrun.emulator.tools.citing import cited_whole, shortened, with_claims
+from batchrun.emulator.tools.loading import loading
 from batchrun.emulator.tools.use import Use
 from batchrun.emulator.turns import Turn, spoken
 from batchrun.emulator.usage import step_tokens, text_tokens, usage_of
@@ -61,8 +62,24 @@ def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = l
 
 
 def _turn(order: Order, prompt: Prompt, past: Past) -> Turn:
-    if order.tools and (calls := due_calls(order, prompt, past)):
-        return Turn("requires_action", calls)
+    if not order.tools:
+        return _answering(order, prompt, past)
+    calls = due_calls(order, prompt, past)
+    searched = _searched(order, prompt, calls)
+    if calls:
+        return Turn("requires_action", calls, searched)
+    turn = _answering(order, prompt, past)
+    return replace(turn, uses=[*searched, *turn.uses])
+
+
+def _searched(order: Order, prompt: Prompt, calls: list[dict[str, Any]]) -> list[Use]:
+    """The search for the tools of this turn; none for a last answer that needs no more of them."""
+    if not calls and order.steps[-1]["type"] == "function_result":
+        return []
+    return loading(order.tools, {call["name"] for call in calls}, prompt.key)
+
+
+def _answering(order: Order, prompt: Prompt, past: Past) -> Turn:
     match order.family:
         case "deep-research":
             return research_turn(order, prompt, past)

@@ -51,5 +51,7 @@ def calls_signed(calls: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def step_signed(step: dict[str, Any]) -> list[Any]:
-    """What a tool step's own signature covers."""
+    """What a tool step's own signature covers. Only a stream tells the result of a file search."""
+    if step["type"] == "file_search_result":
+        step = {**step, "result": None}
     return [step.get(name) for name in ("type", "id", "call_id", "arguments", "result")]

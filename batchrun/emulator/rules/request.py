@@ -192,6 +192,9 @@ def _check_deep_research(order: Order) -> None:
 def _check_antigravity(order: Order) -> None:
     if "environment" not in order.body:
         raise invalid("'environment' is required for this agent.")
+    if any(step["type"] == "function_result" for step in order.steps) and "previous_interaction_id" not in order.body:
+        raise invalid("Function results of this agent need 'previous_interaction_id'.")
+    _forbid_media(order, "this agent", "audio", "video", "document")
     _forbid_tools(order, "this agent", "file_search", "computer_use", "google_maps")
     _forbid_formats(order, "this agent")
 
@@ -200,6 +203,12 @@ def _forbid_tools(order: Order, who: str, *kinds: str) -> None:
     for tool in order.tools:
         if tool["type"] in kinds:
             raise invalid(f"Tool {tool['type']!r} is not supported by {who}.")
+
+
+def _forbid_media(order: Order, who: str, *kinds: str) -> None:
+    blocks = (block for step in order.steps if step["type"] == "user_input" for block in step["content"])
+    if found := next((block["type"] for block in blocks if block["type"] in kinds), None):
+        raise invalid(f"Input of type {found!r} is not supported by {who}.")
 
 
 def _forbid_formats(order: Order, who: str) -> None:
