@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from batchrun.emulator.envelopes import bad_key, missing_key
+from batchrun.emulator.envelopes import bad_key, invalid, missing_key
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+#: The first revision with steps; what came before was switched off.
+_FIRST_REVISION = "2026-05-07"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,12 @@ class Call:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
                 return value[7:].strip().decode("latin-1")
         return self.query.get("key", "")
+
+    def check_revision(self) -> None:
+        """Raise `Refusal` for a revision from before the steps; any other is taken, as is none."""
+        revision = self.header("api-revision")
+        if _DATE.fullmatch(revision) and revision < _FIRST_REVISION:
+            raise invalid(f"Api-Revision {revision}: the legacy Interactions API schema is no longer supported.")
 
     def check_key(self, bad_keys: frozenset[str]) -> None:
         key = self.api_key

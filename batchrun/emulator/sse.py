@@ -24,8 +24,10 @@ Event = dict[str, Any]
 
 def stream(kept: Kept, now: float, headers: Headers = (), after: str = "") -> Answer:
     """All events of an interaction; those that are not there yet are sent when it is ready."""
-    wait = max(kept.ready_at - now, 0.0)
-    return Answer(200, opening_events(kept, after), TYPE, headers, later=((wait, closing_events(kept, after)),))
+    begins, ends = max(kept.queued_until - now, 0.0), max(kept.ready_at - now, 0.0)
+    later = ((begins, _between(kept, after)),) if _queued(kept) else ()
+    closing = (ends - begins if later else ends, _closing(kept, after))
+    return Answer(200, opening_events(kept, after), TYPE, headers, later=(*later, closing))
 
 
 def opening_events(kept: Kept, after: str = "") -> bytes:
@@ -36,9 +38,28 @@ def opening_events(kept: Kept, after: str = "") -> bytes:
 
 def closing_events(kept: Kept, after: str = "") -> bytes:
     """The rest of the stream of an interaction that is ready."""
-    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 2)]
+    return _between(kept, after) + _closing(kept, after)
+
+
+def _between(kept: Kept, after: str) -> bytes:
+    """What a stream shows when an interaction leaves the queue; nothing for one that was in none."""
+    update = {"event_type": "interaction.status_update", "interaction_id": _shown_id(kept), "status": "in_progress"}
+    event = _numbered(update, 2)
+    return _framed(event) if _queued(kept) and _later(event, after) else b""
+
+
+def _closing(kept: Kept, after: str) -> bytes:
+    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 3 if _queued(kept) else 2)]
     closing = b"".join(_framed(event) for event in rest if _later(event, after))
     return closing + b"event: done\ndata: [DONE]\n\n"
+
+
+def _queued(kept: Kept) -> bool:
+    return kept.queued_until > kept.created
+
+
+def _shown_id(kept: Kept) -> str:
+    return str(json.loads(opening(kept))["id"])
 
 
 def _opening(kept: Kept) -> list[Event]:
