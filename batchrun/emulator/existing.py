@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from batchrun.emulator import sse
 from batchrun.emulator.answers import Answer, dump
 from batchrun.emulator.bridge import stream_when_there
@@ -75,14 +78,22 @@ def _enter(service: Service, call: Call, name: str, on: Target, number: int) -> 
     now = service.settings.clock()
     call.check_key(service.settings.bad_keys)
     service.outages.check(now, post=False)
-    if not service.faults.watches(on):
+    if on != "cancel" and not service.faults.watches(on):
         return now, None
-    arrival = Arrival(on, number, name.encode("utf-8", "replace"), service.store.polled(f"{on} {name}"), {}, "")
+    polled, labels = service.store.polled(f"{on} {name}"), _labels(service, name)
+    arrival = Arrival(on, number, name.encode("utf-8", "replace"), polled, labels, "")
     rule = service.faults.find(arrival)
     if rule is not None:
         service.outages.begin(rule, now)
         raise_refusal(rule)
     return now, rule
+
+
+def _labels(service: Service, name: str) -> dict[str, str]:
+    """The labels of the request that made the interaction; a fault may be meant for its polls or its cancel."""
+    kept = service.store.find(name)
+    head: dict[str, Any] = json.loads(kept.head + b"}") if kept else {}
+    return head.get("labels") or {}
 
 
 def _find(service: Service, name: str, now: float) -> Kept:

@@ -61,6 +61,7 @@ def find_neighbour(service: Service, call: Call, path: list[str]) -> Answer | No
     if (answer := _route(call.method, path)) is None and not _is_elsewhere(path):
         return None
     call.check_key(service.settings.bad_keys)
+    service.outages.check(service.settings.clock(), post=False)
     if answer is None:
         raise refuse("unimplemented", f"{call.method} {call.path!a} is not emulated. {_SERVED}")
     return answer(service, call)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
+from batchrun.emulator.faults import FAULT_LABEL, fault_named
 from batchrun.emulator.rules import checks
 from batchrun.emulator.rules.checks import Check, anything, boolean, list_of, one_of, record, text
 from batchrun.emulator.rules.tools import tool_choice
@@ -210,6 +211,8 @@ def labels(value: object, where: str) -> None:
         text(item, f"{where}.{key}")
         if not key or not key[0].isalpha() or not _label_text(key):
             raise invalid(f"Invalid label key {checks.shown(key)} at {where!r}: {_LABEL_RULE}")
+        if key == FAULT_LABEL and fault_named(item) is None:
+            raise invalid(f"Label {key!r}: {checks.shown(item)} is no fault; `batchrun emulator faults` lists them.")
         if not _label_text(item):
             raise invalid(f"Invalid label value {checks.shown(item)} at {where!r}: {_LABEL_RULE}")
 
