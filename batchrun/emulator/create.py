@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +35,7 @@ from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer, spoil_outcome
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.streams import stream_of
-from batchrun.emulator.timeline import outputs_of, timeline
+from batchrun.emulator.timeline import carried_from, outputs_of, timeline
 from batchrun.emulator.usage import step_tokens
 from batchrun.emulator.views import head_of, opening, seen_at, tail_of
 
@@ -161,9 +162,9 @@ def _worked(service: Service, post: _Post, order: Order, parent: Kept | None, re
 
 
 def _outcome(service: Service, order: Order, prompt: Prompt, parent: Kept | None) -> Outcome:
-    context_tokens = parent.context_tokens if parent else 0
+    carried = carried_from(parent) if parent else Counter[str]()
     past = partial(timeline, service.store, parent)
-    return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, context_tokens, past))
+    return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, carried, past))
 
 
 def _visit(service: Service, post: _Post, order: Order, outcome: Outcome, prompt: Prompt) -> None:

@@ -42,8 +42,8 @@ class Outcome:
     late: bool = False
 
 
-def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = list) -> Outcome:
-    """The undisturbed end; `past` gives the steps of earlier turns, for those that look back.
+def outcome_of(order: Order, prompt: Prompt, carried: Counter[str], past: Past = list) -> Outcome:
+    """The undisturbed end. `carried` are tokens of earlier turns, `past` gives their steps to those that look back.
 
     Raises `Refusal` where the schema is one that the service would not take.
     """
@@ -53,7 +53,7 @@ def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = l
         raise invalid(f"The given schema cannot be used: {refused}.") from None
     thoughts = _thought_tokens(order, prompt)
     steps = [*_thinking(order, prompt, turn, thoughts), *(step for use in turn.uses for step in use.steps), *turn.steps]
-    usage = usage_of(_input_tokens(order, context_tokens), step_tokens(turn.steps), thoughts, context_tokens)
+    usage = usage_of(_input_tokens(order) + carried, step_tokens(turn.steps), thoughts, carried)
     usage = with_tools(usage, turn.uses) if turn.uses else usage
     if order.family == "antigravity" and over_budget(order, usage):
         return Outcome("incomplete", unfinished(steps), usage)
@@ -151,7 +151,7 @@ def _thought_tokens(order: Order, prompt: Prompt) -> int:
     return most // 2 + digest("thoughts", prompt.key)[0] * most // 512 if most else 0
 
 
-def _input_tokens(order: Order, context_tokens: int) -> Counter[str]:
+def _input_tokens(order: Order) -> Counter[str]:
     tokens = step_tokens(order.steps)
-    tokens["text"] += context_tokens + text_tokens(order.body.get("system_instruction", ""))
+    tokens["text"] += text_tokens(order.body.get("system_instruction", ""))
     return tokens

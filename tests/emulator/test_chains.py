@@ -10,6 +10,7 @@ import pytest
 
 from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
 from tests.emulator.in_process import URL, Clock, body, json_format, talk, text_of
+from tests.emulator.media_files import block, picture
 
 DAY = 86_400
 
@@ -41,6 +42,18 @@ def test_a_system_instruction_holds_for_one_turn() -> None:
 
     plain, again = talk(EmulatorSettings(), conversation)
     assert again - plain == 125
+
+
+def test_what_a_chain_carries_on_is_counted_by_modality() -> None:
+    image = block("image", "image/png", picture(100, 100))
+    after = talk(EmulatorSettings(), lambda client, emulator: _turns(client, {"input": [image]}, {}))
+    usage = after["usage"]
+    cached = {entry["modality"]: entry["tokens"] for entry in usage["cached_tokens_by_modality"]}
+    inputs = {entry["modality"]: entry["tokens"] for entry in usage["input_tokens_by_modality"]}
+    assert cached["image"] == inputs["image"] == 258
+    assert sum(cached.values()) == usage["total_cached_tokens"]
+    assert sum(inputs.values()) == usage["total_input_tokens"]
+    assert inputs["text"] - cached["text"] == len(body()["input"]) // 4 + 1
 
 
 def test_labels_are_not_carried_on() -> None:

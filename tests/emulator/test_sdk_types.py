@@ -82,7 +82,7 @@ def test_the_client_knows_everything_in_an_interaction(name: str) -> None:
     assert [step.type for step in interaction.steps or ()] == [step["type"] for step in document.get("steps", ())]
 
 
-@pytest.mark.parametrize("name", sorted(set(REQUESTS) - {"failed", "research"}))
+@pytest.mark.parametrize("name", sorted(set(REQUESTS) - {"research"}))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_client_knows_every_event_of_a_stream(name: str) -> None:
     fields = REQUESTS[name]

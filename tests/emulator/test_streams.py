@@ -102,6 +102,19 @@ def test_the_end_of_the_queue_is_told() -> None:
     assert rest == whole[2:]
 
 
+@pytest.mark.parametrize(("fault", "errors"), [("failed", 1), ("failed_no_errors", 0)])
+def test_a_failure_is_told_before_the_end(fault: str, errors: int) -> None:
+    async def story(client: httpx.AsyncClient, time: VirtualTime) -> Any:
+        name = await created(client)
+        return await stream(client, name), (await client.get(f"{URL}/{name}")).json().get("errors")
+
+    events, told_by_get = told(story, faults=load_faults(fault))
+    failures = [event["error"] for event in events if event["event_type"] == "error"]
+    assert failures == (told_by_get or [])
+    assert len(failures) == errors
+    assert (events[-1]["event_type"], events[-1]["interaction"]["status"]) == ("interaction.completed", "failed")
+
+
 def test_an_interaction_that_was_never_queued_has_no_update() -> None:
     async def story(client: httpx.AsyncClient, time: VirtualTime) -> Any:
         return await stream(client, await created(client))
