@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from batchrun.emulator.envelopes import bad_key, invalid, missing_key
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE = re.compile(rb"\d{4}-\d{2}-\d{2}")
 #: The first revision with steps; what came before was switched off.
-_FIRST_REVISION = "2026-05-07"
+_FIRST_REVISION = b"2026-05-07"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ class Call:
 
     def check_revision(self) -> None:
         """Raise `Refusal` for a revision from before the steps; any other is taken, as is none."""
-        revision = self.header("api-revision")
-        if _DATE.fullmatch(revision) and revision < _FIRST_REVISION:
-            raise invalid(f"Api-Revision {revision}: the legacy Interactions API schema is no longer supported.")
+        for name, value in self.headers:
+            if name == b"api-revision" and _DATE.fullmatch(value) and value < _FIRST_REVISION:
+                told = value.decode("ascii")
+                raise invalid(f"Api-Revision {told}: the legacy Interactions API schema is no longer supported.")
 
     def check_key(self, bad_keys: frozenset[str]) -> None:
         key = self.api_key

@@ -43,6 +43,8 @@ from batchrun.emulator.views import head_of, opening, seen_at, tail_of
 _LONGEST_WAIT = 86_400.0
 #: Creates after which the oldest interactions are looked at, whether they are past their retention.
 _PURGED_EVERY = 256
+#: What a chain of no turns carries along.
+_NOTHING: Counter[str] = Counter()
 _UNBILLED = frozenset({"failed", "cancelled"})
 
 
@@ -162,7 +164,7 @@ def _worked(service: Service, post: _Post, order: Order, parent: Kept | None, re
 
 
 def _outcome(service: Service, order: Order, prompt: Prompt, parent: Kept | None) -> Outcome:
-    carried = carried_from(parent) if parent else Counter[str]()
+    carried = carried_from(parent) if parent else _NOTHING
     past = partial(timeline, service.store, parent)
     return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, carried, past))
 

@@ -53,7 +53,7 @@ def outcome_of(order: Order, prompt: Prompt, carried: Counter[str], past: Past =
         raise invalid(f"The given schema cannot be used: {refused}.") from None
     thoughts = _thought_tokens(order, prompt)
     steps = [*_thinking(order, prompt, turn, thoughts), *(step for use in turn.uses for step in use.steps), *turn.steps]
-    usage = usage_of(_input_tokens(order) + carried, step_tokens(turn.steps), thoughts, carried)
+    usage = usage_of(_input_tokens(order, carried), step_tokens(turn.steps), thoughts, carried)
     usage = with_tools(usage, turn.uses) if turn.uses else usage
     if order.family == "antigravity" and over_budget(order, usage):
         return Outcome("incomplete", unfinished(steps), usage)
@@ -151,7 +151,9 @@ def _thought_tokens(order: Order, prompt: Prompt) -> int:
     return most // 2 + digest("thoughts", prompt.key)[0] * most // 512 if most else 0
 
 
-def _input_tokens(order: Order) -> Counter[str]:
+def _input_tokens(order: Order, carried: Counter[str]) -> Counter[str]:
     tokens = step_tokens(order.steps)
+    if carried:
+        tokens += carried
     tokens["text"] += text_tokens(order.body.get("system_instruction", ""))
     return tokens

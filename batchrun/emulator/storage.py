@@ -121,6 +121,9 @@ class Store:
 
     def purge(self, until: float, now: float) -> list[str]:
         """Delete those of the oldest interactions that were created `until` then and are over; their ids."""
+        oldest = self._execute("SELECT created FROM interactions ORDER BY rowid LIMIT 1").fetchone()
+        if oldest is None or oldest[0] > until:
+            return []
         names = [name for (name,) in self._execute(_PURGE, (until, now)).fetchall()]
         polls = [(f"{on} {name}",) for name in names for on in ("get", "cancel", "delete")]
         self._connection.executemany("DELETE FROM polls WHERE id = ?", polls)
