@@ -246,6 +246,7 @@ def emulator_settings(
         replies=load_replies(replies),
         ledger=directory.emulator_ledger,
         state=directory.emulator_state,
+        foreign_signatures=True,  # rows may bring the service's own steps along, and it would know their signatures
     )
 
 

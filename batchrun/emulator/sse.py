@@ -26,8 +26,10 @@ Event = dict[str, Any]
 
 def stream(kept: Kept, now: float, headers: Headers = (), after: str = "") -> Answer:
     """All events of an interaction; those that are not there yet come one by one until it is ready."""
-    later = _paced(_closing(kept, after), max(kept.ready_at - now, 0.0))
-    return Answer(200, opening_events(kept, after), TYPE, headers, later=later)
+    begins, ends = max(kept.queued_until - now, 0.0), max(kept.ready_at - now, 0.0)
+    queue = ((begins, _between(kept, after)),) if _queued(kept) else ()
+    told = _paced(_closing(kept, after), ends - begins if queue else ends)
+    return Answer(200, opening_events(kept, after), TYPE, headers, later=(*queue, *told))
 
 
 def _paced(events: list[bytes], wait: float) -> tuple[tuple[float, bytes], ...]:
@@ -47,13 +49,28 @@ def opening_events(kept: Kept, after: str = "") -> bytes:
 
 def closing_events(kept: Kept, after: str = "") -> bytes:
     """The rest of the stream of an interaction that is ready."""
-    return b"".join(_closing(kept, after))
+    return _between(kept, after) + b"".join(_closing(kept, after))
+
+
+def _between(kept: Kept, after: str) -> bytes:
+    """What a stream shows when an interaction leaves the queue; nothing for one that was in none."""
+    update = {"event_type": "interaction.status_update", "interaction_id": _shown_id(kept), "status": "in_progress"}
+    event = _numbered(update, 2)
+    return _framed(event) if _queued(kept) and _later(event, after) else b""
 
 
 def _closing(kept: Kept, after: str) -> list[bytes]:
-    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 2)]
+    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 3 if _queued(kept) else 2)]
     *told, last = [_framed(event) for event in rest if _later(event, after)] or [b""]
     return [*told, last + b"event: done\ndata: [DONE]\n\n"]
+
+
+def _queued(kept: Kept) -> bool:
+    return kept.queued_until > kept.created
+
+
+def _shown_id(kept: Kept) -> str:
+    return str(json.loads(opening(kept))["id"])
 
 
 def _opening(kept: Kept) -> list[Event]:
@@ -65,6 +82,8 @@ def _events(kept: Kept) -> Iterator[Event]:
     document = json.loads(flattened(seen_at(kept, kept.ready_at)))
     for index, step in enumerate(document.get("steps") or ()):
         yield from _step(index, step)
+    for error in document.get("errors") or ():
+        yield {"event_type": "error", "error": error}
     yield {"event_type": "interaction.completed", "interaction": _reduced(document)}
 
 

@@ -24,6 +24,7 @@ class Assembly:
         self._fields: dict[str, Any] = {}
         self._steps: dict[int, StreamedStep] = {}
         self._open: set[int] = set()
+        self._errors: list[dict[str, Any]] = []
         self._unread: list[dict[str, Any]] = []
 
     @property
@@ -50,6 +51,11 @@ class Assembly:
         told = Interaction(self._fields)
         return told.usage is None or (told.status == "failed" and told.error is None)
 
+    @property
+    def complaint(self) -> str | None:
+        """What the stream itself gave as the reason if it ends early."""
+        return said(ApiError.of(self._errors[-1])) if self._errors else None
+
     def whole(self) -> dict[str, Any]:
         """The interaction as far as it is known."""
         steps = self._fields.get("steps") or list(self.steps.values())
@@ -74,7 +80,7 @@ class Assembly:
     def _take_other(self, kind: object, told: dict[str, Any]) -> list[Piece]:
         match kind, told:
             case "interaction.completed", {"interaction": dict(fields)}:
-                self._merge(fields)
+                self._merge({"errors": self._errors or None, **fields})
                 self.completed = True
                 return [piece for index in sorted(self._open) for piece in self._close(index)]
             case "interaction.status_update", _:
@@ -85,8 +91,8 @@ class Assembly:
             case "error", _:
                 error = told.get("error")
                 if isinstance(error, dict) and (error.get("code") or error.get("message")):
-                    self.failure = said(ApiError.of(error))
-                return []  # an empty one means nothing: the stream goes on
+                    self._errors.append(error)
+                return []  # an empty one means nothing, and the stream may go on after any
         return self._leave(told)
 
     def _take_step(self, kind: object, told: dict[str, Any]) -> list[Piece]:

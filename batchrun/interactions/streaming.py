@@ -93,7 +93,9 @@ class StreamingClient(Client):
             limit.reschedule(loop.time() + (self._silence if elsewhere else self._longest_silence))
         self._take(reader.end(), heard)
         error = ApiError.parse(self._without_key(reader.stray))
-        return None if heard.completed else said(error) if error else "it ended before its last event"
+        if heard.completed:
+            return None
+        return said(error) if error else heard.complaint or "it ended before its last event"
 
     def _take(self, events: list[Event], heard: Assembly) -> None:
         for event in events:

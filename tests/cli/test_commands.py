@@ -367,3 +367,14 @@ def test_version_and_help_import_nothing_heavy() -> None:
     code = f"import sys; from batchrun.cli import commands; print(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == "[]"
+
+
+def test_a_rehearsal_takes_the_services_own_steps_with_their_signatures() -> None:
+    steps = [
+        {"type": "user_input", "content": "Say w0"},
+        {"type": "thought", "signature": "c2lnbmVkIGJ5IHRoZSBzZXJ2aWNl"},
+        {"type": "model_output", "content": "w0"},
+        {"type": "user_input", "content": "Again"},
+    ]
+    done = rehearse(job([{"id": "r0", "word": "w0", "request": {"input": steps}}]))
+    assert "1 succeeded" in done.stdout

@@ -203,10 +203,10 @@ def test_an_older_event_may_end_it_if_the_stream_says_that_it_is_done() -> None:
     assert take(CREATED, waits, b"[DONE]")[0].completed
 
 
-def test_an_error_ends_it_and_an_empty_one_does_not() -> None:
-    assert take(CREATED, {"event_type": "error", "error": {}}, {"event_type": "error"})[0].failure is None
+def test_an_error_is_the_reason_if_nothing_more_comes_and_an_empty_one_is_none() -> None:
+    assert take(CREATED, {"event_type": "error", "error": {}}, {"event_type": "error"})[0].complaint is None
     told = {"event_type": "error", "error": {"code": "gateway_timeout", "message": "Too late."}}
-    assert take(CREATED, told)[0].failure == "gateway_timeout: Too late."
+    assert take(CREATED, told)[0].complaint == "gateway_timeout: Too late."
 
 
 @pytest.mark.parametrize("data", [b"[1, 2]", b"{", b"", b"\xff", b"[" * 100_000, b"null"])
