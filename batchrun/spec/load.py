@@ -18,6 +18,7 @@ from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.positions import KeyPath
 from batchrun.spec.references import resolve_schema
+from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.templates import Condition, Template
@@ -31,6 +32,8 @@ class Job:
     path: Path
     base: Path
     request: RequestTemplate
+    warnings: tuple[str, ...] = ()
+    """What the service may ignore or refuse, a line for each, with file, line and key."""
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -49,9 +52,12 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     base = path.absolute().parent
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
+    found = findings(spec.request, schemas)
+    problems += [document.problem(each.path, each.message) for each in found if each.refused]
     if problems:
         raise SpecError(joined(problems))
-    return Job(spec, path, base, RequestTemplate(spec.request, schemas))
+    warnings = tuple(document.problem(each.path, each.message) for each in found if not each.refused)
+    return Job(spec, path, base, RequestTemplate(spec.request, schemas), warnings)
 
 
 def _checked(document: Document) -> JobSpec:
