@@ -32,7 +32,8 @@ ALLOWED = {
 }
 COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
-    "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
+    "spec/templates.py", "spec/schemas.py", "spec/requests.py", "spec/refused.py", "spec/targets.py", "spec/shapes.py",
+    "interactions/evidence.py", "interactions/models.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
     "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
 )  # fmt: skip
