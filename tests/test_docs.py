@@ -19,9 +19,10 @@ from ruamel.yaml import YAML
 from batchrun.cli import commands
 from batchrun.emulator.ledger import Entry
 from batchrun.engine.conversation import PASSING
-from batchrun.errors import Exit
+from batchrun.errors import Exit, SpecError
 from batchrun.outputs import results, usage
 from batchrun.outputs.summary import Summary
+from batchrun.spec.ignored import IGNORED
 from batchrun.spec.load import load_job
 from batchrun.store.records import AttemptState
 
@@ -140,6 +141,16 @@ def test_every_dependency_has_its_reason() -> None:
         re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.+?) \|", page("design/dependencies.md"), re.M)))
     )
     assert set(declared) <= explained
+
+
+def test_the_page_of_refused_settings_lists_what_is_ignored_and_quotes_a_real_message(tmp_path: Path) -> None:
+    text = page("docs/refused-settings.md")
+    assert set(re.findall(r"\w+", text)) >= IGNORED
+    request = {"model": "gemini-3.6-flash", "generation_config": {"temperature": 0}}
+    (tmp_path / "job.json").write_text(json.dumps({"name": "a", "input": {"path": "x"}, "request": request}))
+    with pytest.raises(SpecError) as caught:
+        load_job(tmp_path / "job.json")
+    assert str(caught.value).split(": ", 1)[1] in text
 
 
 # -- examples --------------------------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
+    "spec/refused.py", "spec/targets.py", "spec/shapes.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
     "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",

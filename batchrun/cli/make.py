@@ -20,6 +20,7 @@ from batchrun.errors import Exit
 
 if TYPE_CHECKING:
     from batchrun.runs import Result
+    from batchrun.spec.load import Job
 
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 
@@ -27,21 +28,29 @@ _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N 
 @click.command()
 @options.job
 @options.overrides
-def validate(job: Path, overrides: tuple[str, ...]) -> None:
+@click.option("--strict", is_flag=True, help="Warnings are problems, too.")
+def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     """Check a job: its file, templates and schema, every row's form, the first rows' requests and media.
 
-    Nothing is sent.
+    Settings that the service is known to refuse are errors, those that it ignores are warnings. Nothing is sent.
     """
     from batchrun.previews import preview
     from batchrun.spec.load import load_job
 
-    found = preview(load_job(job, overrides), None)
+    loaded = load_job(job, overrides)
+    found = preview(loaded, None)
     say(f"{job}: {found.rows:,} rows read, the first {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
         say(f"  {line}")
-    if found.problems:
+    for warning in loaded.warnings:
+        say(f"  warning: {warning}")
+    if found.problems or (strict and loaded.warnings):
         sys.exit(Exit.BAD_INPUT)
-    say("No problems found.")
+    say(
+        "No problems found."
+        if not loaded.warnings
+        else f"No problems found, {counted(len(loaded.warnings), 'warning')}."
+    )
 
 
 @click.command()
@@ -56,6 +65,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 
     loaded = choice.load()
     directory = choice.planned(loaded)
+    warn(loaded)
     found = preview(loaded, directory, limit=limit, show=show)
     if as_json:
         say_json(plan_document(found))
@@ -107,6 +117,8 @@ def run(
 
     refuse_idle_options(emulator)
     loaded = load_job(job, overrides)
+    if not quiet:
+        warn(loaded)
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
     progress = Progress(wall_clock, quiet=quiet or as_json)
@@ -115,6 +127,12 @@ def run(
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
         tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
+
+
+def warn(job: Job) -> None:
+    """What the service may ignore or refuse of the job, once, on standard error."""
+    for warning in job.warnings:
+        note(f"warning: {warning}")
 
 
 def refuse_idle_options(emulator: bool) -> None:

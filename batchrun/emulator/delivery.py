@@ -13,9 +13,6 @@ from batchrun.emulator.drops import ConnectionDropped, ConnectionLost, Connectio
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-#: Some event loops count in milliseconds and wake up early by half of one: nothing is told before it is true.
-_TICK = 0.001
-
 
 async def deliver(answer: Answer, scope: Scope, send: Send) -> None:
     """Send an answer and do to the connection what it says."""
@@ -52,7 +49,9 @@ async def _send_pieces(answer: Answer, scope: Scope, send: Send) -> None:
     due = loop.time()
     for wait, piece in answer.later:
         due += wait
-        last = await _paused(answer, max(due - loop.time(), 0.0) + _TICK if wait else 0.0)
+        last = await _paused(answer, max(due - loop.time(), 0.0))
+        while last is None and (left := due - loop.time()) > 0:  # some loops count in milliseconds and wake up early
+            last = await _paused(answer, left)
         await _send_piece(piece if last is None else last, send)
         if last is not None:
             break

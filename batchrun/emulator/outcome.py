@@ -57,7 +57,7 @@ def outcome_of(order: Order, prompt: Prompt, carried: Counter[str], past: Past =
     usage = with_tools(usage, turn.uses) if turn.uses else usage
     if order.family == "antigravity" and over_budget(order, usage):
         return Outcome("incomplete", unfinished(steps), usage)
-    extra = {"outputs": turn.steps[-1]["content"]} if tells_outputs(order) else {}
+    extra = {"outputs": turn.steps[-1].get("content", [])} if tells_outputs(order) else {}
     return Outcome(turn.status, steps, usage, extra=extra, late=turn.late)
 
 

@@ -19,6 +19,7 @@ from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.positions import KeyPath
 from batchrun.spec.references import resolve_schema
+from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.templates import Condition, Template
@@ -33,6 +34,8 @@ class Job:
     base: Path
     request: RequestTemplate
     functions: tuple[Function, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the service may ignore or refuse, a line for each, with file, line and key."""
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -52,10 +55,13 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
     functions = _functions(document, spec.request, base, problems)
+    found = findings(spec.request, schemas)
+    problems += [document.problem(each.path, each.message) for each in found if each.refused]
     if problems:
         raise SpecError(joined(problems))
+    warnings = tuple(document.problem(each.path, each.message) for each in found if not each.refused)
     declared = [function.declaration for function in functions]
-    return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions)
+    return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions, warnings)
 
 
 def _checked(document: Document) -> JobSpec:

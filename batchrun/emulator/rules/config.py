@@ -52,6 +52,15 @@ generation_config = record(
 
 _ASPECTS = ["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9", "1:8", "8:1", "1:4", "4:1"]
 _DELIVERY = one_of("inline", "uri")
+_DURATION = re.compile(r"\d{1,4}(\.\d{1,9})?s")
+
+
+def _duration(value: object, where: str) -> None:
+    text(value, where)
+    if not _DURATION.fullmatch(str(value)):
+        raise checks.wrong_type("seconds such as '8s'", value, where)
+
+
 _FORMATS: Mapping[str, dict[str, Check]] = {
     "text": {"mime_type": one_of("application/json", "text/plain"), "schema": anything},
     "image": {
@@ -69,7 +78,7 @@ _FORMATS: Mapping[str, dict[str, Check]] = {
     "video": {
         "aspect_ratio": one_of("16:9", "9:16"),
         "resolution": one_of("360p", "720p", "1080p", "4k"),
-        "duration": text,
+        "duration": _duration,
         "delivery": _DELIVERY,
         "gcs_uri": text,
     },

@@ -149,6 +149,8 @@ def _check_matrix(order: Order) -> None:
         raise invalid("service_tier 'deferred' needs background=true and stream=false.")
     if "webhook_config" in order.body and not order.background:
         raise invalid("'webhook_config' needs background=true.")
+    if not order.stored and any(form["type"] == "video" and form.get("delivery") == "uri" for form in order.formats):
+        raise invalid("store=true is required for video with delivery 'uri'.")
 
 
 def _check_model(order: Order, model: str) -> None:
