@@ -50,6 +50,8 @@ def _events(kept: Kept) -> Iterator[Event]:
     document = json.loads(seen_at(kept, kept.ready_at))
     for index, step in enumerate(document.get("steps") or ()):
         yield from _step(index, step)
+    for error in document.get("errors") or ():
+        yield {"event_type": "error", "error": error}
     yield {"event_type": "interaction.completed", "interaction": _reduced(document)}
 
 
