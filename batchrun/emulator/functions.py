@@ -37,7 +37,7 @@ class _Wanted:
 
 def due_calls(order: Order, prompt: Prompt, past: Past) -> list[Step]:
     """The function_call steps of this turn; empty if the model answers instead."""
-    mode, functions = _allowed(order)
+    mode, functions = allowed_functions(order)
     if mode == "none" or not functions:
         return []
     answering = order.steps[-1]["type"] == "function_result"
@@ -64,7 +64,8 @@ def _short(result: Any) -> str:
     return text[:400]
 
 
-def _allowed(order: Order) -> tuple[str, list[Mapping[str, Any]]]:
+def allowed_functions(order: Order) -> tuple[str, list[Mapping[str, Any]]]:
+    """The mode of `tool_choice`, and the functions that it leaves."""
     choice = order.generation.get("tool_choice")
     allowed = choice.get("allowed_tools") or {} if isinstance(choice, dict) else {"mode": choice}
     named = allowed.get("tools")
