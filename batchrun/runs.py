@@ -147,7 +147,7 @@ def run(
         client = client_for(options)
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
-        posts, stopped = run_async(_carry_all(opened, client, bound, wall, observe))
+        posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
         never = opened.reader.count_never_sent()
@@ -179,11 +179,20 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
     return found
 
 
-async def _carry_all(
-    opened: OpenRun, client: Client, limit: int | None, wall: Callable[[], float], observe: Observer
+async def carry_all(
+    opened: OpenRun,
+    client: Client,
+    limit: int | None,
+    wall: Callable[[], float],
+    observe: Observer,
+    *,
+    waits: bool = False,
 ) -> Carried:
-    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
-    work = work_of(opened)
+    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
+
+    `waits` is for a client whose POSTs bring the answer.
+    """
+    work = work_of(opened, waits=waits)
     engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
     stop_gently(engine)
     try:
@@ -195,7 +204,7 @@ async def _carry_all(
     return engine.submitter.posts, None
 
 
-def work_of(opened: OpenRun) -> Work:
+def work_of(opened: OpenRun, *, waits: bool = False) -> Work:
     """The job as the engine sees it."""
     job, tally = opened.job, opened.reader.tally()
     calling = job.spec.request.function_calling
@@ -214,6 +223,7 @@ def work_of(opened: OpenRun) -> Work:
         check_for=checks_of(job),
         script_for=lambda row: script_of(job, row.data or {}),
         media=opened.directory.media,
+        waits=waits or not job.spec.request.store,
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,

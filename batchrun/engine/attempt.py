@@ -21,8 +21,8 @@ class Work:
 
     `prepare` makes a row's next request, after the exchanges so far; it raises RowError; `blocking` says that it reads
     files. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
-    `media` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many ambiguous
-    POSTs were sent again so far.
+    `media` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many the
+    checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
     """
 
     spec: JobSpec
@@ -32,6 +32,7 @@ class Work:
     check_for: Callable[[RowRecord], Check | None]
     script_for: Callable[[RowRecord], Script]
     media: Path
+    waits: bool
     rows: int
     resubmits: int
     toolbox: Toolbox | None = None

@@ -52,8 +52,7 @@ class Submitter:
         self.posts = 0
         self.keeper = Keeper(store, client, work.media, wall, observe, self.settle)
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
-        self._waits = not work.spec.request.store
-        self._timeout = work.spec.poll.deadline if self._waits else None
+        self._timeout = work.spec.poll.deadline if work.waits else None
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
@@ -91,7 +90,7 @@ class Submitter:
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
             call = await self._client.create(body, self._timeout)
-            result = evidence.of_post(call, self._wall(), waits=self._waits)
+            result = evidence.of_post(call, self._wall(), waits=self._work.waits)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
