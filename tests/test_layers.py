@@ -23,7 +23,7 @@ ALLOWED = {
     "interactions": {"errors", "rows"},
     "store": {"errors", "rows", "interactions"},
     "inputs": {"errors", "rows", "spec"},
-    "outputs": {"errors", "rows", "spec", "interactions", "store"},
+    "outputs": {"errors", "rows", "version", "spec", "interactions", "store"},
     "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs"},
     "rundir": {"errors", "spec", "store"},
     "preflight": {"errors", "spec", "inputs", "store", "rundir"},
@@ -34,7 +34,8 @@ COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
-    "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
