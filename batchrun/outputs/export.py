@@ -15,7 +15,7 @@ from batchrun.outputs import citations, jsonl, results, usage
 from batchrun.outputs.context import ExportContext
 from batchrun.outputs.files import replacing
 from batchrun.outputs.history import History
-from batchrun.outputs.media_files import filling, share
+from batchrun.outputs.media_files import filling, share, tidy
 from batchrun.outputs.results import MEDIA_DIRECTORY, Layout, UnfitInput
 from batchrun.outputs.shapes import Kind, input_kind, json_paths
 from batchrun.outputs.steps import step_lines
@@ -74,6 +74,8 @@ def _export(source: Source, directory: Path, context: ExportContext, layout: Lay
     wanted = {name: not unless or getattr(context, unless) for name, (_, unless) in FILES.items()}
     paths = {name: directory / file for name, (file, _) in FILES.items() if wanted[name]}
     media = directory / MEDIA_DIRECTORY
+    if context.media is not None:
+        tidy(context.media)
     with ExitStack() as stack:
         drafts = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}
         names = _write_results(source, drafts, context, layout)
