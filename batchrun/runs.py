@@ -24,7 +24,8 @@ from batchrun.engine.request import Prepared, prepare, script_of
 from batchrun.errors import Exit, RowError, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.outputs.export import ExportContext, check_written, export
+from batchrun.outputs.context import context_of
+from batchrun.outputs.export import check_written, export
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
 from batchrun.outputs.summary import Summary
@@ -283,17 +284,7 @@ def export_mark(opened: OpenRun) -> str:
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
     emulated = reader.meta("target") == EMULATED
-    context = ExportContext(
-        job=job.spec.name,
-        run_id=reader.meta("run_id") or "",
-        version=__version__,
-        schema=job.schema.schema if job.schema else None,
-        columns=tuple(job.spec.output.columns),
-        jsonl=job.spec.output.jsonl,
-        emulated=emulated,
-        schema_sha=job.schema.sha if job.schema else None,
-        request_sha=reader.meta("request"),
-    )
+    context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
         outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)

@@ -25,7 +25,7 @@ ALLOWED = {
     "interactions": {"errors", "rows"},
     "store": {"errors", "rows", "interactions"},
     "inputs": {"errors", "rows", "spec"},
-    "outputs": {"errors", "rows", "spec", "interactions", "store"},
+    "outputs": {"errors", "rows", "version", "spec", "interactions", "store"},
     "tools": {"errors", "spec"},
     "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "rundir": {"errors", "spec", "store"},
@@ -40,7 +40,8 @@ PURE = (
     "spec/refused.py", "spec/targets.py", "spec/shapes.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
-    "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
