@@ -17,8 +17,9 @@ from batchrun.engine.events import Event, Observer, Stopping
 from batchrun.errors import Exit, RunError, SpecError
 from batchrun.inputs.read import read_rows
 from batchrun.interactions.client import Client
-from batchrun.interactions.models import Interaction, merged
+from batchrun.interactions.models import Interaction
 from batchrun.interactions.streaming import StreamingClient
+from batchrun.interactions.turns import last_answer
 from batchrun.prices import Prices
 from batchrun.rows import InputRow, Outcome
 from batchrun.rundir import EMULATED, RunDir, run_dir
@@ -58,10 +59,7 @@ class Trial:
     def answer(self) -> Interaction:
         """The last answer, whole if it came in hops."""
         answers = self.answers
-        first = len(answers) - 1
-        while first > 0 and answers[first - 1].status == "requires_continuation":
-            first -= 1
-        return merged(answers[first:]) if answers else Interaction({})
+        return last_answer(answers) if answers else Interaction({})
 
     def cost(self, prices: Prices) -> list[Cost | None]:
         """What each interaction costs; None for one that cannot be priced."""
