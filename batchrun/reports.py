@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchrun.engine.request import prepare
+from batchrun.engine.media import library_of, previewed
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
@@ -83,10 +84,12 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     if row.data is None:
         return None, False
     try:
-        request = prepare(job, row.data)
+        with closing(library_of(job)) as library:
+            request = previewed(job, row.data, library, hashed=True)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
-    return shown(request), row.attempt is not None and row.attempt.request_sha != request.sha
+    sent = row.attempt.request_sha if row.attempt is not None and request.sha else request.sha
+    return shown(request), sent != request.sha
 
 
 def utc(at: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing, contextmanager
@@ -19,10 +20,13 @@ from batchrun.engine.attempt import Work
 from batchrun.engine.conversation import Check
 from batchrun.engine.engine import Engine, ignore
 from batchrun.engine.events import Observer, Started
-from batchrun.engine.request import Prepared, prepare
+from batchrun.engine.media import Media, library_of
+from batchrun.engine.request import Draft, Prepared, prepare
+from batchrun.engine.uploads import Uploads
 from batchrun.errors import Exit, RowError, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
+from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.export import ExportContext, check_written, export
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
@@ -34,6 +38,7 @@ from batchrun.service import api_key, checked_base_url, emulated_client, remote_
 from batchrun.signals import stop_gently, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
+from batchrun.store.files import state_directory
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
@@ -181,7 +186,8 @@ async def _carry_all(
     opened: OpenRun, client: Client, limit: int | None, wall: Callable[[], float], observe: Observer
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
-    work = work_of(opened)
+    media = media_of(opened, client, wall)
+    work = work_of(opened, media)
     engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
     stop_gently(engine)
     try:
@@ -189,15 +195,25 @@ async def _carry_all(
     except RunError as error:
         return engine.submitter.posts, error
     finally:
+        await media.aclose()
         await client.aclose()
     return engine.submitter.posts, None
 
 
-def work_of(opened: OpenRun) -> Work:
+def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
+    """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
+    job, directory = opened.job, opened.directory.path
+    registry = directory if opened.store.meta("target") == EMULATED else state_directory(os.environ)
+    uploads = Uploads(job.spec, registry, client, wall, opened.random)
+    fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
+    return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
+
+
+def work_of(opened: OpenRun, media: Media) -> Work:
     """The job as the engine sees it."""
     job, tally = opened.job, opened.reader.tally()
 
-    def prepared(row: RowRecord) -> Prepared:
+    def prepared(row: RowRecord) -> Prepared | Draft:
         if row.data is None:
             raise RowError("bad_input", f"{row.source}: this row cannot be read")
         return prepare(job, row.data)
@@ -206,7 +222,7 @@ def work_of(opened: OpenRun) -> Work:
         job.spec,
         opened.run_id,
         prepared,
-        blocking=isinstance(job.spec.request.input, list),
+        media,
         check_for=checks_of(job),
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,

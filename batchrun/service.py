@@ -10,6 +10,8 @@ from batchrun.errors import CredentialError, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.transport import in_process
 
+#: How an emulator in this process calls itself, in the addresses of uploads.
+IN_PROCESS = "http://localhost"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
@@ -21,7 +23,7 @@ def remote_client(base_url: str, version: str) -> Client:
 def emulated_client(settings: EmulatorSettings, version: str) -> Client:
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
-    return Client("emulator", version=version, transport=in_process(emulator.app, emulator.close))
+    return Client("emulator", base_url=IN_PROCESS, version=version, transport=in_process(emulator.app, emulator.close))
 
 
 def api_key(base_url: str) -> str:

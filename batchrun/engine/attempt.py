@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from batchrun.engine.conversation import Check
 from batchrun.engine.limits import Lease
-from batchrun.engine.request import Prepared
+from batchrun.engine.media import Media
+from batchrun.engine.request import Draft, Prepared
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job as the engine sees it. `prepare` raises RowError; `blocking` says that it reads files.
+    """A job as the engine sees it. `prepare` raises RowError; `media` reads the files of a Draft.
     `check_for` gives what judges a row's answer, None where any text will do.
 
     `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
@@ -22,8 +23,8 @@ class Work:
 
     spec: JobSpec
     run_id: str
-    prepare: Callable[[RowRecord], Prepared]
-    blocking: bool
+    prepare: Callable[[RowRecord], Prepared | Draft]
+    media: Media
     check_for: Callable[[RowRecord], Check | None]
     rows: int
     resubmits: int

@@ -1,4 +1,4 @@
-"""From a row to the bytes of its POST: render, read the media, estimate the tokens, name the intent."""
+"""From a row to the bytes of its POST: render, estimate the tokens, name the intent. Media are read by `media.py`."""
 
 from __future__ import annotations
 
@@ -8,65 +8,78 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.errors import RowError
-from batchrun.inputs.media import attach
-from batchrun.interactions.client import encode
+from batchrun.interactions.bodies import Body, encode
 from batchrun.spec.load import Job
+from batchrun.store.files import Upload
 
-#: The service counts about four characters of text to a token and 258 tokens to an image or a page.
+#: The service counts about four characters of text to a token.
 _CHARACTERS_PER_TOKEN = 4
-_TOKENS_PER_MEDIUM = 258
 INTENT_LABEL = "batchrun-intent"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks."""
+    """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
-    core: bytes
+    `files` are the uploads that it refers to; `media` says which file, and which of its pages, went into which block.
+    """
+
+    core: bytes | Body
     labels: dict[str, str]
     sha: str
     model: str | None
     agent: bool
     tokens: int
+    files: tuple[Upload, ...] = ()
+    media: tuple[dict[str, Any], ...] = ()
 
-    def body(self, intent_key: str) -> bytes:
+    def body(self, intent_key: str) -> bytes | Body:
         """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
-        labels = encode({**self.labels, INTENT_LABEL: intent_key})
-        return b'{"labels":' + labels + b"," + self.core[1:]  # spliced: media make `core` large
+        head = b'{"labels":' + encode({**self.labels, INTENT_LABEL: intent_key}) + b","
+        return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
 
 
-def prepare(job: Job, data: dict[str, Any]) -> Prepared:
-    """Render one row. Raises RowError for what is wrong with the row; nothing is sent here."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request whose media have still to be read: `body` holds references to them."""
+
+    body: dict[str, Any]
+    labels: dict[str, str]
+
+
+def prepare(job: Job, data: dict[str, Any]) -> Prepared | Draft:
+    """Render one row. Raises RowError for what is wrong with the row; nothing is read or sent here."""
     rendered = job.request.render(data)
     job.request.schema_for(data)
-    body = attach(rendered, job.base, job.base / job.spec.request.media_root) if rendered.media else dict(rendered.body)
+    body = dict(rendered.body)
     labels = body.pop("labels", None) or {}
-    body |= {"background": True, "store": True}
+    draft = Draft(body | {"background": True, "store": True}, labels)
+    return draft if rendered.media else complete(draft)
+
+
+def complete(draft: Draft) -> Prepared:
+    """The request of a draft that has no media. Raises RowError."""
+    core = sendable(draft.body)
+    return prepared(draft, core, hashlib.sha256(core).hexdigest(), estimate_tokens(draft.body))
+
+
+def prepared(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Prepared:
+    """What a draft has become."""
+    body = draft.body
+    return Prepared(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
+
+
+def sendable(body: dict[str, Any]) -> bytes:
+    """The JSON of a body. Raises RowError for what JSON or UTF-8 cannot hold."""
     try:
-        core = encode(body)
+        return encode(body)
     except ValueError as error:
         raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
-    return Prepared(
-        core,
-        labels,
-        hashlib.sha256(core).hexdigest(),
-        body.get("model") or body.get("agent"),
-        "agent" in body,
-        estimate_tokens(body),
-    )
 
 
 def estimate_tokens(body: dict[str, Any]) -> int:
-    """A rough count of input tokens, for pacing until the real usage is known."""
-    parts = body.get("input")
-    media = [p for p in parts if isinstance(p, dict) and "data" in p] if isinstance(parts, list) else []
-    text = len(json.dumps(body, ensure_ascii=False)) if not media else _text_length(body)
-    return text // _CHARACTERS_PER_TOKEN + len(media) * _TOKENS_PER_MEDIUM
-
-
-def _text_length(body: dict[str, Any]) -> int:
-    texts = [part.get("text") for part in body["input"] if isinstance(part, dict)]
-    return len(body.get("system_instruction") or "") + sum(len(text) for text in texts if isinstance(text, str))
+    """A rough count of the input tokens of text, for pacing until the real usage is known."""
+    return len(json.dumps(body, ensure_ascii=False)) // _CHARACTERS_PER_TOKEN
 
 
 def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:

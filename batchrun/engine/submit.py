@@ -13,6 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.events import Observer, Paused, Posted
 from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Prepared, intent_key
 from batchrun.engine.retry import Meaning, classify, retry_options
@@ -57,18 +58,29 @@ class Submitter:
     async def submit(self, row: RowRecord, number: int) -> Attempt:
         """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
 
-        The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
+        Files are uploaded before; the slot is held from the building of the body to the id, so that few bodies are in
+        memory and few POSTs are open.
         """
+        ready = await self._ready(row)
         async with self._slots:
-            posting = Posting(row, number, await self.prepare(row))
+            posting = Posting(row, number, await self._finished(ready))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
+            if self._work.media.disowned(posting.prepared, result):
+                posting.prepared = await self._finished(await self._ready(row))
+                result = await self._retrying.copy()(self._post, posting)
             return self._settled(posting, result)
 
-    async def prepare(self, row: RowRecord) -> Prepared:
-        """The row's request. Raises RowError."""
-        if self._work.blocking:
-            return await asyncio.to_thread(self._work.prepare, row)
-        return self._work.prepare(row)
+    async def _ready(self, row: RowRecord) -> Prepared | Ready:
+        """The row's request, or what it will be made of once there is a slot. Raises RowError or RunError."""
+        drafted = self._work.prepare(row)
+        if isinstance(drafted, Prepared):
+            return drafted
+        return await self._work.media.ready(drafted)
+
+    async def _finished(self, ready: Prepared | Ready) -> Prepared:
+        if isinstance(ready, Prepared):
+            return ready
+        return await self._work.media.finished(ready)
 
     def settle(self, lease: Lease, tokens: int) -> None:
         """The request behind `lease` really cost this many input tokens."""

@@ -5,11 +5,12 @@ Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import hmac
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
+from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
 from batchrun.interactions.transport import AiohttpTransport, BodyTooLarge
 
@@ -33,7 +34,8 @@ class Client:
         total_timeout: float = 120.0,
         max_body_bytes: int = 256 * 1024 * 1024,
     ) -> None:
-        self._url = f"{base_url.rstrip('/')}/{version}/interactions"
+        self.base_url, self.version = base_url.rstrip("/"), version
+        self._url = f"{self.base_url}/{version}/interactions"
         self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
         headers = {
@@ -50,7 +52,11 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._url!r})"  # never the key
 
-    async def create(self, body: bytes) -> Call:
+    def fingerprint(self, salt: bytes) -> str:
+        """16 characters that tell whether two keys are the same, and nothing else of them."""
+        return hmac.digest(salt, self._key, "sha256").hex()[:16]
+
+    async def create(self, body: bytes | Body) -> Call:
         """POST one interaction. Never sent twice by this call."""
         return await self._call("POST", self._create_url, body)
 
@@ -66,13 +72,24 @@ class Client:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
 
+    async def beside(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", *, keyed: bool = True
+    ) -> Call:
+        """One request to a neighbour of the interactions, with `headers` of its own; the key only where `keyed`."""
+        own = httpx.Headers({"accept-encoding": "identity", "user-agent": "batchrun", **headers})
+        if keyed:
+            own["x-goog-api-key"] = self._headers["x-goog-api-key"]
+        return await self._call(method, url, body, own)
+
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def _call(self, method: str, url: httpx.URL | str, body: bytes = b"") -> Call:
+    async def _call(
+        self, method: str, url: httpx.URL | str, body: bytes | Body = b"", headers: httpx.Headers | None = None
+    ) -> Call:
         try:
             # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
-            request = httpx.Request(method, url, headers=self._headers, stream=httpx.ByteStream(body))
+            request = _request(method, url, self._headers if headers is None else headers, body)
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
@@ -87,9 +104,18 @@ class Client:
         return Reply(response.status_code, content, response.headers)
 
 
-def encode(value: Any) -> bytes:
-    """Compact JSON bytes. Raises ValueError for what JSON or UTF-8 cannot hold (NaN, lone surrogates)."""
-    return _ENCODER.encode(value).encode()
+def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:
+    if isinstance(body, bytes):
+        return httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
+    sized = httpx.Headers([*headers.raw, (b"content-length", b"%d" % len(body))])
+    return httpx.Request(method, url, headers=sized, stream=_Pieces(body))
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+class _Pieces(httpx.AsyncByteStream):
+    """A body that is sent piece by piece."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.chunks()

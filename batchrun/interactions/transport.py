@@ -7,7 +7,7 @@ request is sent twice here: a POST on a connection that breaks fails, because no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterable, Callable
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -67,7 +67,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             request.method,
             URL(str(request.url), encoded=True),
             headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-            data=await request.aread() or None,
+            data=await _content(request),
             allow_redirects=False,
             proxy=self._proxy_for(request.url),
             trace_request_ctx=progress,
@@ -95,6 +95,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def _content(request: httpx.Request) -> bytes | AsyncIterable[bytes] | None:
+    """A whole body as it is, and one in pieces as pieces: joined they would need twice the memory."""
+    if isinstance(request.stream, httpx.ByteStream) or not isinstance(request.stream, AsyncIterable):
+        return await request.aread() or None
+    return request.stream
 
 
 class _Progress:

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchrun.emulator.media.made import Made
 from batchrun.emulator.media.medium import Medium
-from batchrun.emulator.media.opening import look
+from batchrun.emulator.media.opening import look, pages_asked
 
 PER_PAGE = 258
 PER_IMAGE = 258
@@ -40,7 +40,7 @@ def tokens_of(block: Mapping[str, Any], medium: Medium) -> int:
         case "image":
             return _BY_RESOLUTION.get(resolution or "") or _tiles(medium) * PER_IMAGE
         case "document":
-            return _pages(block, medium) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
+            return pages_asked(block, medium) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
         case "audio":
             return max(1, round(_seconds(block, medium) * PER_SECOND_OF_SOUND))
     frame = _FRAME_BY_RESOLUTION.get(resolution or "", PER_FRAME)
@@ -63,12 +63,6 @@ def _seconds(block: Mapping[str, Any], medium: Medium) -> float:
     asked = _processing(block)
     start, end = asked.get("start_offset") or "0s", asked.get("end_offset") or "infs"
     return max(0.0, min(float(end[:-1]), seconds) - float(start[:-1]))
-
-
-def _pages(block: Mapping[str, Any], medium: Medium) -> int:
-    """The pages of a document that are looked at, one at least."""
-    pages, asked = medium.pages or 1, _processing(block).get("page_options") or {}
-    return max(1, min(asked.get("end_page") or pages, pages) - (asked.get("start_page") or 1) + 1)
 
 
 def _processing(block: Mapping[str, Any]) -> Mapping[str, Any]:
