@@ -79,7 +79,7 @@ def page_ranges(asked: str, pages: int | None, shown: str) -> list[Range]:
     """
     ranges = parse_pages(asked)
     if pages is not None and (beyond := next((last for _, last in ranges if last > pages), None)) is not None:
-        raise RowError("bad_pages", f"{shown!r} has {pages:,} pages; there is no page {beyond:,} ({asked!r})")
+        raise RowError("bad_pages", f"{shown!r} ends at page {pages:,}; there is no page {beyond:,} ({asked!r})")
     if not ranges and pages is not None and pages > MOST_PAGES:
         ranges = [(1, pages)]
     return [part for first, last in ranges for part in _split(first, last)]

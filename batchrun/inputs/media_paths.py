@@ -51,7 +51,7 @@ def require_regular(mode: int, shown: str) -> None:
 
 def _printable(path: str) -> str:
     """The path as text, whatever bytes the file system holds."""
-    return path.encode(errors="surrogateescape").decode(errors="replace")
+    return path.encode(errors="surrogatepass").decode(errors="replace")
 
 
 def _require_relative(path: str) -> None:
