@@ -30,7 +30,7 @@ ALLOWED = {
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
-COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
+COMPOSITION = {"runs", "uploaded", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",

@@ -72,8 +72,12 @@ class Transfer:
             return answer
         if answer.final:
             return await self._finished()
-        self.upload = self._registry.received(self.upload, min(answer.offset, self.upload.size))
+        self._arrived(min(answer.offset, self.upload.size))
         return None
+
+    def _arrived(self, offset: int) -> None:
+        self.upload = self._registry.received(self.upload, offset)
+        self.progress = max(self.progress, offset)
 
     async def _finished(self) -> RemoteFile | Trouble:
         """It was complete, only the answer was lost: the file has the name that we gave it."""
@@ -106,8 +110,7 @@ class Transfer:
                     return answer
                 if answer.offset != offset + len(chunk):
                     return Lost(f"{answer.offset} bytes arrived of {offset + len(chunk)}")
-                self.upload = self._registry.received(self.upload, answer.offset)
-                self.progress = max(self.progress, answer.offset)
+                self._arrived(answer.offset)
 
     async def give_up(self) -> None:
         """Leave nothing behind at the service, as far as that is possible."""

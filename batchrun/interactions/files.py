@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from batchrun.errors import RefusedError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Lost, NotSent, Refused, Reply, server_delay
@@ -77,7 +78,7 @@ class FilesApi:
         self._url = f"{client.base_url}/{client.version}/"
 
     async def start(self, file: NewFile) -> Session | Trouble:
-        """Step one: announce a file."""
+        """Step one: announce a file. Raises RefusedError if its bytes were to go to another host."""
         told = {"name": file.name, "display_name": file.display_name, "mime_type": file.mime_type}
         headers = {
             "content-type": "application/json",
@@ -92,7 +93,7 @@ class FilesApi:
             return reply
         url = reply.headers.get("x-goog-upload-url", "")
         if not trusted(url, self._client.base_url):
-            return Refused(reply.status, ApiError("upload_address", f"uploads are sent to {url[:200]!r}"), None)
+            raise RefusedError(f"The service wants uploads sent to another host: {url[:200]!r}. Rows stay pending.")
         return Session(url)
 
     async def put(self, url: str, offset: int, chunk: bytes, *, last: bool) -> Received | RemoteFile | Trouble:
