@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,8 @@ def _content(block: FileBlock, upload: Upload | None) -> _Content:
         return _of_text(block)
     if upload is not None:
         return _of_type(block, upload.content.sha256, uri=upload.uri)
-    pieces, mark = base64_of(block.file)
-    return _of_type(block, mark, data=Base64(pieces))
+    content, mark = base64_of(block.file)
+    return _of_type(block, mark, data=Base64(content))
 
 
 def _outlined(block: FileBlock, uploaded: set[Use], *, hashed: bool) -> _Content:
@@ -215,7 +216,7 @@ def _request(draft: Draft, body: dict[str, Any], contents: Mapping[Use, _Content
     return prepared(draft, core, sha256(sendable(outline)).hexdigest(), tokens)
 
 
-def _pieces(body: dict[str, Any]) -> Iterator[bytes]:
+def _pieces(body: dict[str, Any]) -> Iterator[bytes | mmap]:
     try:
         yield from spliced(body)
     except ValueError as error:

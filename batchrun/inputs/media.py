@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from batchrun.spec.pages import Range, page_blocks
 MAX_PDF_BYTES = 50_000_000
 MAX_FILE_BYTES = 2_000_000_000
 """What the Files API takes of one file."""
+_LARGE = 1_000_000
 MAX_REQUEST_BYTES = 100_000_000
 """Most bytes of media in one request, as sent: base64 is a third larger than the file."""
 
@@ -193,14 +195,20 @@ def text_of(file: LocalFile) -> str:
         raise RowError("media_type", said) from None
 
 
-def base64_of(file: LocalFile) -> tuple[tuple[bytes, ...], str]:
-    """The content as base64 in pieces, and its hex SHA-256. Raises RowError."""
-    hashed = hashlib.sha256()
-    pieces = []
+def base64_of(file: LocalFile) -> tuple[bytes | mmap, str]:
+    """The content as base64, and its hex SHA-256. Raises RowError.
+
+    Large ones are in memory of their own, which goes back to the system with the last reference: from the allocator's
+    heaps, which threads do not share, much of it would not.
+    """
+    if file.size < _LARGE:
+        content = file.read()
+        return b64encode(content), hashlib.sha256(content).hexdigest()
+    hashed, encoded = hashlib.sha256(), mmap(-1, -(-file.size // 3) * 4)
     for piece in file.pieces():
         hashed.update(piece)
-        pieces.append(b64encode(piece))
-    return tuple(pieces), hashed.hexdigest()
+        encoded.write(b64encode(piece))
+    return encoded, hashed.hexdigest()
 
 
 def _too_large(shown: str, rule: str) -> RowError:

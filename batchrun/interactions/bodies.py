@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 
 #: What is handed to a connection at once.
@@ -14,7 +15,7 @@ _MOST = 256 * 1024
 class Body:
     """Bytes in pieces. `len` is their sum, `bytes` puts them together after all."""
 
-    def __init__(self, pieces: Iterable[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | mmap]) -> None:
         self._pieces = tuple(pieces)
         self._size = sum(map(len, self._pieces))
 
@@ -27,7 +28,7 @@ class Body:
     def headed(self, head: bytes) -> Body:
         """The same with `head` in the place of its first byte, an opening brace."""
         first, *rest = self._pieces
-        return Body((head, first[1:], *rest))
+        return Body((head, first[1 : len(first)], *rest))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The pieces, cut so that one does not hold up the event loop."""
@@ -38,9 +39,9 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Base64:
-    """A JSON string that is spliced in as it is: `pieces` are base64, which needs no escapes."""
+    """A JSON string that is spliced in as it is, because base64 needs no escapes."""
 
-    pieces: tuple[bytes, ...]
+    content: bytes | mmap
 
 
 def encode(value: Any) -> bytes:
@@ -51,12 +52,12 @@ def encode(value: Any) -> bytes:
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def spliced(value: Any) -> Iterator[bytes]:
+def spliced(value: Any) -> Iterator[bytes | mmap]:
     """Compact JSON of a value in which strings may be `Base64`, in pieces. Raises what `encode` raises."""
     match value:
-        case Base64(pieces):
+        case Base64(content):
             yield b'"'
-            yield from pieces
+            yield content
             yield b'"'
         case Mapping() if _holds_base64(value):
             for number, (name, inner) in enumerate(value.items()):
