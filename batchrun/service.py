@@ -14,6 +14,8 @@ from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import Piece
 from batchrun.interactions.streaming import StreamingClient
 
+#: How an emulator in this process calls itself, in the addresses of uploads.
+IN_PROCESS = "http://localhost"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batchrun.carrying import carry_all
 from batchrun.clock import wall_clock
 from batchrun.costs import Cost
 from batchrun.engine.engine import ignore
@@ -20,10 +21,11 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.streaming import StreamingClient
 from batchrun.interactions.turns import last_answer
+from batchrun.opening import open_run
 from batchrun.prices import Prices
 from batchrun.rows import InputRow, Outcome
 from batchrun.rundir import EMULATED, RunDir, run_dir
-from batchrun.runs import Options, carry_all, open_run, run_fast
+from batchrun.runs import Options, run_fast
 from batchrun.service import Tell, checked_base_url, emulated_client, remote_client
 from batchrun.signals import stopping_at_once
 from batchrun.spec.load import Job

@@ -33,7 +33,7 @@ ALLOWED = {
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
-COMPOSITION = {"runs", "trial", "service", "signals", "cli", "__init__", "__main__"}
+COMPOSITION = {"runs", "opening", "carrying", "trial", "uploaded", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
@@ -98,4 +98,4 @@ def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
 def test_only_the_client_and_its_transports_import_the_http_libraries() -> None:
     client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
-    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process")}
+    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process", "fetching")}

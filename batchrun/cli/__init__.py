@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import emulate, look, make, scaffold, trying
+from batchrun.cli import emulate, files, look, make, scaffold, trying
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -65,6 +65,7 @@ for command in (
     make.retry,
     make.export,
     make.schema,
+    files.files,
     emulate.emulator,
 ):
     commands.add_command(command)

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from batchrun.interactions.assembly import Assembly, as_json, said
+from batchrun.interactions.bodies import Body
 from batchrun.interactions.client import BROKEN, Client, fate_of
 from batchrun.interactions.evidence import Call, Lost, Reply
 from batchrun.interactions.models import ApiError, Interaction, parse_json
@@ -50,13 +51,13 @@ class StreamingClient(Client):
         for limit in self._limits:
             limit.reschedule(asyncio.get_running_loop().time())
 
-    async def create(self, body: bytes, timeout: float | None = None) -> Call:
+    async def create(self, body: bytes | Body, timeout: float | None = None) -> Call:
         """POST one interaction, once, and hear it to its end. The Reply is a whole answer, however it came.
 
         Silence bounds a stream, so there is no other `timeout`.
         After a cut that nothing made good by the deadline it is the interaction as it was last known, in progress.
         """
-        stored, body = _streamed(body)
+        stored, body = _streamed(bytes(body))
         heard = Assembly()
         call = await self._listen(body, heard, stored)
         name = heard.interaction_id
