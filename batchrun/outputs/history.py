@@ -10,6 +10,8 @@ from batchrun.interactions.turns import answers_of, last_answer
 from batchrun.outputs.media import Medium, media_of
 from batchrun.store.records import AttemptRecord, RowRecord
 
+Answer = tuple[AttemptRecord, Interaction]
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -18,15 +20,18 @@ class History:
     `final` is the last answer, with what it continues; None if the last attempt has none that can be read.
     """
 
-    answered: Sequence[tuple[AttemptRecord, Interaction]]
+    answered: Sequence[Answer]
     final: Interaction | None
 
     @classmethod
     def of(cls, row: RowRecord) -> History:
-        attempts = row.earlier if row.attempt is None else (*row.earlier, row.attempt)
-        answered = [(each, found) for each in attempts if (found := _interaction(each)) is not None]
-        if not answered or answered[-1][0] is not row.attempt:
+        last = _answer(row.attempt) if row.attempt else None
+        if not row.earlier:  # most rows, and the shortest way
+            return cls((last,), last[1]) if last else _NOTHING
+        answered = [found for attempt in row.earlier if (found := _answer(attempt))]
+        if last is None:
             return cls(answered, None)
+        answered.append(last)
         return cls(answered, last_answer([interaction for _, interaction in answered]))
 
     @property
@@ -65,8 +70,12 @@ class History:
         return found
 
 
-def _interaction(attempt: AttemptRecord) -> Interaction | None:
-    return None if attempt.raw is None else Interaction.parse(attempt.raw)
+_NOTHING = History((), None)
+
+
+def _answer(attempt: AttemptRecord) -> Answer | None:
+    interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
+    return None if interaction is None else (attempt, interaction)
 
 
 def _texts(blocks: object) -> Iterator[str]:

@@ -145,6 +145,13 @@ def test_a_medium_that_the_user_deleted_does_not_stop_an_export(run: Conversatio
     assert not (tmp_path / "elsewhere" / row["media"][0]["path"]).exists()
 
 
+def test_what_a_killed_writer_left_among_the_media_is_removed(run: Conversations, tmp_path: Path) -> None:
+    run.hold(interaction(output(image(b"one"))))
+    (run.media / ".a-0123456789ab.png.x1y2.tmp").write_bytes(b"torn")
+    run.export(tmp_path)
+    assert [path.suffix for path in run.media.iterdir()] == [".png"]
+
+
 def test_the_checkpoint_does_not_hold_the_media_themselves(run: Conversations) -> None:
     content = os.urandom(300_000)
     run.hold(interaction(output(image(content))))
