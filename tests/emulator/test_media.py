@@ -199,3 +199,12 @@ def test_a_document_above_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_inline_media_above_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_INLINE_LIMIT", 1_000)
     assert "Files API" in refusal(block("audio", "audio/wav", wav(0.25)))
+
+
+def test_a_long_document_is_taken_in_parts() -> None:
+    content = pdf(*["x"] * 1001)
+    assert "1001 pages" in refusal(block("document", "application/pdf", content))
+    options = [{"start_page": 1, "end_page": 1000}, {"start_page": 1001, "end_page": 1001}]
+    parts = [{"type": "static", "page_options": each} for each in options]
+    blocks = [block("document", "application/pdf", content, processing=part) for part in parts]
+    assert tokens_in(*blocks)["document"] == 1001 * 258
