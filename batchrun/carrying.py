@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.bodies import Bodies
@@ -60,7 +61,11 @@ async def carry_all(
 def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
     """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
     job, directory = opened.job, opened.directory.path
-    registry = directory if opened.store.meta("target") == EMULATED else state_directory(os.environ)
+    emulated = opened.store.meta("target") == EMULATED
+
+    def registry() -> Path:
+        return directory if emulated else state_directory(os.environ)
+
     uploads = Uploads(job.spec, registry, client, wall, opened.random)
     fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)

@@ -35,11 +35,16 @@ _CLAIM_SECONDS = 1.0
 class Uploads:
     """Brings files to the service that `client` talks to. `wall` gives Unix time. Close it before the client.
 
-    The registry is opened with the first file: a run without uploads does without it.
+    `directory` says where the registry is. It is opened with the first file: a run without uploads does without it.
     """
 
     def __init__(
-        self, spec: JobSpec, directory: Path, client: Client, wall: Callable[[], float], random: Random
+        self,
+        spec: JobSpec,
+        directory: Callable[[], Path],
+        client: Client,
+        wall: Callable[[], float],
+        random: Random,
     ) -> None:
         self._directory, self._client, self._wall = directory, client, wall
         self._api = FilesApi(client, wall)
@@ -82,7 +87,7 @@ class Uploads:
 
     @cached_property
     def _registry(self) -> FileRegistry:
-        return FileRegistry(self._directory)
+        return FileRegistry(self._directory())
 
     @cached_property
     def _owner(self) -> str:

@@ -64,11 +64,19 @@ class Upload:
 
 
 def state_directory(environment: Mapping[str, str]) -> Path:
-    """Where batchrun keeps what belongs to no single run: `BATCHRUN_STATE`, else the user's state directory."""
+    """Where batchrun keeps what belongs to no single run: `BATCHRUN_STATE`, else the user's state directory.
+
+    Raises StoreError for a user without a home.
+    """
     if own := environment.get("BATCHRUN_STATE"):
         return Path(own)
     base = environment.get("XDG_STATE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state") / "batchrun"
+    if os.path.isabs(base):
+        return Path(base) / "batchrun"
+    try:
+        return Path.home() / ".local" / "state" / "batchrun"
+    except RuntimeError as error:
+        raise StoreError(f"No place for the list of uploaded files ({error}): set BATCHRUN_STATE.") from None
 
 
 class FileRegistry:

@@ -107,7 +107,7 @@ class World:
             emulator = Emulator(self.settings)
             self.line = Line(InProcess(emulator.app, emulator.close), faults or {})
             client = Client(key, base_url="http://localhost", transport=self.line)
-            uploads = Uploads(spec, self.state, client, self.clock.wall, Random(1))
+            uploads = Uploads(spec, lambda: self.state, client, self.clock.wall, Random(1))
             try:
                 return await act(uploads)
             finally:
