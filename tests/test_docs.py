@@ -94,7 +94,9 @@ def calls_in(path: Path) -> Iterator[ast.Call]:
 
 
 def class_in(call: ast.Call) -> str | None:
-    position = {"RowError": 0, "Problem": 0, "JsonProblem": 0, "Finish": 1}.get(getattr(call.func, "id", ""))
+    position = {"RowError": 0, "HeldError": 0, "Problem": 0, "JsonProblem": 0, "Finish": 1}.get(
+        getattr(call.func, "id", "")
+    )
     values = call.args[position:] if position is not None else []
     return values[0].value if values and isinstance(values[0], ast.Constant) else None
 

@@ -127,7 +127,16 @@ class Submitter:
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
         name = intent_key(self._work.run_id, row.key, "", posting.turn, posting.number)
-        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent, turn=posting.turn)
+        return Intent(
+            row.id,
+            posting.number,
+            name,
+            prepared.sha,
+            prepared.model,
+            prepared.agent,
+            turn=posting.turn,
+            files=prepared.media,
+        )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:
         state, attempt_id = state_of(result), posting.attempt_id

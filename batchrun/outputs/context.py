@@ -66,6 +66,8 @@ def _extras(job: Job) -> Iterator[str]:
         yield "thoughts"
     if request.turns is not None:
         yield "answers"
+    if job.request.reads_files:
+        yield "files"
     if request.model is None:  # an agent, or rows that may each name one
         yield "environment_id"
 

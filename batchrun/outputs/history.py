@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from batchrun.interactions.models import Interaction, storable
 from batchrun.interactions.turns import answers_of, last_answer
@@ -11,6 +12,10 @@ from batchrun.outputs.media import Medium, media_of
 from batchrun.store.records import AttemptRecord, RowRecord
 
 Answer = tuple[AttemptRecord, Interaction]
+
+
+#: What is told of a file as it was noted with the request.
+_OF_A_FILE = ("file", "block", "type", "mime_type", "bytes", "sha256", "sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,22 @@ class History:
         """The sandbox of an agent, as the last interaction that has one names it."""
         named = (interaction.data.get("environment_id") for _, interaction in reversed(self.answered))
         return next((storable(name) for name in named if isinstance(name, str)), None)
+
+    @property
+    def files(self) -> list[dict[str, Any]] | None:
+        """What file, and which of its pages, went into which block of which turn's request."""
+        found = [
+            {
+                **{name: entry.get(name) for name in _OF_A_FILE},
+                "turn": attempt.turn,
+                "first_page": (entry.get("pages") or (None, None))[0],
+                "last_page": (entry.get("pages") or (None, None))[1],
+                "pages": entry.get("of"),
+            }
+            for attempt, _ in self.answered
+            for entry in attempt.files
+        ]
+        return found or None
 
     @property
     def media(self) -> tuple[tuple[int, Medium], ...]:

@@ -37,10 +37,28 @@ TRAILING = (
     "source",
 )
 
+FILES = pa.list_(
+    pa.struct(
+        {
+            "file": TEXT,
+            "turn": COUNT,
+            "block": COUNT,
+            "type": TEXT,
+            "mime_type": TEXT,
+            "first_page": COUNT,
+            "last_page": COUNT,
+            "pages": COUNT,
+            "bytes": COUNT,
+            "sha256": TEXT,
+            "sent": TEXT,
+        }
+    )
+)
 #: Columns that only some jobs have, and what they hold of a row's history.
 EXTRAS: dict[str, tuple[pa.DataType, Callable[[History], Any]]] = {
     "thoughts": (TEXT, lambda history: _storable(history.thoughts)),
     "answers": (pa.list_(TEXT), attrgetter("answers")),
+    "files": (FILES, attrgetter("files")),
     "environment_id": (TEXT, attrgetter("environment_id")),
 }
 MEDIA = pa.list_(

@@ -29,8 +29,8 @@ class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 
     `superseded_at` is set when a later attempt of the same row replaced this one. `model` is the id of an agent if
-    `agent` is true. `billed` is True when an interaction id is known, False when it is proved that nothing was billed,
-    None when nobody can tell.
+    `agent` is true. `files` tells what file, and which of its pages, went into which block of the request. `billed` is
+    True when an interaction id is known, False when it is proved that nothing was billed, None when nobody can tell.
     """
 
     id: int
@@ -58,6 +58,7 @@ class AttemptRecord:
     fetched_at: float | None
     superseded_at: float | None
     usage: dict[str, Any] | None
+    files: tuple[dict[str, Any], ...]
     raw: bytes | None
 
     @property

@@ -33,7 +33,7 @@ _GATHER_SECONDS = 0.002
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, turn, epoch, state, intent_key, request_sha, model,
-                agent, intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, 1)"""
+                agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
 _RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 error_class = NULL, error_message = NULL WHERE id = ?"""
@@ -64,7 +64,7 @@ _ENDED_ITS_ROW = """(turn = (SELECT max(turn) FROM attempt later WHERE later.row
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A POST about to be made."""
+    """A POST about to be made. `files` are JSON objects about the files in it."""
 
     row_id: int
     number: int
@@ -74,6 +74,7 @@ class Intent:
     agent: bool = False
     stage: str = ""
     turn: int = 0
+    files: tuple[dict[str, Any], ...] = ()
 
 
 def connect(path: Path) -> Database:
@@ -218,7 +219,9 @@ class Store:
             if attempt_id and db.execute(_ARM_AGAIN, (self.epoch, attempt_id)).rowcount == 1:
                 return attempt_id
             i = intent
-            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, i.intent_key, i.request_sha, i.model, i.agent)
+            files = json.dumps(i.files) if i.files else None
+            who = (i.intent_key, i.request_sha, i.model, i.agent, files)
+            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
         return await self.write(work)

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
-from batchrun.interactions.client import Client, encode
+from batchrun.interactions.bodies import encode
+from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply, Submitted, of_post
 from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import (
