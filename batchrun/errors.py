@@ -11,6 +11,7 @@ BatchrunError
 │   ├── InvariantError   70   our own books do not add up
 │   └── Stopped     130/143   a signal asked us to stop
 └── RowError              –   one row cannot go on; the others do
+    └── HeldError         –   only the user can say how the row goes on
 
 Messages say what happened, where, and what to do next. They may quote rows and server answers,
 so whatever prints them must escape control characters.
@@ -99,3 +100,7 @@ class RowError(BatchrunError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class HeldError(RowError):
+    """Only the user can say how the row goes on: going on by itself might do something twice."""

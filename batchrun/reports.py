@@ -13,7 +13,7 @@ from batchrun.engine.media import library_of, previewed
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
-from batchrun.outputs.summary import Summary
+from batchrun.outputs.summary import CLASSES, Summary
 from batchrun.previews import shown, without_data
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
@@ -30,11 +30,7 @@ def summarize(
         run_id=reader.meta("run_id") or "",
         job=reader.meta("job") or "",
         rows=tally.rows,
-        succeeded=tally.outcomes.get("succeeded", 0),
-        failed=tally.outcomes.get("failed", 0),
-        invalid_output=tally.outcomes.get("invalid_output", 0),
-        ambiguous=tally.outcomes.get("ambiguous", 0),
-        pending=tally.outcomes.get("pending", 0),
+        **{name: tally.outcomes.get(name, 0) for name in CLASSES},
         in_flight=tally.states.get("submitted", 0),
         attempts=tally.attempts,
         posts=tally.posts,
@@ -55,7 +51,7 @@ def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | Non
         outputs = {name: Path(path) for name, path in written["outputs"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
+    if reader.meta("exported") != mark or not all(path.exists() for path in outputs.values()):
         return None
     return summarize(reader, outputs=outputs)
 
@@ -88,8 +84,9 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
             request = previewed(job, row.data, library, hashed=True)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
-    sent = row.attempt.request_sha if row.attempt is not None and request.sha else request.sha
-    return shown(request), sent != request.sha
+    sent = next(iter(row.earlier), row.attempt)
+    known = sent is not None and sent.turn == 0 and request.sha
+    return shown(request), bool(known and sent and sent.request_sha != request.sha)
 
 
 def utc(at: float) -> str:

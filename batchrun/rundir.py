@@ -30,6 +30,11 @@ class RunDir:
         return self.path / "run.json"
 
     @property
+    def media(self) -> Path:
+        """Where the media of answers are."""
+        return self.path / "media"
+
+    @property
     def emulator_ledger(self) -> Path:
         return self.path / "emulator.ledger.jsonl"
 

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import uvloop
 
+from batchrun.carrying import Carried, carry_all
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
-from batchrun.engine.attempt import Work
-from batchrun.engine.conversation import Check
-from batchrun.engine.engine import Engine, ignore
+from batchrun.engine.engine import ignore
 from batchrun.engine.events import Observer, Started
-from batchrun.engine.media import Media, library_of
-from batchrun.engine.request import Draft, Prepared, prepare
-from batchrun.engine.uploads import Uploads
-from batchrun.errors import Exit, RowError, RunError
+from batchrun.errors import Exit, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.interactions.fetching import Fetcher
-from batchrun.outputs.export import ExportContext, check_written, export
-from batchrun.outputs.fitting import misfits
-from batchrun.outputs.shapes import shape_of
+from batchrun.opening import OpenRun, open_run
+from batchrun.outputs.context import context_of
+from batchrun.outputs.export import check_written, export
 from batchrun.outputs.summary import Summary
 from batchrun.preflight import check_outputs, output_directory
 from batchrun.reports import known_outputs, summarize
-from batchrun.rundir import EMULATED, RunDir, identify, run_dir
+from batchrun.rundir import EMULATED, RunDir, run_dir
 from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
-from batchrun.signals import stop_gently, stopping_at_once
+from batchrun.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
-from batchrun.store.files import state_directory
-from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
-from batchrun.store.records import RowRecord
-from batchrun.store.store import Store
 from batchrun.version import __version__
-
-#: The POSTs that were made, and what stopped the run if anything did.
-Carried = tuple[int, RunError | None]
 
 
 @dataclass(frozen=True)
@@ -84,37 +68,10 @@ class Result:
         """0 only if every row that was asked for succeeded."""
         if self.stopped_by is not None:
             return self.stopped_by.exit_code
-        if self.summary.ambiguous:
+        if self.summary.held:
             return Exit.ROWS_HELD
         due = self.summary.rows - (self.summary.pending if self.limited else 0)
         return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED
-
-
-@dataclass(frozen=True)
-class OpenRun:
-    """A run directory that this process holds: nobody else runs in it."""
-
-    job: Job
-    directory: RunDir
-    store: Store
-    reader: Reader
-    run_id: str
-    random: Random
-
-
-@contextmanager
-def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) -> Iterator[OpenRun]:
-    """Lock, open and identify a run. Raises SpecError, LockedError, StoreError; nothing is sent."""
-    directory.make()
-    with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
-        random = Random(seed)
-        try:
-            directory.refuse_to_forget(store)
-            run_id = identify(store, job, target, random)
-            with Reader(directory.checkpoint) as reader:
-                yield OpenRun(job, directory, store, reader, run_id, random)
-        except sqlite3.Error as error:
-            raise store.unusable(error) from error
 
 
 def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
@@ -150,7 +107,7 @@ def run(
         client = client_for(options)
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
-        posts, stopped = run_async(_carry_all(opened, client, bound, wall, observe))
+        posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
         never = opened.reader.count_never_sent()
@@ -182,72 +139,6 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
     return found
 
 
-async def _carry_all(
-    opened: OpenRun, client: Client, limit: int | None, wall: Callable[[], float], observe: Observer
-) -> Carried:
-    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
-    media = media_of(opened, client, wall)
-    work = work_of(opened, media)
-    engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
-    stop_gently(engine)
-    try:
-        await engine.run(limit)
-    except RunError as error:
-        return engine.submitter.posts, error
-    finally:
-        await media.aclose()
-        await client.aclose()
-    return engine.submitter.posts, None
-
-
-def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
-    """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
-    job, directory = opened.job, opened.directory.path
-    emulated = opened.store.meta("target") == EMULATED
-
-    def registry() -> Path:
-        return directory if emulated else state_directory(os.environ)
-
-    uploads = Uploads(job.spec, registry, client, wall, opened.random)
-    fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
-    return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
-
-
-def work_of(opened: OpenRun, media: Media) -> Work:
-    """The job as the engine sees it."""
-    job, tally = opened.job, opened.reader.tally()
-
-    def prepared(row: RowRecord) -> Prepared | Draft:
-        if row.data is None:
-            raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        return prepare(job, row.data)
-
-    return Work(
-        job.spec,
-        opened.run_id,
-        prepared,
-        media,
-        check_for=checks_of(job),
-        rows=sum(tally.outcomes.values()),
-        resubmits=tally.resubmits,
-    )
-
-
-def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:
-    """What judges an answer: its schema (the job's, or the row's own), then what the columns can hold."""
-    shape = shape_of(job.schema.schema) if job.schema else None
-
-    def check_for(row: RowRecord) -> Check | None:
-        schema = job.request.schema_for(row.data or {})
-        if schema is None:
-            return None
-        if shape is None or schema is not job.schema:
-            return schema.problems
-        return lambda answer: schema.problems(answer) or misfits(answer, shape)
-
-    return check_for
-
-
 def emulator_settings(
     job: Job, chosen: Path | None, latency: str, faults: str | None, replies: str = "synthetic"
 ) -> EmulatorSettings:
@@ -259,6 +150,7 @@ def emulator_settings(
         replies=load_replies(replies),
         ledger=directory.emulator_ledger,
         state=directory.emulator_state,
+        foreign_signatures=True,  # rows may bring the service's own steps along, and it would know their signatures
     )
 
 
@@ -285,17 +177,7 @@ def export_mark(opened: OpenRun) -> str:
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
     emulated = reader.meta("target") == EMULATED
-    context = ExportContext(
-        job=job.spec.name,
-        run_id=reader.meta("run_id") or "",
-        version=__version__,
-        schema=job.schema.schema if job.schema else None,
-        columns=tuple(job.spec.output.columns),
-        jsonl=job.spec.output.jsonl,
-        emulated=emulated,
-        schema_sha=job.schema.sha if job.schema else None,
-        request_sha=reader.meta("request"),
-    )
+    context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
         outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)

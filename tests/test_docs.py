@@ -19,9 +19,10 @@ from ruamel.yaml import YAML
 from batchrun.cli import commands
 from batchrun.emulator.ledger import Entry
 from batchrun.engine.conversation import PASSING
-from batchrun.errors import Exit
-from batchrun.outputs import results, usage
+from batchrun.errors import Exit, SpecError
+from batchrun.outputs import citations, results, usage
 from batchrun.outputs.summary import Summary
+from batchrun.spec.ignored import IGNORED
 from batchrun.spec.load import load_job
 from batchrun.store.records import AttemptState
 
@@ -115,11 +116,16 @@ def described(section: str) -> dict[str, list[str]]:
     return {name: cells for first, *cells in rows for name in re.findall(r"`(\w+)`", first)}
 
 
-@pytest.mark.parametrize("section", ["results.parquet", "usage.parquet"])
+COLUMNS: dict[str, list[Any]] = {
+    "results.parquet": list(results.columns(results.Layout.of(None, {}, tuple(results.EXTRAS)), None)),
+    "usage.parquet": list(usage.columns()),
+    "citations.parquet": list(citations.columns()),
+}
+
+
+@pytest.mark.parametrize("section", COLUMNS)
 def test_every_column_is_described_with_its_type(section: str) -> None:
-    layout = results.Layout.of(None, {})
-    columns: list[Any] = results.columns(layout, None) if section.startswith("results") else usage.columns()
-    types = {column.name: str(column.type) for column in columns}
+    types = {column.name: re.sub(r"<\w+: (?=s)", "<", str(column.type), count=1) for column in COLUMNS[section]}
     found = {name: cells[0] for name, cells in described(section).items() if name in types}
     assert found == types
 
@@ -140,6 +146,16 @@ def test_every_dependency_has_its_reason() -> None:
         re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.+?) \|", page("design/dependencies.md"), re.M)))
     )
     assert set(declared) <= explained
+
+
+def test_the_page_of_refused_settings_lists_what_is_ignored_and_quotes_a_real_message(tmp_path: Path) -> None:
+    text = page("docs/refused-settings.md")
+    assert set(re.findall(r"\w+", text)) >= IGNORED
+    request = {"model": "gemini-3.6-flash", "generation_config": {"temperature": 0}}
+    (tmp_path / "job.json").write_text(json.dumps({"name": "a", "input": {"path": "x"}, "request": request}))
+    with pytest.raises(SpecError) as caught:
+        load_job(tmp_path / "job.json")
+    assert str(caught.value).split(": ", 1)[1] in text
 
 
 # -- examples --------------------------------------------------------------------------------------------------------

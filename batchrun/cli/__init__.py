@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import emulate, files, look, make, scaffold
+from batchrun.cli import emulate, files, look, make, scaffold, trying
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -58,6 +58,7 @@ for command in (
     scaffold.init,
     make.validate,
     make.plan,
+    trying.try_,
     make.run,
     look.status,
     look.show,

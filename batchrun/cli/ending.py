@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import counted, note, say
 from batchrun.cli.progress import duration
 from batchrun.interactions.client import DEFAULT_BASE_URL
-from batchrun.outputs.summary import Summary
+from batchrun.outputs.summary import CLASSES, Summary
 from batchrun.rundir import EMULATED
 from batchrun.runs import Result
 
@@ -31,15 +32,27 @@ def report_end(choice: RunChoice, result: Result) -> None:
     say("\n".join(summary_lines(summary)))
     if result.stopped_by is not None and summary.pending:
         say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
-    same = choice.words(emulated=choice.emulated)
-    if summary.failed or summary.invalid_output:
-        say(f"See why with: batchrun show {same} KEY")
+    for line in _advice(result, choice.words(emulated=choice.emulated)):
+        say(line)
+
+
+def _advice(result: Result, same: str) -> Iterator[str]:
+    """What to do about the rows that have no usable answer; `same` are the words that name this run."""
+    summary = result.summary
+    if summary.unusable:
+        yield f"See why with: batchrun show {same} KEY"
     if summary.failed + summary.invalid_output > result.never_sent:
-        say(f"Send again what was sent and failed, billed anew, with: batchrun retry {same}")
+        yield f"Send again what was sent and failed, billed anew, with: batchrun retry {same}"
     if result.never_sent:
-        say(f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again.")
+        yield f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again."
+    if summary.incomplete:
+        yield "What is cut off would be cut off again: raise the limit, and make failed.jsonl a job of its own."
+    if summary.blocked:
+        yield "What the service refuses to answer, it refuses again: change those rows' prompts or media."
+    if summary.awaiting_approval:
+        yield f"Read the plans in results.parquet, then go on with: batchrun approve {same}"
     if summary.ambiguous:
-        say(f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous")
+        yield f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous"
 
 
 def _why_nothing(result: Result) -> str:
@@ -55,8 +68,7 @@ def _why_nothing(result: Result) -> str:
 
 def summary_lines(summary: Summary) -> list[str]:
     """Totals for people."""
-    classes = ("succeeded", "failed", "invalid_output", "ambiguous", "pending")
-    counts = [f"{getattr(summary, name):,} {name.replace('_', ' ')}" for name in classes if getattr(summary, name)]
+    counts = [f"{getattr(summary, name):,} {name.replace('_', ' ')}" for name in CLASSES if getattr(summary, name)]
     counts += [f"of which {summary.in_flight:,} in flight at the service"] if summary.in_flight else []
     lines = [f"{summary.job}: {counted(summary.rows, 'row')}: {', '.join(counts) or 'none'}"]
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
@@ -66,8 +78,9 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
     if summary.ambiguous:
         lines.append(f"{counted(summary.ambiguous, 'row')} held: nobody can tell whether they were billed")
-    failures = summary.failed + summary.invalid_output
-    lines += [f"{name}: {path}" for name, path in summary.outputs.items() if failures or name != "failed"]
+    if summary.awaiting_approval:
+        lines.append(f"{counted(summary.awaiting_approval, 'plan')} of research to approve before it is carried out")
+    lines += [f"{name}: {path}" for name, path in summary.outputs.items() if summary.unusable or name != "failed"]
     return lines
 
 

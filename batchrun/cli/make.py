@@ -20,6 +20,7 @@ from batchrun.errors import Exit
 
 if TYPE_CHECKING:
     from batchrun.runs import Result
+    from batchrun.spec.load import Job
 
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 
@@ -27,21 +28,29 @@ _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N 
 @click.command()
 @options.job
 @options.overrides
-def validate(job: Path, overrides: tuple[str, ...]) -> None:
+@click.option("--strict", is_flag=True, help="Warnings are problems, too.")
+def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     """Check a job: its file, templates and schema, every row's form, the first rows' requests and media.
 
-    Nothing is sent.
+    Settings that the service is known to refuse are errors, those that it ignores are warnings. Nothing is sent.
     """
     from batchrun.previews import preview
     from batchrun.spec.load import load_job
 
-    found = preview(load_job(job, overrides), None)
+    loaded = load_job(job, overrides)
+    found = preview(loaded, None)
     say(f"{job}: {found.rows:,} rows read, the first {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
         say(f"  {line}")
-    if found.problems:
+    for warning in loaded.warnings:
+        say(f"  warning: {warning}")
+    if found.problems or (strict and loaded.warnings):
         sys.exit(Exit.BAD_INPUT)
-    say("No problems found.")
+    say(
+        "No problems found."
+        if not loaded.warnings
+        else f"No problems found, {counted(len(loaded.warnings), 'warning')}."
+    )
 
 
 @click.command()
@@ -56,6 +65,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 
     loaded = choice.load()
     directory = choice.planned(loaded)
+    warn(loaded)
     found = preview(loaded, directory, limit=limit, show=show)
     if as_json:
         say_json(plan_document(found))
@@ -96,8 +106,8 @@ def run(
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
 
-    Exit codes: 0 every row succeeded, 3 some did not, 4 rows are held because nobody can tell whether they were billed,
-    65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
+    Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
+    a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
     from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
@@ -107,6 +117,8 @@ def run(
 
     refuse_idle_options(emulator)
     loaded = load_job(job, overrides)
+    if not quiet:
+        warn(loaded)
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
     progress = Progress(wall_clock, quiet=quiet or as_json)
@@ -115,6 +127,12 @@ def run(
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
         tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
+
+
+def warn(job: Job) -> None:
+    """What the service may ignore or refuse of the job, once, on standard error."""
+    for warning in job.warnings:
+        note(f"warning: {warning}")
 
 
 def refuse_idle_options(emulator: bool) -> None:
@@ -144,22 +162,29 @@ def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> No
 @click.command()
 @options.run_choice
 @click.option("--failed", is_flag=True, help="Only rows that failed (not those with an invalid answer).")
+@click.option("--incomplete", is_flag=True, help="Also rows whose answer is cut off: the same limit may cut it again.")
+@click.option("--blocked", is_flag=True, help="Also rows that the service refused to answer: it may refuse again.")
 @click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
 @click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
-def retry(choice: RunChoice, failed: bool, ambiguous: bool, keys: tuple[str, ...]) -> None:
+def retry(
+    choice: RunChoice, failed: bool, incomplete: bool, blocked: bool, ambiguous: bool, keys: tuple[str, ...]
+) -> None:
     """Make failed rows pending again; the next `run` sends each as a new, billed interaction.
 
-    Rows whose input could not be read stay failed: mend the input first.
+    Rows whose input could not be read stay failed: mend the input first. Plans that wait for approval are not failures:
+    see `approve`.
     """
     from batchrun.cli.ending import run_words
     from batchrun.runs import retry as retry_rows
 
     loaded = choice.load()
-    outcomes = ["failed"] + ([] if failed else ["invalid_output"]) + (["ambiguous"] if ambiguous else [])
+    wanted = {"invalid_output": not failed, "incomplete": incomplete, "blocked": blocked, "ambiguous": ambiguous}
+    outcomes = ["failed", *(outcome for outcome, asked in wanted.items() if asked)]
     count, target = retry_rows(loaded, choice.directory(loaded), outcomes, list(keys), wall_clock())
     if not count:
-        held = "" if ambiguous else " Rows that are held need --ambiguous."
-        say(f"No row was made pending: none of these was sent and failed.{held}")
+        others = "".join(f" --{name}" for name in ("incomplete", "blocked", "ambiguous") if not wanted[name])
+        hint = f" Other rows are sent again only when asked for:{others}." if others else ""
+        say(f"No row was made pending: none of these was sent and failed.{hint}")
         return
     say(f"{counted(count, 'row')} pending again; each will be a new, billed interaction. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")

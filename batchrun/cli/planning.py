@@ -6,6 +6,7 @@ from typing import Any
 
 from batchrun.cli.printing import counted, json_text
 from batchrun.previews import Preview
+from batchrun.rows import Outcome
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
 
@@ -15,7 +16,7 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     standing, tokens = found.standing, found.estimated_tokens
     lines = [f"{job.spec.name}: {counted(found.rows, 'row')} in the input, {found.to_send:,} to send; nothing was sent"]
     names = {"new": "new", "pending": "known, not sent yet", "in flight": "in flight: will be fetched, not sent again"}
-    names |= {name: f"reused: {name}" for name in ("succeeded", "failed", "invalid_output", "ambiguous")}
+    names |= {str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome}
     names |= {
         "unreadable": "unreadable: will fail, not billed",
         "changed": "CHANGED since they were sent: `run` refuses",

@@ -35,6 +35,7 @@ class Line(Enum):
 class Answer:
     """`delay` is seconds of waiting before the first byte; `later` are further (seconds to wait, bytes) pieces.
 
+    `ended` waits in the place of a plain pause and gives the last bytes of an answer that must not go on.
     `coming` is for an answer that is not known yet: awaited, it gives the answer itself or, after a body, the rest.
     """
 
@@ -46,6 +47,7 @@ class Answer:
     line: Line = Line.WHOLE
     later: tuple[tuple[float, bytes], ...] = ()
     coming: Callable[[], Awaitable[Answer]] | None = None
+    ended: Callable[[float], Awaitable[bytes | None]] | None = None
 
     def slower(self, seconds: float) -> Answer:
         return replace(self, delay=self.delay + seconds)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from batchrun.emulator.envelopes import bad_key, missing_key
+from batchrun.emulator.envelopes import bad_key, invalid, missing_key
+
+_DATE = re.compile(rb"\d{4}-\d{2}-\d{2}")
+#: The first revision with steps; what came before was switched off.
+_FIRST_REVISION = b"2026-05-07"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,13 @@ class Call:
             if name == b"authorization" and value[:7].lower() == b"bearer ":
                 return value[7:].strip().decode("latin-1")
         return self.query.get("key", "")
+
+    def check_revision(self) -> None:
+        """Raise `Refusal` for a revision from before the steps; any other is taken, as is none."""
+        for name, value in self.headers:
+            if name == b"api-revision" and _DATE.fullmatch(value) and value < _FIRST_REVISION:
+                told = value.decode("ascii")
+                raise invalid(f"Api-Revision {told}: the legacy Interactions API schema is no longer supported.")
 
     def check_key(self, bad_keys: frozenset[str]) -> None:
         key = self.api_key

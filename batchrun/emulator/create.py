@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
-from batchrun.emulator import sse
 from batchrun.emulator.agents.antigravity import files_left
 from batchrun.emulator.answers import Answer
 from batchrun.emulator.bridge import answer_when_there, ask
@@ -34,12 +34,17 @@ from batchrun.emulator.rules.request import Order
 from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer, spoil_outcome
 from batchrun.emulator.storage import Kept
-from batchrun.emulator.timeline import outputs_of, timeline
+from batchrun.emulator.streams import stream_of
+from batchrun.emulator.timeline import carried_from, outputs_of, timeline
 from batchrun.emulator.usage import step_tokens
 from batchrun.emulator.views import head_of, opening, seen_at, tail_of
 
 #: A foreground request that never ends waits this long; its client gives up much sooner.
 _LONGEST_WAIT = 86_400.0
+#: Creates after which the oldest interactions are looked at, whether they are past their retention.
+_PURGED_EVERY = 256
+#: What a chain of no turns carries along.
+_NOTHING: Counter[str] = Counter()
 _UNBILLED = frozenset({"failed", "cancelled"})
 
 
@@ -82,7 +87,7 @@ def create(service: Service, call: Call) -> Answer:
     service.counts.billed += made.due is not None
     if made.asked:
         ask(service, made.kept, post.fault)
-    answer = _asked_answer(service, post, made) if made.asked else spoil_answer(_answer(post, made), post.fault)
+    answer = _asked_answer(service, post, made) if made.asked else _spoiled_answer(service, post, made)
     if service.ledger.kept:
         service.ledger.write(_entry(post, 0 if answer.line.unanswered else answer.status, made))
     return answer
@@ -116,6 +121,7 @@ def _fault(service: Service, identity: bytes, occurrence: int, raw: Mapping[str,
 def _make(service: Service, call: Call, post: _Post) -> _Made:
     """The interaction that the request asks for, kept; raises `Refusal` if it may not be."""
     call.check_key(service.settings.bad_keys)
+    call.check_revision()
     service.outages.check(post.now, post=True)
     if post.fault is not None:
         service.outages.begin(post.fault, post.now)
@@ -128,6 +134,8 @@ def _make(service: Service, call: Call, post: _Post) -> _Made:
     order = taken(service, resumed.request if resumed else post.raw, post.now)
     made = _worked(service, post, order, _parent(service, order, post.now), resumed)
     service.store.keep(made.kept, call.body if order.stored or made.asked else b"")
+    if not service.counts.posts % _PURGED_EVERY:
+        service.purge(post.now)
     return made
 
 
@@ -156,9 +164,9 @@ def _worked(service: Service, post: _Post, order: Order, parent: Kept | None, re
 
 
 def _outcome(service: Service, order: Order, prompt: Prompt, parent: Kept | None) -> Outcome:
-    context_tokens = parent.context_tokens if parent else 0
+    carried = carried_from(parent) if parent else _NOTHING
     past = partial(timeline, service.store, parent)
-    return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, context_tokens, past))
+    return service.settings.replies(order, prompt, lambda: outcome_of(order, prompt, carried, past))
 
 
 def _visit(service: Service, post: _Post, order: Order, outcome: Outcome, prompt: Prompt) -> None:
@@ -250,25 +258,29 @@ def _environment(service: Service, post: _Post, order: Order) -> str | None:
     return environment_asked(asked) or new_environment(service.settings.seed, post.sha256, post.occurrence)
 
 
-def _answer(post: _Post, made: _Made) -> Answer:
+def _answer(service: Service, post: _Post, made: _Made) -> Answer:
     """What the client gets. A poll may show another id by a fault; the create never does."""
     kept, order = made.kept, made.order
     headers = ((b"x-gemini-service-tier", order.tier.encode()),)
-    if order.stream:
-        return sse.stream(kept, post.now, headers)
     if post.fault is not None and post.fault.kind == "wrong_id":
         kept = kept._replace(head=head_of(kept.id, order, post.now, None))
+    if order.stream:
+        return stream_of(service, kept, post.now, headers)
     if order.background:
         return Answer(200, opening(kept), headers=headers)
     wait = min(kept.ready_at - post.now, _LONGEST_WAIT)
     return Answer(200, seen_at(kept, kept.ready_at), headers=headers, delay=wait)
 
 
+def _spoiled_answer(service: Service, post: _Post, made: _Made) -> Answer:
+    return spoil_answer(_answer(service, post, made), post.fault)
+
+
 def _asked_answer(service: Service, post: _Post, made: _Made) -> Answer:
     """What the client gets while nobody knows the end. Faults spoil what it gets in the end."""
     kept, order = made.kept, made.order
     if order.background and not order.stream:
-        return spoil_answer(_answer(post, made), post.fault)
+        return _spoiled_answer(service, post, made)
     headers = ((b"x-gemini-service-tier", order.tier.encode()),)
     return answer_when_there(
         service, kept, headers, lambda answer: spoil_answer(answer, post.fault), stream=order.stream

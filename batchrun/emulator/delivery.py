@@ -45,15 +45,30 @@ async def _send_body(answer: Answer, scope: Scope, send: Send) -> None:
 async def _send_pieces(answer: Answer, scope: Scope, send: Send) -> None:
     await _send_start(answer, None, send)
     await _send_piece(answer.body, send)
+    loop = asyncio.get_running_loop()
+    due = loop.time()
     for wait, piece in answer.later:
-        await asyncio.sleep(wait)
-        await _send_piece(piece, send)
+        due += wait
+        last = await _paused(answer, max(due - loop.time(), 0.0))
+        while last is None and (left := due - loop.time()) > 0:  # some loops count in milliseconds and wake up early
+            last = await _paused(answer, left)
+        await _send_piece(piece if last is None else last, send)
+        if last is not None:
+            break
     if answer.coming is not None:
         await _send_body(replace(await answer.coming(), later=()), scope, send)
     elif answer.line is Line.WHOLE:
         await send({"type": "http.response.body", "body": b""})
     else:
         _break(answer.line, scope)
+
+
+async def _paused(answer: Answer, wait: float) -> bytes | None:
+    """Wait; what the answer ends with if it ends meanwhile."""
+    if answer.ended is not None and wait > 0:
+        return await answer.ended(wait)
+    await asyncio.sleep(wait)
+    return None
 
 
 async def _send_piece(piece: bytes, send: Send) -> None:

@@ -19,11 +19,13 @@ _EMPTY: dict[str, Step] = {
     "url_context_call": {"arguments": {}},
     "url_context_result": {"result": []},
     "google_maps_result": {"result": []},
+    "retrieval_call": {"arguments": {}},
+    "tool_search_call": {"arguments": {}},
     "mcp_server_tool_call": {"arguments": {}},
     "mcp_server_tool_result": {"result": []},
     "function_call": {"arguments": {}},
 }
-_NAMES = ("id", "call_id", "name", "server_name")
+_NAMES = ("id", "call_id", "name", "server_name", "search_type", "retrieval_type")
 _TOLD = ("arguments", "result", "is_error", "signature", "name", "server_name")
 
 
@@ -61,7 +63,7 @@ def _block(block: Step) -> Iterator[Delta]:
 
 def _filling(step: Step) -> Delta:
     filling = {name: step[name] for name in _TOLD if name in step}
-    return {"result": [], **filling} if step["type"] == "file_search_result" else filling
+    return {"result": [{}], **filling} if step["type"] == "file_search_result" else filling
 
 
 def _pieces(text: str) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from batchrun.emulator import sse
 from batchrun.emulator.answers import Answer, dump
 from batchrun.emulator.bridge import stream_when_there
@@ -13,6 +16,7 @@ from batchrun.emulator.refusals import raise_refusal
 from batchrun.emulator.service import Service
 from batchrun.emulator.spoiled import spoil_answer
 from batchrun.emulator.storage import Kept
+from batchrun.emulator.streams import stream_of
 from batchrun.emulator.timeline import asked_of
 from batchrun.emulator.views import seen_at
 
@@ -42,17 +46,23 @@ def cancel(service: Service, call: Call, name: str) -> Answer:
     service.store.cancel(name, now)
     service.hooks.cancelled(name, asked_of(service.store, kept).get("webhook_config"), now)
     _let_go(service, name)
+    service.endings.tell(name)
     if rule is not None and rule.kind == "499_on_cancel":
         raise refuse("cancelled", "The operation was cancelled. (emulated)")
     return spoil_answer(Answer(200, seen_at(kept._replace(cancelled_at=now), now)), rule)
 
 
 def delete(service: Service, call: Call, name: str) -> Answer:
+    """Forgets an interaction. It does not stop one that runs: that still counts as in flight, and webhooks hear of it.
+
+    Only a model server is not kept busy for an answer that nobody can get.
+    """
     service.counts.deletes += 1
     now, rule = _enter(service, call, name, "delete", service.counts.deletes)
     _find(service, name, now)
     service.store.delete(name)
-    _let_go(service, name)
+    if service.pool is not None:
+        _let_go(service, name)
     return spoil_answer(Answer(200, b"{}"), rule)
 
 
@@ -68,14 +78,22 @@ def _enter(service: Service, call: Call, name: str, on: Target, number: int) -> 
     now = service.settings.clock()
     call.check_key(service.settings.bad_keys)
     service.outages.check(now, post=False)
-    if not service.faults.watches(on):
+    if on != "cancel" and not service.faults.watches(on):
         return now, None
-    arrival = Arrival(on, number, name.encode("utf-8", "replace"), service.store.polled(f"{on} {name}"), {}, "")
+    polled, labels = service.store.polled(f"{on} {name}"), _labels(service, name)
+    arrival = Arrival(on, number, name.encode("utf-8", "replace"), polled, labels, "")
     rule = service.faults.find(arrival)
     if rule is not None:
         service.outages.begin(rule, now)
         raise_refusal(rule)
     return now, rule
+
+
+def _labels(service: Service, name: str) -> dict[str, str]:
+    """The labels of the request that made the interaction; a fault may be meant for its polls or its cancel."""
+    kept = service.store.find(name)
+    head: dict[str, Any] = json.loads(kept.head + b"}") if kept else {}
+    return head.get("labels") or {}
 
 
 def _find(service: Service, name: str, now: float) -> Kept:
@@ -99,7 +117,7 @@ def _queried(service: Service, call: Call, kept: Kept, now: float) -> Answer:
     if streamed and service.pool is not None and service.pool.active(kept.id):
         return stream_when_there(service, kept, after)
     if streamed:
-        return sse.stream(kept, now, after=after)
+        return stream_of(service, kept, now, after=after)
     body = seen_at(kept, now)
     return Answer(200, _with_input(service, kept, body) if _flag(query, "include_input") else body)
 

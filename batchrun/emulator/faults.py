@@ -7,15 +7,17 @@ Draws are hashes of (seed, rule, request body, number of that body's arrival): t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from batchrun.emulator.draws import uniform
+from batchrun.emulator.latency import parse_seconds
 
 Place = Literal["answer", "line", "created", "outcome"]
 Target = Literal["post", "get", "cancel", "delete"]
-#: A request carries its own fault in this label, whatever the plan says.
+#: A request carries its own fault in this label, whatever the plan says: `stuck`, or with its duration `slow-2s`.
 FAULT_LABEL = "emulate-fault"
 
 
@@ -116,6 +118,18 @@ class Rule:
         return self.seconds if self.seconds is not None else default or 0.0
 
 
+def fault_named(label: object) -> Rule | None:
+    """The fault that a label of a request means; None if it means none."""
+    if not isinstance(label, str):
+        return None
+    name, dash, duration = label.partition("-")
+    kind = ALIASES.get(name, name)
+    if kind not in FAULTS or (dash and FAULTS[kind].seconds is None):
+        return None
+    seconds = math.inf if duration == "inf" else parse_seconds(duration)
+    return None if dash and seconds is None else Rule(kind, on=FAULTS[kind].on, seconds=seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """What rules look at. `number` counts calls of this kind, `occurrence` arrivals of this very request."""
@@ -141,9 +155,9 @@ class Faults:
         return on in self._targets
 
     def find(self, arrival: Arrival) -> Rule | None:
-        own = arrival.labels.get(FAULT_LABEL)
-        if own is not None and own in FAULTS and FAULTS[own].on == arrival.on:
-            return Rule(own, on=arrival.on)
+        own = fault_named(arrival.labels.get(FAULT_LABEL))
+        if own is not None and own.on == arrival.on:
+            return own
         if arrival.on not in self._targets:
             return None
         numbered = enumerate(self._rules)

@@ -1,13 +1,14 @@
 """Which functions a model calls and when: decided by rule from the user's words, so all rehearsals are alike.
 
 All declared functions that the words name are called at once, one after the other where a "then" stands between them; a
-function that takes a place is called for every place named. If none is named, the first declared one is called.
+function that takes a place is called for every place named. If none is named, the first declared one is called. A tool
+search that the client runs is called before them, the actions of computer use one by one after them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,10 @@ from batchrun.emulator.draws import digest
 from batchrun.emulator.places import places_in
 from batchrun.emulator.prompts import Prompt
 from batchrun.emulator.replies import synthetic
-from batchrun.emulator.rules.content import Step
 from batchrun.emulator.rules.request import Order
+from batchrun.emulator.rules.steps import Step
+from batchrun.emulator.tools.computer import actions_for
+from batchrun.emulator.tools.loading import client_search
 
 Past = Callable[[], list[Step]]
 _MOST_CALLS = 10
@@ -32,20 +35,20 @@ class _Wanted:
 
     function: Mapping[str, Any]
     at: int
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, Any]
 
 
 def due_calls(order: Order, prompt: Prompt, past: Past) -> list[Step]:
     """The function_call steps of this turn; empty if the model answers instead."""
-    mode, functions = _allowed(order)
-    if mode == "none" or not functions:
+    mode, names = _allowed(order)
+    if mode == "none":
         return []
     answering = order.steps[-1]["type"] == "function_result"
     steps = [*past(), *order.steps] if answering else order.steps
-    rounds = _rounds(_question(steps), functions)
+    rounds = _planned(order.tools, steps, names)
     made = max(_rounds_made(steps), 1) if answering else 0
     if made >= len(rounds):
-        if mode != "any":
+        if mode != "any" or not rounds:
             return []
         made = len(rounds) - 1
     return [_call(wanted, prompt, number) for number, wanted in enumerate(rounds[made][:_MOST_CALLS])]
@@ -64,12 +67,39 @@ def _short(result: Any) -> str:
     return text[:400]
 
 
-def _allowed(order: Order) -> tuple[str, list[Mapping[str, Any]]]:
+def allowed_functions(order: Order) -> tuple[str, list[Mapping[str, Any]]]:
+    """The mode of `tool_choice`, and the declared functions that it leaves."""
+    mode, names = _allowed(order)
+    functions = (tool for tool in order.tools if tool["type"] == "function")
+    return mode, [tool for tool in functions if _is_in(names, tool)]
+
+
+def _allowed(order: Order) -> tuple[str, list[str] | None]:
+    """The mode of `tool_choice`, and the names that it allows, None for all."""
     choice = order.generation.get("tool_choice")
     allowed = choice.get("allowed_tools") or {} if isinstance(choice, dict) else {"mode": choice}
-    named = allowed.get("tools")
-    functions = [tool for tool in order.tools if tool["type"] == "function"]
-    return allowed.get("mode") or "auto", [tool for tool in functions if not named or tool["name"] in named]
+    return allowed.get("mode") or "auto", allowed.get("tools") or None
+
+
+def _planned(tools: list[Mapping[str, Any]], steps: list[Step], names: list[str] | None) -> list[list[_Wanted]]:
+    """What is called in each round of the turn."""
+    question, search = _question(steps), client_search(tools)
+    functions = [tool for tool in (*tools, *_found(steps)) if tool["type"] == "function" and _is_in(names, tool)]
+    actions = [_Wanted({"name": name}, 0, arguments) for name, arguments in actions_for(tools, question)]
+    rounds = _rounds(question, functions, always=not actions)
+    searching = [] if search is None else [list(_by_place(question, _Wanted(search, 0, {})))]
+    return [*searching, *rounds, *([action] for action in actions if _is_in(names, action.function))]
+
+
+def _is_in(names: list[str] | None, function: Mapping[str, Any]) -> bool:
+    return names is None or function["name"] in names
+
+
+def _found(steps: Iterable[Step]) -> Iterator[Mapping[str, Any]]:
+    """The functions that a tool search of the client has found."""
+    for step in steps:
+        if step["type"] == "function_result" and isinstance(step["result"], list):
+            yield from (block for block in step["result"] if block["type"] == "function")
 
 
 def _question(steps: list[Step]) -> str:
@@ -89,14 +119,17 @@ def _rounds_made(steps: list[Step]) -> int:
     return rounds
 
 
-def _rounds(question: str, functions: list[Mapping[str, Any]]) -> list[list[_Wanted]]:
+def _rounds(question: str, functions: list[Mapping[str, Any]], *, always: bool) -> list[list[_Wanted]]:
+    """The rounds of calls to declared functions; `always` calls the first one where none is named."""
     named = sorted(_named(question, functions), key=lambda wanted: wanted.at)
+    if not named:
+        return [list(_by_place(question, _Wanted(functions[0], 0, {})))] if functions and always else []
     rounds: list[list[_Wanted]] = [[]]
     for before, wanted in zip([None, *named], named, strict=False):
         if before is not None and _THEN.search(question, before.at, wanted.at):
             rounds.append([])
         rounds[-1].extend(_by_place(question, wanted))
-    return rounds if named else [list(_by_place(question, _Wanted(functions[0], 0, {})))]
+    return rounds
 
 
 def _named(question: str, functions: list[Mapping[str, Any]]) -> Iterator[_Wanted]:

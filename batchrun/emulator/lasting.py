@@ -32,6 +32,10 @@ class Lasting:
         self._connection.execute("INSERT OR REPLACE INTO lasting VALUES (?, ?, ?, ?)", values)
         self.any = True
 
+    def forget(self, name: str) -> None:
+        if self.any:
+            self._connection.execute("DELETE FROM lasting WHERE id = ?", (name,))
+
     def seen(self, kept: Kept, now: float) -> Kept:
         """The interaction as its fault shows it. Raises `Refusal` where it hides it."""
         row = self._connection.execute("SELECT kind, at, usage FROM lasting WHERE id = ?", (kept.id,)).fetchone()

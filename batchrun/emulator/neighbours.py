@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from batchrun.emulator.answers import Answer
 from batchrun.emulator.calls import Call
+from batchrun.emulator.envelopes import refuse
 from batchrun.emulator.files import routes as files
 from batchrun.emulator.resources import agents, counting, environments, models, webhooks
 from batchrun.emulator.service import Service
@@ -35,6 +36,19 @@ _THINGS: dict[tuple[str, str], _Named] = {
     ("PATCH", "webhooks"): webhooks.update,
     ("DELETE", "webhooks"): webhooks.delete,
 }
+_ELSEWHERE = frozenset(
+    {
+        *("triggers", "credentials", "voices", "decisions", "fileSearchStores", "cachedContents", "batches"),
+        *("tunedModels", "corpora", "auth_tokens"),
+    }
+)
+_CALLS_ELSEWHERE = frozenset(
+    {
+        *("generateContent", "streamGenerateContent", "batchGenerateContent", "embedContent", "batchEmbedContents"),
+        *("predict", "predictLongRunning"),
+    }
+)
+_SERVED = "There are interactions, agents, environments, files, models with countTokens, and webhooks."
 _VERBS: dict[tuple[str, str], _Named] = {
     ("models", "countTokens"): counting.count,
     ("webhooks", "ping"): webhooks.ping,
@@ -44,10 +58,23 @@ _VERBS: dict[tuple[str, str], _Named] = {
 
 def find_neighbour(service: Service, call: Call, path: list[str]) -> Answer | None:
     """The answer to a call of a neighbouring resource, None if there is no such method. `path` begins after v1."""
-    if (answer := _route(call.method, path)) is None:
+    if (answer := _route(call.method, path)) is None and not _is_elsewhere(path):
         return None
     call.check_key(service.settings.bad_keys)
+    service.outages.check(service.settings.clock(), post=False)
+    if answer is None:
+        raise refuse("unimplemented", f"{call.method} {call.path!a} is not emulated. {_SERVED}")
     return answer(service, call)
+
+
+def _is_elsewhere(path: list[str]) -> bool:
+    """Whether the service has such a resource, or such a call of a model, and the emulator has not."""
+    match path:
+        case ["models", call]:
+            return call.partition(":")[2] in _CALLS_ELSEWHERE
+        case [kind, *_]:
+            return kind.partition(":")[0] in _ELSEWHERE
+    return False
 
 
 def _route(method: str, path: list[str]) -> _Plain | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from batchrun.emulator.agents.antigravity import antigravity_turn, over_budget, unfinished
@@ -22,6 +22,7 @@ from batchrun.emulator.signatures import calls_signed, sign
 from batchrun.emulator.tools.billing import with_tools
 from batchrun.emulator.tools.choice import uses_of
 from batchrun.emulator.tools.citing import cited_whole, shortened, with_claims
+from batchrun.emulator.tools.loading import loading
 from batchrun.emulator.tools.use import Use
 from batchrun.emulator.turns import Turn, spoken
 from batchrun.emulator.usage import step_tokens, text_tokens, usage_of
@@ -41,8 +42,8 @@ class Outcome:
     late: bool = False
 
 
-def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = list) -> Outcome:
-    """The undisturbed end; `past` gives the steps of earlier turns, for those that look back.
+def outcome_of(order: Order, prompt: Prompt, carried: Counter[str], past: Past = list) -> Outcome:
+    """The undisturbed end. `carried` are tokens of earlier turns, `past` gives their steps to those that look back.
 
     Raises `Refusal` where the schema is one that the service would not take.
     """
@@ -52,17 +53,33 @@ def outcome_of(order: Order, prompt: Prompt, context_tokens: int, past: Past = l
         raise invalid(f"The given schema cannot be used: {refused}.") from None
     thoughts = _thought_tokens(order, prompt)
     steps = [*_thinking(order, prompt, turn, thoughts), *(step for use in turn.uses for step in use.steps), *turn.steps]
-    usage = usage_of(_input_tokens(order, context_tokens), step_tokens(turn.steps), thoughts, context_tokens)
+    usage = usage_of(_input_tokens(order, carried), step_tokens(turn.steps), thoughts, carried)
     usage = with_tools(usage, turn.uses) if turn.uses else usage
     if order.family == "antigravity" and over_budget(order, usage):
         return Outcome("incomplete", unfinished(steps), usage)
-    extra = {"outputs": turn.steps[-1]["content"]} if tells_outputs(order) else {}
+    extra = {"outputs": turn.steps[-1].get("content", [])} if tells_outputs(order) else {}
     return Outcome(turn.status, steps, usage, extra=extra, late=turn.late)
 
 
 def _turn(order: Order, prompt: Prompt, past: Past) -> Turn:
-    if order.tools and (calls := due_calls(order, prompt, past)):
-        return Turn("requires_action", calls)
+    if not order.tools:
+        return _answering(order, prompt, past)
+    calls = due_calls(order, prompt, past)
+    searched = _searched(order, prompt, calls)
+    if calls:
+        return Turn("requires_action", calls, searched)
+    turn = _answering(order, prompt, past)
+    return replace(turn, uses=[*searched, *turn.uses])
+
+
+def _searched(order: Order, prompt: Prompt, calls: list[dict[str, Any]]) -> list[Use]:
+    """The search for the tools of this turn; none for a last answer that needs no more of them."""
+    if not calls and order.steps[-1]["type"] == "function_result":
+        return []
+    return loading(order.tools, {call["name"] for call in calls}, prompt.key)
+
+
+def _answering(order: Order, prompt: Prompt, past: Past) -> Turn:
     match order.family:
         case "deep-research":
             return research_turn(order, prompt, past)
@@ -134,7 +151,9 @@ def _thought_tokens(order: Order, prompt: Prompt) -> int:
     return most // 2 + digest("thoughts", prompt.key)[0] * most // 512 if most else 0
 
 
-def _input_tokens(order: Order, context_tokens: int) -> Counter[str]:
+def _input_tokens(order: Order, carried: Counter[str]) -> Counter[str]:
     tokens = step_tokens(order.steps)
-    tokens["text"] += context_tokens + text_tokens(order.body.get("system_instruction", ""))
+    if carried:
+        tokens += carried
+    tokens["text"] += text_tokens(order.body.get("system_instruction", ""))
     return tokens

@@ -10,6 +10,7 @@ from typing import Any
 from batchrun.emulator.answers import dump
 from batchrun.emulator.draws import digest
 from batchrun.emulator.media.opening import look
+from batchrun.emulator.media.pages import text_seen
 from batchrun.emulator.rules.request import Order
 
 _TAG = re.compile(r"<(/?)(\w{1,40})(?: [^>]{0,200})?>")
@@ -74,7 +75,7 @@ def _documents(steps: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if step["type"] == "user_input":
             for block in step["content"]:
                 if block["type"] == "document" and (medium := look(block)) is not None:
-                    yield medium.text
+                    yield text_seen(block, medium)
 
 
 def plain_text(value: object) -> str:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from batchrun.emulator.daybook import Day, DayBook
 from batchrun.emulator.days import next_midnight
 from batchrun.emulator.envelopes import Quota, Refusal, classic, quota_failure, quota_help, retry_info
 
@@ -43,12 +44,19 @@ class Use:
 
 
 class Quotas:
-    """Counts accepted requests; memory is bounded by the limits themselves."""
+    """Counts accepted requests; memory is bounded by the limits themselves. Days go on where `book` left them."""
 
-    def __init__(self, limits_of: Callable[[str], Limits], in_flight: int | None, limited: bool = True) -> None:
+    def __init__(
+        self,
+        limits_of: Callable[[str], Limits],
+        in_flight: int | None,
+        limited: bool = True,
+        book: DayBook | None = None,
+    ) -> None:
         #: Whether anything is limited; if not, neither `check` nor `take` need be asked.
         self.limited = limited
         self._limits_of = limits_of
+        self._book = book
         self._models: dict[str, _Model] = {}
         self._most_running = in_flight
         self._running: dict[str, float] = {}
@@ -74,25 +82,25 @@ class Quotas:
     def _model(self, name: str) -> _Model:
         known = self._models.get(name)
         if known is None:
-            known = self._models[name] = _Model(name, self._limits_of(name))
+            known = self._models[name] = _Model(name, self._limits_of(name), self._book)
         return known
 
 
 class _Model:
     """The use of one model."""
 
-    def __init__(self, name: str, limits: Limits) -> None:
+    def __init__(self, name: str, limits: Limits, book: DayBook | None) -> None:
         self._name = name
         self._free = limits.none
         self._requests = _Minute(Quota.REQUESTS, limits.rpm)
         self._tokens = _Minute(Quota.TOKENS, limits.tpm)
         self._images = _Minute(Quota.IMAGES, limits.ipm)
-        self._day = _Day(limits.rpd)
+        self._day = _Day(name, limits.rpd, book)
 
     def check(self, now: float) -> None:
         if not self._free:
             self._requests.check(now, 1, self._name)
-            self._day.check(now, self._name)
+            self._day.check(now)
 
     def take(self, now: float, use: Use) -> None:
         if self._free:
@@ -139,21 +147,25 @@ class _Minute:
 class _Day:
     """Requests of a day that ends at midnight Pacific."""
 
-    def __init__(self, limit: int | None) -> None:
+    def __init__(self, model: str, limit: int | None, book: DayBook | None) -> None:
+        self._model = model
         self._limit = limit
-        self._ends = 0.0
-        self._count = 0
+        self._book = book
+        self._day = Day(0.0, 0) if book is None or limit is None else book.read(model)
 
-    def check(self, now: float, model: str) -> None:
+    def check(self, now: float) -> None:
         if self._limit is None:
             return
-        if now >= self._ends:
-            self._ends, self._count = next_midnight(now), 0
-        if self._count >= self._limit:
-            raise too_many(Quota.DAILY_REQUESTS, self._limit, model, None)
+        if now >= self._day.ends:
+            self._day = Day(next_midnight(now), 0)
+        if self._day.requests >= self._limit:
+            raise too_many(Quota.DAILY_REQUESTS, self._limit, self._model, None)
 
     def take(self) -> None:
-        self._count += 1
+        if self._limit is not None:
+            self._day = Day(self._day.ends, self._day.requests + 1)
+            if self._book is not None:
+                self._book.write(self._model, self._day)
 
 
 def too_many(quota: Quota, limit: int, model: str, wait: float | None) -> Refusal:

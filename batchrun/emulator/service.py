@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from batchrun.emulator.daybook import DayBook
+from batchrun.emulator.endings import Endings
 from batchrun.emulator.faults import Faults
 from batchrun.emulator.files.shelf import Shelf
 from batchrun.emulator.hooks.events import Hooks
@@ -45,10 +47,12 @@ class Service:
             raise SpecError(f"the ledger and the state cannot both be {str(ledger)!r}; choose two files")
         self.settings = settings
         self.counts = Counts()
+        self.trust = settings.trust
         self.faults = Faults(settings.faults, settings.seed)
         self.outages = Outages()
-        self.quota = Quotas(settings.limits_of, settings.in_flight, settings.limited)
         self.store = Store(settings.state)
+        self.quota = Quotas(settings.limits_of, settings.in_flight, settings.limited, DayBook(self.store.connection))
+        self.endings = Endings()
         self.lasting = Lasting(self.store.connection)
         self.files = Shelf(self.store.connection, settings.state)
         self.agents = Table(self.store.connection, "agent")
@@ -62,9 +66,15 @@ class Service:
         """Whether an interaction is past its retention; one that still runs is not."""
         return now >= kept.created + self.settings.retention and not kept.running(now)
 
+    def purge(self, now: float) -> None:
+        """Let go of the oldest interactions that are past their retention."""
+        for name in self.store.purge(now - self.settings.retention, now):
+            self.lasting.forget(name)
+
     def close(self) -> None:
         if self.pool is not None:
             self.pool.close()
+            self.pool = None  # with it goes a model that it holds
         self.store.close()
         self.files.close()
         self.ledger.close()

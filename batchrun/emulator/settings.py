@@ -12,6 +12,7 @@ from batchrun.emulator.files.limits import FILE_LIMITS, FileLimits
 from batchrun.emulator.latency import NO_LATENCY, Latency
 from batchrun.emulator.quota import Limits
 from batchrun.emulator.replies.modes import Replies, synthetic
+from batchrun.emulator.rules.history import Trust
 from batchrun.emulator.tiers import tier_limits
 
 
@@ -32,6 +33,7 @@ class EmulatorSettings:
     Every non-empty API key is accepted except those in `bad_keys`.
     `files` bounds the Files API. Interactions are gone `retention` seconds after their creation: 55 days, as for a paid
     project; a free one has a day. A foreground model call stops with requires_continuation after `decode_limit` tokens.
+    `foreign_signatures` takes histories whose thoughts another server has signed; else they are refused.
     """
 
     seed: int = 0
@@ -51,6 +53,13 @@ class EmulatorSettings:
     files: FileLimits = FILE_LIMITS
     retention: float = 55 * 86400.0
     decode_limit: int | None = None
+    foreign_signatures: bool = False
+
+    @property
+    def trust(self) -> Trust:
+        """What histories are believed. What a script has recorded elsewhere may come back with its signatures."""
+        recorded = getattr(self.replies, "recorded", False)
+        return Trust(foreign=self.foreign_signatures or recorded, unsigned=self.replies is not synthetic)
 
     @property
     def limited(self) -> bool:

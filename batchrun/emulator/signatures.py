@@ -1,7 +1,6 @@
 """Signatures on thoughts and tool steps: a client sends them back untouched, with what they were made for.
 
-A signature of this emulator is checked against the steps that come back with it. One from elsewhere (a recorded
-history, a placeholder in a sample) cannot be checked and is taken as it is.
+There is no secret in them, so every emulator knows the signatures of all others.
 """
 
 from __future__ import annotations
@@ -25,15 +24,21 @@ def sign(key: bytes, signed: Any) -> str:
 
 
 def fits(signature: str, signed: Any) -> bool:
-    """False only for a signature of this emulator that was made for something else."""
+    """Whether `sign` made this very signature for this very value."""
+    salt = _plain(signature)[len(_MARK) : len(_MARK) + _SALT]
+    return signature == sign(salt, signed)
+
+
+def is_emulated(signature: str) -> bool:
+    """Whether an emulator made it, be it for something else."""
+    return _plain(signature).startswith(_MARK)
+
+
+def _plain(signature: str) -> bytes:
     try:
-        plain = b64decode(signature)
+        return b64decode(signature)
     except (binascii.Error, ValueError):
-        return False
-    if not plain.startswith(_MARK):
-        return True
-    salt = plain[len(_MARK) : len(_MARK) + _SALT]
-    return plain == _MARK + salt + _proof(salt, signed)
+        return b""
 
 
 def _proof(salt: bytes, signed: Any) -> bytes:
@@ -46,5 +51,7 @@ def calls_signed(calls: list[dict[str, Any]]) -> list[list[Any]]:
 
 
 def step_signed(step: dict[str, Any]) -> list[Any]:
-    """What a tool step's own signature covers."""
+    """What a tool step's own signature covers. Only a stream tells the result of a file search."""
+    if step["type"] == "file_search_result":
+        step = {**step, "result": None}
     return [step.get(name) for name in ("type", "id", "call_id", "arguments", "result")]

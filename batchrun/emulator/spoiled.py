@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from batchrun.emulator.answers import Answer, Line, dump
@@ -17,6 +18,7 @@ from batchrun.emulator.outcome import Outcome
 _DEEP = 100_000
 #: Put into an interaction as a string and replaced in its bytes: the JSON writer itself cannot nest that deep.
 _DEEP_MARK = "emulated-deep-json"
+_DEEP_FIELD = b'"emulated_depth":%b'
 
 
 def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
@@ -27,8 +29,16 @@ def spoil_outcome(outcome: Outcome, rule: Rule | None) -> Outcome:
 
 def deepened(document: bytes) -> bytes:
     """The bytes of an interaction with the nested JSON in the place of its mark."""
-    nested = b"[" * _DEEP + b"]" * _DEEP
-    return document.replace(f'"{_DEEP_MARK}"'.encode(), nested)
+    return document.replace(_DEEP_FIELD % f'"{_DEEP_MARK}"'.encode(), _DEEP_FIELD % _nested())
+
+
+def flattened(document: bytes) -> bytes:
+    """The bytes of an interaction that can be read again: with the mark in the place of the nested JSON."""
+    return document.replace(_DEEP_FIELD % _nested(), _DEEP_FIELD % f'"{_DEEP_MARK}"'.encode())
+
+
+def _nested() -> bytes:
+    return b"[" * _DEEP + b"]" * _DEEP
 
 
 def spoil_answer(answer: Answer, rule: Rule | None) -> Answer:
@@ -107,9 +117,23 @@ def _bad_id(answer: Answer, rule: Rule) -> Answer:
 
 
 def _edited(answer: Answer, edit: Callable[[dict[str, Any]], object]) -> Answer:
+    if answer.content_type.startswith(b"text/event-stream"):
+        later = tuple((wait, _edited_events(piece, edit)) for wait, piece in answer.later)
+        return replace(answer, body=_edited_events(answer.body, edit), later=later)
     document = json.loads(answer.body)
     edit(document)
     return replace(answer, body=dump(document, ascii_only=True))
+
+
+def _edited_events(events: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:
+    """Events with the interaction edited in those that show it."""
+    lines = events.split(b"\n")
+    for number, line in enumerate(lines):
+        if line.startswith(b'data: {"event_type":"interaction.'):
+            event = json.loads(line.removeprefix(b"data: "))
+            edit(event["interaction"])
+            lines[number] = b"data: " + dump(event, ascii_only=True)
+    return b"\n".join(lines)
 
 
 def _instead(status: int, message: str) -> Callable[[Answer, Rule], Answer]:
@@ -146,19 +170,22 @@ def _ended_stream(answer: Answer, rule: Rule) -> Answer:
 
 
 def _shortened(answer: Answer, limit: float, last: bytes) -> Answer:
-    """A stream with half of its remaining events, or with none where those come after the limit."""
+    """A stream up to the limit, or half of its remaining events where all of them would come before that."""
     if not answer.content_type.startswith(b"text/event-stream"):
         return answer
-    wait, piece = answer.later[-1] if answer.later else (0.0, answer.body)
-    kept = b"" if wait > limit else _half_of_events(piece)
-    if not answer.later:
-        return replace(answer, body=kept + last)
-    return replace(answer, later=(*answer.later[:-1], (min(wait, limit), kept + last)))
+    events = [event for piece in answer.later or ((0.0, answer.body),) for event in _one_by_one(*piece)]
+    ends = accumulate(wait for wait, _ in events)
+    kept = [event for event, end in zip(events, ends, strict=True) if end <= limit]
+    if len(kept) == len(events):
+        kept, pause = kept[: len(events) // 2], 0.0
+    else:
+        pause = limit - sum(wait for wait, _ in kept)
+    return replace(answer, body=answer.body if answer.later else b"", later=(*kept, (pause, last)))
 
 
-def _half_of_events(events: bytes) -> bytes:
-    split = events.split(b"\n\n")
-    return b"".join(event + b"\n\n" for event in split[: len(split) // 2])
+def _one_by_one(wait: float, events: bytes) -> list[tuple[float, bytes]]:
+    framed = [event + b"\n\n" for event in events.removesuffix(b"\n\n").split(b"\n\n")]
+    return [(0.0 if number else wait, event) for number, event in enumerate(framed)]
 
 
 _ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {

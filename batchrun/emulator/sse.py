@@ -6,11 +6,13 @@ Events are numbered; a client that comes back with the id of its last event gets
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from batchrun.emulator.answers import Answer, Headers, dump
 from batchrun.emulator.deltas import deltas, skeleton
+from batchrun.emulator.spoiled import flattened
 from batchrun.emulator.storage import Kept
 from batchrun.emulator.views import opening, seen_at
 
@@ -23,9 +25,20 @@ Event = dict[str, Any]
 
 
 def stream(kept: Kept, now: float, headers: Headers = (), after: str = "") -> Answer:
-    """All events of an interaction; those that are not there yet are sent when it is ready."""
-    wait = max(kept.ready_at - now, 0.0)
-    return Answer(200, opening_events(kept, after), TYPE, headers, later=((wait, closing_events(kept, after)),))
+    """All events of an interaction; those that are not there yet come one by one until it is ready."""
+    begins, ends = max(kept.queued_until - now, 0.0), max(kept.ready_at - now, 0.0)
+    queue = ((begins, _between(kept, after)),) if _queued(kept) else ()
+    told = _paced(_closing(kept, after), ends - begins if queue else ends)
+    return Answer(200, opening_events(kept, after), TYPE, headers, later=(*queue, *told))
+
+
+def _paced(events: list[bytes], wait: float) -> tuple[tuple[float, bytes], ...]:
+    """Events as a model tells them: silence for half of the time, then one after the other, the last at the end."""
+    if not 0 < wait < math.inf:
+        return ((wait, b"".join(events)),)
+    pause = wait / 2 / max(len(events) - 1, 1)
+    first = wait - pause * (len(events) - 1)
+    return tuple((pause if number else first, event) for number, event in enumerate(events))
 
 
 def opening_events(kept: Kept, after: str = "") -> bytes:
@@ -36,9 +49,28 @@ def opening_events(kept: Kept, after: str = "") -> bytes:
 
 def closing_events(kept: Kept, after: str = "") -> bytes:
     """The rest of the stream of an interaction that is ready."""
-    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 2)]
-    closing = b"".join(_framed(event) for event in rest if _later(event, after))
-    return closing + b"event: done\ndata: [DONE]\n\n"
+    return _between(kept, after) + b"".join(_closing(kept, after))
+
+
+def _between(kept: Kept, after: str) -> bytes:
+    """What a stream shows when an interaction leaves the queue; nothing for one that was in none."""
+    update = {"event_type": "interaction.status_update", "interaction_id": _shown_id(kept), "status": "in_progress"}
+    event = _numbered(update, 2)
+    return _framed(event) if _queued(kept) and _later(event, after) else b""
+
+
+def _closing(kept: Kept, after: str) -> list[bytes]:
+    rest = [_numbered(event, number) for number, event in enumerate(_events(kept), 3 if _queued(kept) else 2)]
+    *told, last = [_framed(event) for event in rest if _later(event, after)] or [b""]
+    return [*told, last + b"event: done\ndata: [DONE]\n\n"]
+
+
+def _queued(kept: Kept) -> bool:
+    return kept.queued_until > kept.created
+
+
+def _shown_id(kept: Kept) -> str:
+    return str(json.loads(opening(kept))["id"])
 
 
 def _opening(kept: Kept) -> list[Event]:
@@ -47,9 +79,11 @@ def _opening(kept: Kept) -> list[Event]:
 
 
 def _events(kept: Kept) -> Iterator[Event]:
-    document = json.loads(seen_at(kept, kept.ready_at))
+    document = json.loads(flattened(seen_at(kept, kept.ready_at)))
     for index, step in enumerate(document.get("steps") or ()):
         yield from _step(index, step)
+    for error in document.get("errors") or ():
+        yield {"event_type": "error", "error": error}
     yield {"event_type": "interaction.completed", "interaction": _reduced(document)}
 
 

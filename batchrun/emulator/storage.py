@@ -29,6 +29,12 @@ _COLUMNS = (
 )
 _FIND = f"SELECT {_COLUMNS} FROM interactions WHERE id = ?"
 _KEEP = f"INSERT INTO interactions ({_COLUMNS}, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+#: So many at once, the oldest first, that no create waits long for it.
+_PURGE = """
+DELETE FROM interactions
+WHERE rowid IN (SELECT rowid FROM interactions ORDER BY rowid LIMIT 1000)
+AND created <= ? AND (ready_at <= ? OR cancelled_at IS NOT NULL) RETURNING id
+"""
 _SEEN = "INSERT INTO {table} VALUES (?, 1) ON CONFLICT DO UPDATE SET arrivals = arrivals + 1 RETURNING arrivals"
 _SEEN_BODY = _SEEN.format(table="bodies")
 _SEEN_POLL = _SEEN.format(table="polls")
@@ -112,6 +118,16 @@ class Store:
 
     def delete(self, interaction_id: str) -> None:
         self._execute("DELETE FROM interactions WHERE id = ?", (interaction_id,))
+
+    def purge(self, until: float, now: float) -> list[str]:
+        """Delete those of the oldest interactions that were created `until` then and are over; their ids."""
+        oldest = self._execute("SELECT created FROM interactions ORDER BY rowid LIMIT 1").fetchone()
+        if oldest is None or oldest[0] > until:
+            return []
+        names = [name for (name,) in self._execute(_PURGE, (until, now)).fetchall()]
+        polls = [(f"{on} {name}",) for name in names for on in ("get", "cancel", "delete")]
+        self._connection.executemany("DELETE FROM polls WHERE id = ?", polls)
+        return names
 
     def close(self) -> None:
         self._connection.close()

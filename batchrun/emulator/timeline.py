@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from batchrun.emulator.envelopes import Refusal
 from batchrun.emulator.reading import read_body
-from batchrun.emulator.rules.content import Step, steps_of
+from batchrun.emulator.rules.content import steps_of
+from batchrun.emulator.rules.steps import Step
 from batchrun.emulator.storage import Kept, Store
 
 _MOST_TURNS = 200
@@ -34,11 +36,26 @@ def asked_of(store: Store, kept: Kept) -> dict[str, Any]:
 
 def outputs_of(kept: Kept) -> list[Step]:
     """The steps that an interaction came to."""
-    try:
-        steps: list[Step] = json.loads(kept.head + kept.tail).get("steps") or []
-    except (ValueError, RecursionError):  # spoiled on purpose
-        return []
+    steps: list[Step] = _document(kept).get("steps") or []
     return steps
+
+
+def carried_from(kept: Kept) -> Counter[str]:
+    """Tokens by modality that the next turn of a chain carries along: inputs and outputs, without thoughts."""
+    usage = _document(kept).get("usage") or {}
+    tokens: Counter[str] = Counter()
+    for name in ("input_tokens_by_modality", "output_tokens_by_modality"):
+        for entry in usage.get(name) or ():
+            tokens[entry["modality"]] += entry["tokens"]
+    return tokens if tokens.total() == kept.context_tokens else Counter(text=kept.context_tokens)
+
+
+def _document(kept: Kept) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(kept.head + kept.tail)
+    except (ValueError, RecursionError):  # without an end, or spoiled on purpose
+        return {}
+    return document
 
 
 def _inputs(asked: dict[str, Any]) -> list[Step]:

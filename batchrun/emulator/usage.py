@@ -47,24 +47,28 @@ def _as_text(result: object) -> str:
 def _block_tokens(block: Mapping[str, Any]) -> tuple[str, int]:
     if block["type"] == "text":
         return "text", text_tokens(block["text"])
+    if block["type"] == "function":
+        return "text", text_tokens(dump(block).decode())
     return block["type"], media_tokens(block)
 
 
-def usage_of(inputs: Counter[str], outputs: Counter[str], thoughts: int, cached: int = 0) -> dict[str, Any]:
-    """The usage object of an interaction. Thoughts are counted beside the output, not in it."""
+def usage_of(
+    inputs: Counter[str], outputs: Counter[str], thoughts: int, cached: Counter[str] | None = None
+) -> dict[str, Any]:
+    """The usage object of an interaction. Thoughts are counted beside the output, `cached` is a part of the input."""
     total_in, total_out = inputs.total(), outputs.total()
     usage: dict[str, Any] = {
         "total_tokens": total_in + total_out + thoughts,
         "total_input_tokens": total_in,
         "input_tokens_by_modality": _listed(inputs),
-        "total_cached_tokens": cached,
+        "total_cached_tokens": cached.total() if cached else 0,
         "total_output_tokens": total_out,
         "output_tokens_by_modality": _listed(outputs),
         "total_tool_use_tokens": 0,
         "total_thought_tokens": thoughts,
     }
     if cached:
-        usage["cached_tokens_by_modality"] = _listed(Counter(text=cached))
+        usage["cached_tokens_by_modality"] = _listed(cached)
     return usage
 
 

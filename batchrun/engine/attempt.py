@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from batchrun.engine.conversation import Check
+from batchrun.engine.conversation import Ask, Check, Exchange, Script
 from batchrun.engine.limits import Lease
 from batchrun.engine.media import Media
 from batchrun.engine.request import Draft, Prepared
+from batchrun.interactions.models import Interaction
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
+from batchrun.tools import Toolbox
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A job as the engine sees it. `prepare` raises RowError; `media` reads the files of a Draft.
-    `check_for` gives what judges a row's answer, None where any text will do.
+    """A job as the engine sees it.
 
-    `rows` is how many the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
+    `prepare` makes a row's next request, after the exchanges so far; it raises RowError; `media` reads the files of a
+    Draft. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
+    `answers` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many
+    the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
     """
 
     spec: JobSpec
     run_id: str
-    prepare: Callable[[RowRecord], Prepared | Draft]
+    prepare: Callable[[RowRecord, Sequence[Exchange], Ask], Prepared | Draft]
     media: Media
     check_for: Callable[[RowRecord], Check | None]
+    script_for: Callable[[RowRecord], Script]
+    answers: Path
+    waits: bool
     rows: int
     resubmits: int
+    toolbox: Toolbox | None = None
 
 
 @dataclass(slots=True)
 class Attempt:
-    """The interaction a row is busy with. Times are Unix seconds; `raw` is an answer that is already durable."""
+    """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable."""
 
     id: int
     state: AttemptState
@@ -40,7 +49,7 @@ class Attempt:
     submitted_at: float = 0.0
     evidence: str = ""
     agent: bool = False
-    raw: bytes | None = None
+    answer: Interaction | None = None
     lease: Lease | None = None
     resumed: bool = False
     polls: int = 0
@@ -58,6 +67,6 @@ def under_way(row: RowRecord) -> Attempt | None:
         known.submitted_at or 0.0,
         known.evidence or "",
         known.agent,
-        known.raw,
+        None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
         resumed=True,
     )

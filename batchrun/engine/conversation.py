@@ -1,14 +1,17 @@
 """What to do next with a row, given what has happened: pure, one case a status, no I/O.
 
-Turns, tool replies, continuations and repairs become further cases here, not loops elsewhere.
+A conversation is the list of its exchanges. Turns, replies to function calls, continuations and research plans are
+cases in `follow`; what ends a row is judged in `after`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from batchrun.interactions.models import Interaction
+from batchrun.interactions.models import FunctionCall, Interaction
+from batchrun.interactions.turns import last_answer
 from batchrun.outputs.answers import parse_answer
 from batchrun.rows import Finish, Outcome
 
@@ -19,37 +22,202 @@ Check = Callable[[object], list[str]]
 PASSING = frozenset(
     {
         "api_error", "internal", "unavailable", "service_unavailable", "deadline_exceeded", "gateway_timeout",
-        "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "aborted",
+        "malformed_function_call", "malformed_tool_call", "unexpected_tool_call", "too_many_tool_calls",
+        "missing_thought_signature", "no_image", "aborted",
     }
 )  # fmt: skip
+#: The service will not say or show this: the same request meets the same refusal.
+BLOCKING = frozenset(
+    {
+        "safety", "recitation", "language", "prohibited_content", "spii", "blocklist", "content_blocked",
+        "image_safety", "image_prohibited_content", "image_recitation", "image_other",
+    }
+)  # fmt: skip
+#: Hops of one answer: more is a server that never ends.
+_MOST_HOPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The user's word on a research plan: go ahead, or make another plan that heeds `text`."""
+
+    go: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One interaction of a row that has stopped. `results` are the `function_result` steps that answer its calls,
+    once the functions have run; `word` is what the user said to the plan in it."""
+
+    attempt_id: int
+    answer: Interaction
+    results: tuple[dict[str, Any], ...] | None = None
+    word: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the job wants of a row's conversation. `plans` is true where the first answer is a research plan."""
+
+    turns: int = 1
+    functions: bool = False
+    rounds: int = 10
+    plans: bool = False
+    approve: Literal["auto", "hold"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send the user's turn of this number."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send the results of function calls."""
+
+    results: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Fetch the rest of an answer that the service broke off."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send the word on a research plan."""
+
+    word: Word
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Run the functions that the model calls."""
+
+    calls: tuple[FunctionCall, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Make a new, billed interaction for the row."""
+    """Make a new, billed interaction in place of the last one."""
 
     reason: str
 
 
-Decision = Finish | Again
+#: What a request may be about.
+Ask = Say | Reply | Continue | Tell
+Decision = Finish | Again | Call | Ask
 
 
-def after(interaction: Interaction, check: Check | None, *, attempts_left: int) -> Decision:
-    """The next step after an interaction has stopped. `check` is None where any text will do."""
-    match interaction.status:
+def after(exchanges: Sequence[Exchange], script: Script, check: Check | None, *, attempts_left: int = 0) -> Decision:
+    """The next step. `check` judges the row's last answer; it is None where any will do."""
+    return follow(exchanges, script) or _end(exchanges, script, check, attempts_left)
+
+
+def follow(exchanges: Sequence[Exchange], script: Script) -> Call | Ask | None:
+    """How the conversation goes on; None where it is over, well or not."""
+    if not exchanges:
+        return Say(0)
+    last, place = exchanges[-1], _place(exchanges, script)
+    match last.answer.status:
+        case "requires_action" if script.functions and last.results is not None:
+            return Reply(last.results)
+        case "requires_action" if script.functions and place.rounds < script.rounds:
+            calls = last.answer.function_calls
+            return Call(calls) if calls else None
+        case "requires_continuation" if (token := last.answer.continuation_token) and place.goes_on(exchanges):
+            return Continue(token)
+        case "completed" if place.planning:
+            word = last.word or (Word(go=True) if script.approve == "auto" else None)
+            return None if word is None else Tell(word)
+        case "completed" if place.turn + 1 < script.turns and _has_output(_whole(exchanges)):
+            return Say(place.turn + 1)
+    return None
+
+
+def turn_of(exchanges: Sequence[Exchange], script: Script) -> int:
+    """The number of the user's turn that the last exchange belongs to."""
+    return _place(exchanges, script).turn
+
+
+def answers(exchanges: Sequence[Exchange], script: Script) -> list[str]:
+    """The text that answered each of the user's turns but the last one under way."""
+    ends = [n for n in range(1, len(exchanges) + 1) if isinstance(follow(exchanges[:n], script), Say)]
+    return [_whole(exchanges[:n]).output_text or "" for n in ends]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the last exchange stands: in which turn, after how many rounds of calls in it and hops of its answer."""
+
+    turn: int
+    rounds: int
+    hops: int
+    planning: bool
+
+    def goes_on(self, exchanges: Sequence[Exchange]) -> bool:
+        """False for a broken-off answer that gets no further: the same token again, or too many hops."""
+        tokens = [exchange.answer.continuation_token for exchange in exchanges[-1 - self.hops :]]
+        return self.hops < _MOST_HOPS and tokens.count(tokens[-1]) == 1
+
+
+def _place(exchanges: Sequence[Exchange], script: Script) -> _Place:
+    turn, rounds, hops, planning = 0, 0, 0, script.plans
+    for earlier in exchanges[:-1]:
+        status = earlier.answer.status
+        hops = hops + 1 if status == "requires_continuation" else 0
+        rounds += status == "requires_action"
+        if status == "completed" and not planning:
+            turn, rounds = turn + 1, 0
+        elif status == "completed":
+            planning = earlier.word is not None and not earlier.word.go
+    return _Place(turn, rounds, hops, planning)
+
+
+def _whole(exchanges: Sequence[Exchange]) -> Interaction:
+    """The last answer with the hops that it was broken into."""
+    return last_answer([exchange.answer for exchange in exchanges])
+
+
+def _end(exchanges: Sequence[Exchange], script: Script, check: Check | None, attempts_left: int) -> Finish | Again:
+    answer = _whole(exchanges)
+    error = answer.error
+    if error is not None and error.code in BLOCKING and not (answer.status == "completed" and answer.output_text):
+        return Finish(Outcome.BLOCKED, error.code, error.message or "the service refuses this content")
+    match answer.status:
+        case "completed" if _place(exchanges, script).planning:
+            said = "the research plan waits for your word: `batchrun show` it, then `batchrun approve`"
+            return Finish(Outcome.AWAITING_APPROVAL, "awaiting_approval", said)
         case "completed":
-            return _judge(interaction.output_text, check)
+            return _judge(answer, check)
         case "failed":
-            return _after_failure(interaction, attempts_left)
+            return _after_failure(answer, attempts_left)
         case "cancelled":
             return Finish(Outcome.FAILED, "cancelled", "the interaction was cancelled at the service")
         case "requires_action":
-            return Finish(Outcome.FAILED, "requires_action", "the model asks for a function call; none is configured")
-        case status:  # incomplete, budget_exceeded, requires_continuation
-            return Finish(Outcome.FAILED, status, f"the answer is cut off: the interaction ended as {status}")
+            return _unanswered(answer, script)
+        case "requires_continuation":
+            return Finish(Outcome.INCOMPLETE, "requires_continuation", "the service broke the answer off for good")
+        case status:  # incomplete, budget_exceeded
+            said = f"the answer is cut off: the interaction ended as {status}; raise the limit that it ran into"
+            return Finish(Outcome.INCOMPLETE, status, said)
 
 
-def _after_failure(interaction: Interaction, attempts_left: int) -> Decision:
+def _unanswered(answer: Interaction, script: Script) -> Finish:
+    names = ", ".join(call.name for call in answer.function_calls)
+    if script.functions and names:
+        said = f"after {script.rounds} rounds of calls the model asks for more ({names}); see function_calling.rounds"
+        return Finish(Outcome.FAILED, "too_many_rounds", said)
+    said = f"the model asks for an action that the job has no function for{names and f': {names}'}"
+    return Finish(Outcome.FAILED, "requires_action", said)
+
+
+def _after_failure(interaction: Interaction, attempts_left: int) -> Finish | Again:
     error = interaction.error
     kind = error.code if error else "failed"
     message = (error.message if error else "") or "the interaction failed at the service without a reason"
@@ -58,16 +226,21 @@ def _after_failure(interaction: Interaction, attempts_left: int) -> Decision:
     return Finish(Outcome.FAILED, kind, message)
 
 
-def _judge(text: str | None, check: Check | None) -> Finish:
-    if text is None or not text.strip():
-        return Finish(Outcome.INVALID_OUTPUT, "empty_output", "the interaction completed without any text")
+def _has_output(answer: Interaction) -> bool:
+    return bool((answer.output_text or "").strip()) or answer.has_media
+
+
+def _judge(answer: Interaction, check: Check | None) -> Finish:
+    text = answer.output_text
+    if not _has_output(answer) or (check is not None and text is None):
+        return Finish(Outcome.INVALID_OUTPUT, "empty_output", "the interaction completed without any output")
     if check is None:
         return Finish(Outcome.SUCCEEDED)
     try:
-        answer = parse_answer(text)
+        value = parse_answer(text or "")
     except ValueError as error:
         return Finish(Outcome.INVALID_OUTPUT, "not_json", str(error))
-    problems = check(answer)
+    problems = check(value)
     if problems:
         return Finish(Outcome.INVALID_OUTPUT, "schema_mismatch", "; ".join(problems))
     return Finish(Outcome.SUCCEEDED)

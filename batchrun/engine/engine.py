@@ -1,23 +1,27 @@
 """A row's life, from top to bottom in `carry`: submit, wait, decide. One row is one coroutine.
 
-`submit.py` makes the POST, `wait.py` polls, `conversation.py` decides. What has happened is in the store before the
-next step begins.
+`submit.py` makes the POST, `wait.py` polls, `calls.py` runs the user's functions, `conversation.py` decides. What has
+happened is in the store before the next step begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 from batchrun.engine import conversation
-from batchrun.engine.attempt import Attempt, Work, under_way
-from batchrun.engine.conversation import Again, Decision
+from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.calls import Caller
+from batchrun.engine.conversation import Again, Call, Decision
 from batchrun.engine.events import Observer, RowEnded, Stopping
 from batchrun.engine.submit import Submitter
+from batchrun.engine.talk import Talk, resumed, said
 from batchrun.engine.wait import Waiter
-from batchrun.errors import InvariantError, QuotaError, RowError, RunError
+from batchrun.errors import HeldError, InvariantError, QuotaError, RowError, RunError
 from batchrun.interactions.client import Client
+from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, RowRecord
@@ -47,7 +51,11 @@ class Engine:
         self.failure: RunError | None = None
         self.leaving = False
         self.submitter = Submitter(work, store, client, wall, random, observe)
-        self.waiter = Waiter(work.spec, store, client, wall, observe, self.submitter.settle)
+        self.waiter = Waiter(work.spec, store, client, wall, observe, self.submitter.keeper)
+        self._caller = None
+        if work.toolbox is not None:
+            rules, busy = work.spec.request.function_calling, self.submitter.open_posts
+            self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, busy)
         self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = _allowed_resubmits(work) - work.resubmits
@@ -67,13 +75,13 @@ class Engine:
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
-        resumed = set()
+        started = set()
         for waiting in (True, False):
             for row in self._reader.pending(under_way=waiting, limit=limit):
-                if row.id in resumed:  # its earlier attempt may be superseded by now: it is on its way already
+                if row.id in started:  # its earlier attempt may be superseded by now: it is on its way already
                     continue
                 if waiting:
-                    resumed.add(row.id)
+                    started.add(row.id)
                 await self._in_flight.acquire()
                 self._start(row)
 
@@ -115,30 +123,39 @@ class Engine:
 
     async def carry(self, row: RowRecord) -> None:
         """One row, from where it stands to its outcome."""
-        attempt, number, strikes, doubts = under_way(row), row.attempts, row.strikes, 0
+        talk = resumed(row, self._reader)
         while True:
             try:
-                if attempt is None:
-                    number += 1
-                    attempt = await self.submitter.submit(row, number)
-                doubts += attempt.state is AttemptState.AMBIGUOUS
-                decision = await self._conclude(row, attempt, strikes, doubts)
+                decision = await self._decide(row, talk)
+                match decision:
+                    case Finish():
+                        return await self._finish(row, decision)
+                    case Again():
+                        await self._store.supersede(talk.thrown_away(), self._wall())
+                    case Call(calls):
+                        talk.carried_out(await self._run_functions(row, talk, calls))
+                    case ask:
+                        talk.number += 1
+                        talk.attempt = await self.submitter.submit(row, talk.number, talk.exchanges, ask)
             except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
-                decision = Finish(Outcome.FAILED, error.kind, str(error))
-            if isinstance(decision, Finish):
-                return await self._finish(row, decision)
-            assert attempt is not None
-            await self._store.supersede(attempt.id, self._wall())
-            strikes += attempt.state is not AttemptState.AMBIGUOUS
-            attempt = None
+                return await self._finish(row, _end_by(error))
 
-    async def _conclude(self, row: RowRecord, attempt: Attempt, strikes: int, doubts: int) -> Decision:
-        """What follows from the attempt: its answer judged, or the policy for one whose fate is unknown."""
-        if attempt.state is AttemptState.AMBIGUOUS:
-            return self._after_ambiguous(attempt, doubts)
-        answer = await self.waiter.answer(row, attempt)
-        attempts_left = self.work.spec.retry.attempts - 1 - strikes
-        return conversation.after(answer, self.work.check_for(row), attempts_left=attempts_left)
+    async def _decide(self, row: RowRecord, talk: Talk) -> Decision:
+        """What follows from the attempt under way: its answer judged, or the policy for one whose fate is unknown."""
+        script = self.work.script_for(row)
+        if talk.attempt is not None:
+            if talk.attempt.state is AttemptState.AMBIGUOUS:
+                talk.doubts += 1
+                return self._after_ambiguous(talk.attempt, talk.doubts)
+            attempt_id, answer = talk.attempt.id, await self.waiter.answer(row, talk.attempt)
+            answer = await self.submitter.keeper.fetch_media(row, attempt_id, answer)
+            talk.answered(answer, said(attempt_id, self._reader) if script.plans else None)
+        attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
+        return conversation.after(talk.exchanges, script, self.work.check_for(row), attempts_left=attempts_left)
+
+    async def _run_functions(self, row: RowRecord, talk: Talk, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
+        assert self._caller is not None  # without functions no conversation asks for a call
+        return await self._caller.results(row, talk.exchanges[-1].attempt_id, calls)
 
     def _after_ambiguous(self, attempt: Attempt, doubts: int) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says.
@@ -158,6 +175,12 @@ class Engine:
     async def _finish(self, row: RowRecord, end: Finish) -> None:
         await self._store.finish(row.id, end, self._wall())
         self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
+
+
+def _end_by(error: RowError) -> Finish:
+    if isinstance(error, HeldError):
+        return Finish(Outcome.AMBIGUOUS, error.kind, str(error))
+    return Finish(Outcome.BLOCKED if error.kind in conversation.BLOCKING else Outcome.FAILED, error.kind, str(error))
 
 
 def _allowed_resubmits(work: Work) -> int:

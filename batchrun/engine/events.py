@@ -48,6 +48,15 @@ class Landed:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """One of the user's functions was run for the model."""
+
+    key: str
+    name: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RowEnded:
     """A row got its outcome."""
 
@@ -72,5 +81,5 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Polled | PollFailed | Landed | RowEnded | Paused | Stopping
+Event = Started | Posted | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]

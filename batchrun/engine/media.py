@@ -15,7 +15,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Any
 
-from batchrun.engine.request import Draft, Prepared, estimate_tokens, prepare, prepared, sendable
+from batchrun.engine.request import Draft, Prepared, estimate_tokens, first_request, prepared, sendable
 from batchrun.engine.transfer import Source
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError
@@ -72,15 +72,18 @@ class Media:
     async def ready(self, draft: Draft) -> Ready:
         """Fetch, look at, hash and upload what the draft refers to. Raises RowError or RunError."""
         fetched = await self._fetched(draft)
+        copies = [Path(copy) for copy in fetched.values()]
         try:
             body = await asyncio.to_thread(opened, draft.body, self._library, fetched)
             uses = to_upload(file_blocks(body), self._inline_limit)
             sources = {use: await asyncio.to_thread(_source, use) for use in uses}
             await asyncio.gather(*map(self._uploads.bring, sources.values()))
         except BaseException:
-            _remove(map(Path, fetched.values()))
+            _remove(copies)
             raise
-        return Ready(draft, body, sources, list(map(Path, fetched.values())))
+        uploaded = {file.place.real for file, _ in sources}
+        _remove(copy for copy in copies if str(copy) in uploaded)  # a row may wait long for its slot
+        return Ready(draft, body, sources, copies)
 
     async def finished(self, ready: Ready) -> Prepared:
         """The request. Raises RowError or RunError."""
@@ -150,7 +153,7 @@ def previewed(job: Job, data: dict[str, Any], library: Library, *, hashed: bool 
 
     With media its `sha` is empty unless the files are `hashed`, and where it depends on what would be fetched.
     """
-    draft = prepare(job, data)
+    draft = first_request(job, data)
     if isinstance(draft, Prepared):
         return draft
     local = replaced(draft.body, lambda ref: [_unfetched(ref) if ref.fetched else ref])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from batchrun.interactions.evidence import Call, Lost, Reply, server_delay
+from batchrun.interactions.evidence import Answer, Call, Lost, Reply, server_delay
 from batchrun.interactions.models import ApiError, Interaction
 from batchrun.spec.model import JobSpec, PollSpec
 
@@ -16,17 +16,6 @@ NOT_FOUND_GRACE = 600.0
 LATE_GRACE = 60.0
 #: Usage may follow a finished answer by seconds; after this it counts as missing.
 USAGE_GRACE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The interaction has stopped; `raw` is what the server sent."""
-
-    raw: bytes
-    interaction: Interaction
-
-    def __str__(self) -> str:
-        return f"status {self.interaction.status}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,24 @@
-"""From a row to the bytes of its POST: render, estimate the tokens, name the intent. Media are read by `media.py`."""
+"""From a row to the bytes of its next POST: its body named, its tokens estimated. `media.py` reads the files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.engine.bodies import Bodies
+from batchrun.engine.conversation import Ask, Exchange, Say, Script
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
+from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import Job
 from batchrun.store.files import Upload
 
-#: The service counts about four characters of text to a token.
+#: The service counts about four characters of text to a token and 258 tokens to an image or a page.
 _CHARACTERS_PER_TOKEN = 4
+_TOKENS_PER_MEDIUM = 258
 INTENT_LABEL = "batchrun-intent"
 
 
@@ -39,22 +44,59 @@ class Prepared:
         return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
 
 
+def first_request(job: Job, data: dict[str, Any]) -> Prepared | Draft:
+    """The first request of a row. Raises RowError."""
+    return prepare(Bodies(job, data, script_of(job, data), job.base))
+
+
+def script_of(job: Job, data: dict[str, Any]) -> Script:
+    """What the job wants of a row's conversation."""
+    request = job.spec.request
+    if request.turns is None and not request.references and not request.agent and request.column not in data:
+        return _PLAIN
+    config = job.request.plain_fields(data).get("agent_config")
+    plans = isinstance(config, dict) and config.get("collaborative_planning") is True
+    return Script(
+        turns=len(job.request.turns),
+        functions=bool(request.references),
+        rounds=request.function_calling.rounds,
+        plans=plans,
+        approve=request.approve,
+    )
+
+
+_PLAIN = Script()
+_FIRST = Say(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request whose media have still to be read: `body` holds references to them."""
+    """A request whose media have still to be read: `body` holds references to them.
+
+    `tokens` is about what the service adds by itself, from a conversation that it keeps.
+    """
 
     body: dict[str, Any]
     labels: dict[str, str]
+    tokens: int = 0
 
 
-def prepare(job: Job, data: dict[str, Any]) -> Prepared | Draft:
-    """Render one row. Raises RowError for what is wrong with the row; nothing is read or sent here."""
-    rendered = job.request.render(data)
-    job.request.schema_for(data)
-    body = dict(rendered.body)
+def prepare(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Prepared | Draft:
+    """The next request of a row, its first by default. Raises RowError; nothing is read or sent here."""
+    job = bodies.job
+    job.request.schema_for(bodies.data)
+    body = bodies.body(exchanges, ask)
     labels = body.pop("labels", None) or {}
-    draft = Draft(body | {"background": True, "store": True}, labels)
-    return draft if rendered.media else complete(draft)
+    stored = job.spec.request.store
+    draft = Draft(body | {"background": stored, "store": stored}, labels, _tokens_so_far(exchanges, stored))
+    return draft if job.request.reads_files and _refers(body.get("input")) else complete(draft)
+
+
+def _refers(value: Any) -> bool:
+    """Whether files have to be read for an input: a list of blocks, or of steps that hold them."""
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, MediaRef) or (isinstance(value, dict) and _refers(value.get("content")))
 
 
 def complete(draft: Draft) -> Prepared:
@@ -65,7 +107,7 @@ def complete(draft: Draft) -> Prepared:
 
 def prepared(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Prepared:
     """What a draft has become."""
-    body = draft.body
+    body, tokens = draft.body, tokens + draft.tokens
     return Prepared(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
 
 
@@ -77,9 +119,31 @@ def sendable(body: dict[str, Any]) -> bytes:
         raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
 
 
+def _tokens_so_far(exchanges: Sequence[Exchange], stored: bool) -> int:
+    """Tokens of a conversation that the service adds by itself."""
+    if not exchanges or not stored:
+        return 0
+    total = (exchanges[-1].answer.usage or {}).get("total_tokens")
+    return total if isinstance(total, int) and 0 <= total < 10**9 else 0
+
+
 def estimate_tokens(body: dict[str, Any]) -> int:
-    """A rough count of the input tokens of text, for pacing until the real usage is known."""
-    return len(json.dumps(body, ensure_ascii=False)) // _CHARACTERS_PER_TOKEN
+    """A rough count of input tokens, for pacing until the real usage is known; that of files comes from `media.py`."""
+    text = json.dumps(body, ensure_ascii=False)
+    if '"data": "' not in text:
+        return len(text) // _CHARACTERS_PER_TOKEN
+    carried = list(_data(body))  # media that a row's own request or an earlier answer brings along
+    return (len(text) - sum(carried)) // _CHARACTERS_PER_TOKEN + len(carried) * _TOKENS_PER_MEDIUM
+
+
+def _data(value: Any) -> Iterator[int]:
+    """The length of each base64 text in a body."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _data(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from [len(inner)] if name == "data" and isinstance(inner, str) else _data(inner)
 
 
 def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -11,7 +11,9 @@ from random import Random
 from tenacity import AsyncRetrying, RetryCallState
 
 from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.conversation import Ask, Exchange
 from batchrun.engine.events import Observer, Paused, Posted
+from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
@@ -20,7 +22,7 @@ from batchrun.engine.retry import Meaning, classify, retry_options
 from batchrun.errors import BatchrunError, CredentialError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions import evidence
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Ambiguous, NotSent, PostResult, Refused, Submitted
+from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Intent, Store
 
@@ -31,10 +33,12 @@ class Posting:
 
     row: RowRecord
     number: int
+    turn: int
     prepared: Prepared
     attempt_id: int = 0
     lease: Lease | None = None
     started: float = 0.0
+    answered: Attempt | None = None
 
 
 class Submitter:
@@ -47,7 +51,9 @@ class Submitter:
         self.open_posts: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.posts = 0
+        self.keeper = Keeper(store, client, work.answers, wall, observe, self.settle)
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
+        self._timeout = work.spec.poll.deadline if work.waits else None
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
@@ -55,24 +61,24 @@ class Submitter:
         self._rounds = 0
         self._reopens = float("-inf")
 
-    async def submit(self, row: RowRecord, number: int) -> Attempt:
-        """Send the row's request until it is accepted or its fate is unknown. Raises RowError or RunError.
+    async def submit(self, row: RowRecord, number: int, exchanges: Sequence[Exchange], ask: Ask) -> Attempt:
+        """Send the row's next request until it is accepted or its fate is unknown. Raises RowError or RunError.
 
         Files are uploaded before; the slot is held from the building of the body to the id, so that few bodies are in
         memory and few POSTs are open.
         """
-        ready = await self._ready(row)
+        ready = await self._ready(row, exchanges, ask)
         async with self._slots:
-            posting = Posting(row, number, await self._finished(ready))
+            posting = Posting(row, number, len(exchanges), await self._finished(ready))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
             if self._work.media.disowned(posting.prepared, result):
-                posting.prepared = await self._finished(await self._ready(row))
+                posting.prepared = await self._finished(await self._ready(row, exchanges, ask))
                 result = await self._retrying.copy()(self._post, posting)
             return self._settled(posting, result)
 
-    async def _ready(self, row: RowRecord) -> Prepared | Ready:
+    async def _ready(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared | Ready:
         """The row's request, or what it will be made of once there is a slot. Raises RowError or RunError."""
-        drafted = self._work.prepare(row)
+        drafted = self._work.prepare(row, exchanges, ask)
         if isinstance(drafted, Prepared):
             return drafted
         return await self._work.media.ready(drafted)
@@ -95,8 +101,8 @@ class Submitter:
         with self._unstoppable():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(body)
-            result = evidence.of_post(call, self._wall())
+            call = await self._client.create(body, self._timeout)
+            result = evidence.of_post(call, self._wall(), waits=self._work.waits)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
@@ -120,12 +126,12 @@ class Submitter:
 
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
-        name = intent_key(self._work.run_id, row.key, "", 0, posting.number)
-        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent)
+        name = intent_key(self._work.run_id, row.key, "", posting.turn, posting.number)
+        return Intent(row.id, posting.number, name, prepared.sha, prepared.model, prepared.agent, turn=posting.turn)
 
     async def _record(self, posting: Posting, result: PostResult) -> None:
         state, attempt_id = state_of(result), posting.attempt_id
-        if isinstance(result, Submitted):
+        if isinstance(result, Submitted | Answer):
             self._rounds = 0
             self._pace.limits.accepted()
         elif posting.lease is not None:
@@ -133,6 +139,10 @@ class Submitter:
         match result:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())
+            case Answer(_, interaction):
+                posting.answered = Attempt(attempt_id, AttemptState.FETCHED, interaction.id or "", self._wall())
+                posting.answered.lease = posting.lease
+                posting.answered.answer = await self.keeper.keep(posting.row, posting.answered, result)
             case Refused(status, error):
                 await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
             case Ambiguous(reason, http_status):
@@ -176,6 +186,9 @@ class Submitter:
                 known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
                 known.lease = posting.lease
                 return known
+            case Answer():
+                assert posting.answered is not None
+                return posting.answered
             case Ambiguous(reason):
                 agent = posting.prepared.agent
                 return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
@@ -204,6 +217,8 @@ def state_of(result: PostResult) -> AttemptState:
     match result:
         case Submitted():
             return AttemptState.SUBMITTED
+        case Answer():
+            return AttemptState.FETCHED
         case Refused():
             return AttemptState.REFUSED
         case NotSent():

@@ -9,24 +9,24 @@ from typing import NoReturn
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer, Polled, PollFailed
+from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.errors import CredentialError, RefusedError, RowError
 from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
 from batchrun.rows import Finish, Outcome
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-#: A count beyond this is a mistake of the server's, not a usage.
-_MOST_TOKENS = 10**9
 #: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
 _IDS_OF_ANOTHER_PROJECT = 5
 
 
 class Waiter:
-    """Fetches answers. `settle` is told the real input tokens of each; `polling` are the tasks that wait for one."""
+    """Fetches answers. `polling` are the tasks that wait for one."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class Waiter:
         client: Client,
         wall: Callable[[], float],
         observe: Observer,
-        settle: Callable[[Lease, int], None],
+        keeper: Keeper,
     ) -> None:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
-        self._observe, self._settle = observe, settle
+        self._observe, self._keeper = observe, keeper
         self._pace = Pace(Limits(spec.poll.rpm))
         self.polling: set[asyncio.Task[None]] = set()
         self._last_answered = float("-inf")
@@ -47,45 +47,25 @@ class Waiter:
 
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
         """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError."""
-        if attempt.raw is not None:
-            return Interaction.parse(attempt.raw) or Interaction({})
+        if attempt.answer is not None:
+            return attempt.answer
         task = asyncio.current_task()
         assert task is not None
         self.polling.add(task)
         try:
             found = await self._wait(row, attempt)
-            await self._keep(row, attempt, found)
+            return await self._keeper.keep(row, attempt, found)
         finally:
             self.polling.discard(task)
-        return found.interaction
 
-    async def _keep(self, row: RowRecord, attempt: Attempt, found: polling.Answer, end: Finish | None = None) -> None:
-        """Raw bytes and usage first; nobody has judged the answer yet. `end` ends the row whatever the answer says."""
-        answer, usage = found.interaction, found.interaction.usage or {}
-        await self._store.fetched(
-            attempt.id,
-            found.raw,
-            self._wall(),
-            status=answer.status,
-            model=answer.model,
-            tier=answer.service_tier,
-            usage=answer.usage,
-            polls=attempt.polls,
-            row_end=None if end is None else (row.id, end),
-        )
-        spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")
-        if attempt.lease is not None and isinstance(spent, int) and 0 <= spent < _MOST_TOKENS:
-            self._settle(attempt.lease, spent)
-        self._observe(Landed(row.key, total if isinstance(total, int) and 0 <= total < _MOST_TOKENS else None))
-
-    async def _wait(self, row: RowRecord, attempt: Attempt) -> polling.Answer:
+    async def _wait(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
         patience = polling.Patience(self._spec, self._wall(), attempt.submitted_at)
         for delay in polling.delays(self._spec.poll, resumed=attempt.resumed):
             await asyncio.sleep(delay)
             poll = await self._poll(row, attempt)
             match patience.judge(poll, self._wall()):
-                case polling.Answer() as answer:
+                case Answer() as answer:
                     return answer
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
@@ -110,14 +90,14 @@ class Waiter:
             self._pace.limits.give_back(lease)
         else:
             self._pace.limits.accepted()
-        if isinstance(poll, polling.Answer | polling.Running):
+        if isinstance(poll, Answer | polling.Running):
             self._last_answered = self._wall()
         if attempt.resumed:
             self._note_earlier(attempt, poll)
 
     def _note_earlier(self, attempt: Attempt, poll: polling.Poll) -> None:
         """One earlier interaction that is still known shows that the key is the right one."""
-        if isinstance(poll, polling.Answer | polling.Running):
+        if isinstance(poll, Answer | polling.Running):
             self._knows_earlier = True
             self._unknown_earlier.clear()
         elif isinstance(poll, polling.NotFound) and not self._knows_earlier:
@@ -148,8 +128,8 @@ class Waiter:
             raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
         said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
         if isinstance(poll, polling.NoAnswer) and poll.raw is not None:
-            unread = polling.Answer(poll.raw, Interaction({}))
-            await self._keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
+            unread = Answer(poll.raw, Interaction({}))
+            await self._keeper.keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
             raise RowError("no_answer", said)
         raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
 
@@ -160,14 +140,14 @@ class Waiter:
         self._observe(Landed(row.key, None))
         return RowError(kind, said)
 
-    async def _time_out(self, row: RowRecord, attempt: Attempt) -> polling.Answer:
+    async def _time_out(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Past the deadline: cancel, look once more, keep an answer that came after all."""
         await self._client.cancel(attempt.interaction_id)
         poll = await self._poll(row, attempt)
         said = f"no answer within {self._spec.poll.deadline:g} s of its submission; it was cancelled ({poll})"
-        if not isinstance(poll, polling.Answer):
+        if not isinstance(poll, Answer):
             raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "timed_out", said)
         if poll.interaction.status != "cancelled":
             return poll
-        await self._keep(row, attempt, poll, Finish(Outcome.FAILED, "timed_out", said))
+        await self._keeper.keep(row, attempt, poll, Finish(Outcome.FAILED, "timed_out", said))
         raise RowError("timed_out", said)

@@ -1,24 +1,35 @@
-"""The four calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
+"""The calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
 
 Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200 with a JSON interaction.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
+import os
+import re
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
+from batchrun.errors import StoreError
 from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
-from batchrun.interactions.transport import AiohttpTransport, BodyTooLarge
+from batchrun.interactions.transport import LIVE, AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
 #: A shorter key is a placeholder for a server on this machine.
 _SHORTEST_SECRET = 8
+#: Nothing that two readers of an address could take for two hosts.
+_PLAIN_ADDRESS = re.compile(r"[!-\[\]-~]+")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+#: What a call can raise; `fate_of` says what each proves.
+BROKEN = (httpx.HTTPError, httpx.InvalidURL)
 
 
 class Client:
@@ -36,6 +47,7 @@ class Client:
     ) -> None:
         self.base_url, self.version = base_url.rstrip("/"), version
         self._url = f"{self.base_url}/{version}/interactions"
+        self._origin = _safe_origin(base_url)
         self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
         headers = {
@@ -56,9 +68,9 @@ class Client:
         """16 characters that tell whether two keys are the same, and nothing else of them."""
         return hmac.digest(salt, self._key, "sha256").hex()[:16]
 
-    async def create(self, body: bytes | Body) -> Call:
-        """POST one interaction. Never sent twice by this call."""
-        return await self._call("POST", self._create_url, body)
+    async def create(self, body: bytes | Body, timeout: float | None = None) -> Call:
+        """POST one interaction. Never sent twice by this call. `timeout` (seconds) is for a request that waits."""
+        return await self._call("POST", self._create_url, body, timeout=timeout)
 
     async def get(self, interaction_id: str) -> Call:
         """GET one interaction. Free, may be repeated."""
@@ -71,6 +83,25 @@ class Client:
     async def delete(self, interaction_id: str) -> Call:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
+
+    async def download(self, uri: str, path: Path) -> Call:
+        """GET a file that the service made for an answer, and put it at `path`; the Reply's own body is empty then.
+
+        Only from the service's own host, because the key goes with the request: NotSent for any other address. The
+        file is held in memory once, up to the client's cap. Raises StoreError where the disk refuses.
+        """
+        if not self.serves(uri):
+            return NotSent(f"{uri[:200]!r} is not an address of this service, so it was not fetched")
+        call = await self._call("GET", uri, headers=httpx.Headers({**self._headers, "accept": "*/*"}))
+        if not isinstance(call, Reply) or not call.ok:
+            return call
+        await asyncio.to_thread(_put, path, call.body)
+        return Reply(call.status, b"", call.headers)
+
+    def serves(self, uri: str) -> bool:
+        """Whether an address is the service's own."""
+        origin = self._origin
+        return origin is not None and uri.startswith(f"{origin}/") and bool(_PLAIN_ADDRESS.fullmatch(uri))
 
     async def beside(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", *, keyed: bool = True
@@ -85,23 +116,67 @@ class Client:
         await self._transport.aclose()
 
     async def _call(
-        self, method: str, url: httpx.URL | str, body: bytes | Body = b"", headers: httpx.Headers | None = None
+        self,
+        method: str,
+        url: httpx.URL | str,
+        body: bytes | Body = b"",
+        headers: httpx.Headers | None = None,
+        timeout: float | None = None,
     ) -> Call:
         try:
             # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
             request = _request(method, url, self._headers if headers is None else headers, body)
+            if timeout is not None:
+                request.extensions = {"timeout": {"total": timeout}}
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
-        except _NOT_SENT as error:
-            return NotSent(str(error) or type(error).__name__)
-        except BodyTooLarge as error:
-            return Lost(str(error), answered=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Lost(f"{type(error).__name__}: {error}")
-        if len(self._key) >= _SHORTEST_SECRET and self._key in content:  # a server may quote what it was sent
-            content = content.replace(self._key, b"[the API key]")
-        return Reply(response.status_code, content, response.headers)
+        except BROKEN as error:
+            return fate_of(error)
+        return Reply(response.status_code, self._without_key(content), response.headers)
+
+    async def _open(self, body: bytes) -> httpx.Response:
+        """POST an interaction whose answer is read while it comes. Raises what is in BROKEN; close the response."""
+        headers = httpx.Headers(self._headers)
+        headers["accept"] = "text/event-stream"
+        stream = httpx.ByteStream(body)
+        request = httpx.Request("POST", self._create_url, headers=headers, stream=stream, extensions={LIVE: True})
+        return await self._transport.handle_async_request(request)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """A server may quote what it was sent."""
+        if len(self._key) >= _SHORTEST_SECRET and self._key in content:
+            return content.replace(self._key, b"[the API key]")
+        return content
+
+
+def fate_of(error: Exception) -> NotSent | Lost:
+    """What an error of a call proves about its request."""
+    if isinstance(error, _NOT_SENT):
+        return NotSent(str(error) or type(error).__name__)
+    if isinstance(error, BodyTooLarge):
+        return Lost(str(error), answered=True)
+    return Lost(f"{type(error).__name__}: {error}")
+
+
+def _safe_origin(base_url: str) -> str | None:
+    """Scheme and host of the service, None where the key would not be safe on the way there."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https" or parts.hostname in _LOOPBACK:
+        return f"{parts.scheme}://{parts.netloc}"
+    return None
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file under another name first (mode 0600), so that `path` is whole or not there. Raises StoreError."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {str(path)!r}: {error.strerror}. Run the same command again.") from error
 
 
 def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:

@@ -3,6 +3,7 @@
 A  NotSent    not one byte of the request left      may be sent again
 B  Refused    a complete error envelope             nothing was billed
 S  Submitted  a complete 2xx with a usable id       billed: keep the id
+   Answer     a complete 2xx with the answer        billed: keep the answer
 C  Ambiguous  anything else                         billed or not, nobody can tell
 """
 
@@ -74,21 +75,35 @@ class Ambiguous:
     status: int | None = None
 
 
-PostResult = NotSent | Refused | Submitted | Ambiguous
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The interaction has stopped; `raw` is what the server sent. The reply to a POST that waits is one too."""
+
+    raw: bytes
+    interaction: Interaction
+
+    def __str__(self) -> str:
+        return f"status {self.interaction.status}"
+
+
+PostResult = NotSent | Refused | Submitted | Answer | Ambiguous
 
 _REFUSALS = frozenset({400, 401, 402, 403, 404, 409, 413, 416, 422, 429})
 _UNAVAILABLE = frozenset({"unavailable", "service_unavailable"})
 
 
-def of_post(call: Call, now: float) -> PostResult:
-    """What a POST's answer proves. `now` is Unix time, for Retry-After dates."""
+def of_post(call: Call, now: float, *, waits: bool = False) -> PostResult:
+    """What a POST's answer proves. `now` is Unix time, for Retry-After dates.
+
+    `waits` is true for a request in the foreground, whose reply may be the answer itself.
+    """
     match call:
         case NotSent():
             return call
         case Lost(reason):
             return Ambiguous(reason)
         case Reply(ok=True):
-            return _of_success(call)
+            return _of_success(call, waits)
     error = ApiError.parse(call.body)
     if error is None:
         return Ambiguous(f"HTTP {call.status} without an error of the API", call.status)
@@ -97,10 +112,12 @@ def of_post(call: Call, now: float) -> PostResult:
     return Ambiguous(f"HTTP {call.status} {error.code}", call.status)
 
 
-def _of_success(reply: Reply) -> PostResult:
+def _of_success(reply: Reply, waits: bool) -> PostResult:
     interaction = Interaction.parse(reply.body)
     if interaction is None:
         return Ambiguous(f"HTTP {reply.status} with a body that is not an interaction", reply.status)
+    if waits and interaction.stopped:
+        return Answer(reply.body, interaction)
     if interaction.id is None:
         return Ambiguous(f"HTTP {reply.status} without a usable interaction id", reply.status)
     return Submitted(interaction.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ STOP_STATUSES = frozenset(
         "requires_continuation",
     }
 )
+#: Types of content blocks that carry media.
+MEDIA = frozenset({"image", "audio", "video", "document"})
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 
 
@@ -42,6 +44,15 @@ def parse_json(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """A call that the model asks for. `arguments` is whatever was sent, mostly an object."""
+
+    id: str
+    name: str
+    arguments: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +99,43 @@ class Interaction:
     @property
     def steps(self) -> list[dict[str, Any]]:
         value = self.data.get("steps")
-        return [step for step in value if isinstance(step, dict)] if isinstance(value, list) else []
+        if isinstance(value, list):
+            return [step for step in value if isinstance(step, dict)]
+        outputs = self.data.get("outputs")  # older form, in which music models are said to answer still
+        return [{"type": "model_output", "content": outputs}] if isinstance(outputs, list) else []
+
+    @property
+    def own_steps(self) -> list[tuple[int, dict[str, Any]]]:
+        """The steps since the last input, with their numbers: a stored interaction may tell what came before, too."""
+        steps = list(enumerate(self.steps))
+        after = (number + 1 for number, step in reversed(steps) if step.get("type") == "user_input")
+        return steps[next(after, 0) :]
+
+    @property
+    def environment_id(self) -> str | None:
+        return self._text("environment_id")
+
+    @property
+    def continuation_token(self) -> str | None:
+        return self._text("continuation_token")
+
+    @property
+    def function_calls(self) -> tuple[FunctionCall, ...]:
+        """The calls that are not answered in the interaction itself. One without an id is named by its place."""
+        steps = [step for _, step in self.own_steps]
+        answered = {step.get("call_id") for step in steps if step.get("type") == "function_result"}
+        calls = [step for step in steps if step.get("type") == "function_call"]
+        found = (
+            FunctionCall(_said(call.get("id")) or f"call-{number}", _said(call.get("name")), call.get("arguments"))
+            for number, call in enumerate(calls)
+        )
+        return tuple(call for call in found if call.id not in answered)
+
+    @property
+    def has_media(self) -> bool:
+        """True if the model's output has a picture, sound, video or document."""
+        blocks = (block for block in self._blocks_from_the_end() if isinstance(block, dict))
+        return any(block.get("type") in MEDIA for block in blocks)
 
     @property
     def output_text(self) -> str | None:
@@ -96,13 +143,19 @@ class Interaction:
 
         Walks the steps from the end up to the last user input and passes over thoughts, as the vendor's clients do.
         """
-        texts: list[str] = []
+        blocks = self.output_blocks
+        return "".join(block["text"] for block in blocks) if blocks else None
+
+    @property
+    def output_blocks(self) -> list[dict[str, Any]]:
+        """The text blocks whose texts are `output_text`."""
+        found: list[dict[str, Any]] = []
         for block in self._blocks_from_the_end():
             if isinstance(block, dict) and block.get("type") == "text" and isinstance(block.get("text"), str):
-                texts.append(block["text"])
-            elif texts:
+                found.append(block)
+            elif found:
                 break
-        return "".join(reversed(texts)) if texts else None
+        return found[::-1]
 
     def _blocks_from_the_end(self) -> Iterator[object]:
         for step in reversed(self.steps):
@@ -124,6 +177,20 @@ class Interaction:
         candidates = [*(listed if isinstance(listed, list) else []), self.data.get("error")]
         candidates += [step.get("error") for step in self.steps]
         return next((ApiError.of(c) for c in candidates if isinstance(c, dict)), None)
+
+
+def merged(hops: Sequence[Interaction]) -> Interaction:
+    """One answer that came in several interactions, each the continuation of the one before: the last, with all steps.
+
+    Its usage is the last one's: each hop was billed by itself.
+    """
+    if len(hops) == 1:
+        return hops[0]
+    return Interaction({**hops[-1].data, "steps": [step for hop in hops for _, step in hop.own_steps]})
+
+
+def _said(value: object) -> str:
+    return storable(value) if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """An httpx transport over aiohttp's connection pool: whole bodies, a cap, one deadline, proof of what was sent.
 
+A request with the extension `LIVE` gets its answer as soon as that begins: the body comes while it is read, under the
+same cap, and without a deadline, which is its reader's.
+
 httpx's own pool costs several times the CPU with hundreds of requests open. No redirect is followed and no
 request is sent twice here: a POST on a connection that breaks fails, because nobody can tell whether it was billed.
 """
@@ -7,7 +10,7 @@ request is sent twice here: a POST on a connection that breaks fails, because no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -18,6 +21,11 @@ from yarl import URL
 
 #: A server may close an idle connection at any time; a POST must not meet one that it is just about to close.
 _KEEPALIVE_SECONDS = 5.0
+#: The extension of a request whose answer is read while it comes.
+LIVE = "batchrun.live"
+
+
+_Content = bytes | AsyncIterable[bytes] | None
 
 
 class BodyTooLarge(httpx.DecodingError):
@@ -46,16 +54,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The complete answer to `request`; httpx's exceptions otherwise."""
+        """The complete answer to `request`, or its beginning if it is `LIVE`; httpx's exceptions otherwise."""
         if self._session is None:
             self._session = self._open_session()
+        live = LIVE in request.extensions
         progress = _Progress()
+        seconds = request.extensions.get("timeout", {}).get("total", self._timeout)
         try:
-            async with asyncio.timeout(self._timeout):
-                return await self._exchange(self._session, request, progress)
+            async with asyncio.timeout(None if live else seconds):
+                exchange = self._begin if live else self._exchange
+                return await exchange(self._session, request, progress)
         except TimeoutError as error:
             late = httpx.ReadTimeout if progress.sent else httpx.ConnectTimeout
-            raise late(f"no answer within {self._timeout:g} s", request=request) from error
+            raise late(f"no answer within {seconds:g} s", request=request) from error
         except (aiohttp.ClientError, OSError) as error:
             broken = httpx.ReadError if progress.sent else httpx.ConnectError
             raise broken(f"{type(error).__name__}: {error}", request=request) from error
@@ -63,17 +74,29 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
     ) -> httpx.Response:
-        async with session.request(
+        async with self._send(session, request, await _content(request), progress) as answer:
+            body = await self._read(answer)
+            return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=httpx.ByteStream(body))
+
+    async def _begin(
+        self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
+    ) -> httpx.Response:
+        answer = await self._send(session, request, await _content(request), progress)
+        body = _LiveBody(answer, self._cap)
+        return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=body)
+
+    def _send(
+        self, session: aiohttp.ClientSession, request: httpx.Request, body: _Content, progress: _Progress
+    ) -> aiohttp.client._RequestContextManager:
+        return session.request(
             request.method,
             URL(str(request.url), encoded=True),
             headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-            data=await _content(request),
+            data=body,
             allow_redirects=False,
             proxy=self._proxy_for(request.url),
             trace_request_ctx=progress,
-        ) as answer:
-            body = await self._read(answer)
-            return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=httpx.ByteStream(body))
+        )
 
     def _proxy_for(self, url: httpx.URL) -> str | None:
         """The environment's proxy, looked up once a host: aiohttp's own way also reads ~/.netrc, for every request."""
@@ -83,13 +106,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._proxies[url.host]
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise BodyTooLarge("the answer is compressed, which was not asked for")
+        _refuse_compressed(answer)
         chunks = bytearray()
         async for chunk in answer.content.iter_any():
             chunks += chunk
             if len(chunks) > self._cap:
-                raise BodyTooLarge(f"the answer is longer than {self._cap:,} bytes")
+                raise _too_long(self._cap)
         return bytes(chunks)
 
     async def aclose(self) -> None:
@@ -97,7 +119,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
 
-async def _content(request: httpx.Request) -> bytes | AsyncIterable[bytes] | None:
+async def _content(request: httpx.Request) -> _Content:
     """A whole body as it is, and one in pieces as pieces: joined they would need twice the memory."""
     if isinstance(request.stream, httpx.ByteStream) or not isinstance(request.stream, AsyncIterable):
         return await request.aread() or None
@@ -114,17 +136,33 @@ async def _note_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, 
     context.trace_request_ctx.sent = True
 
 
-class _InProcess(httpx.ASGITransport):
-    """Calls an ASGI application directly and closes it in the end."""
+class _LiveBody(httpx.AsyncByteStream):
+    """An answer's body, read while it comes. Raises httpx's exceptions, BodyTooLarge beyond the cap."""
 
-    def __init__(self, app: Any, close: Callable[[], None]) -> None:
-        super().__init__(app=app)
-        self._close = close
+    def __init__(self, answer: aiohttp.ClientResponse, cap: int) -> None:
+        self._answer = answer
+        self._cap = cap
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        _refuse_compressed(self._answer)
+        size = 0
+        try:
+            async for chunk in self._answer.content.iter_any():
+                size += len(chunk)
+                if size > self._cap:
+                    raise _too_long(self._cap)
+                yield chunk
+        except (aiohttp.ClientError, OSError) as error:
+            raise httpx.ReadError(f"{type(error).__name__}: {error}") from error
 
     async def aclose(self) -> None:
-        self._close()
+        self._answer.close()
 
 
-def in_process(app: Any, close: Callable[[], None]) -> httpx.AsyncBaseTransport:
-    """A transport without a socket, for an ASGI application in this process."""
-    return _InProcess(app, close)
+def _refuse_compressed(answer: aiohttp.ClientResponse) -> None:
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise BodyTooLarge("the answer is compressed, which was not asked for")
+
+
+def _too_long(cap: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the answer is longer than {cap:,} bytes")

@@ -20,11 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
     is gone; a draft whose writer was killed is removed by the next one. Raises StoreError where the disk refuses.
     """
     try:
-        with _draft(path) as (draft, descriptor):
+        sweep(path.parent, path.name)
+        with draft_of(path) as (draft, descriptor):
             yield draft
             os.fsync(descriptor)
             draft.replace(path)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(
@@ -39,8 +40,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _draft(path: Path) -> Iterator[tuple[Path, int]]:
-    _remove_abandoned(path)
+def draft_of(path: Path) -> Iterator[tuple[Path, int]]:
+    """A new draft beside `path` (mode 0600) and its descriptor. It is gone after the block unless it was renamed."""
     draft, descriptor = _create(path)
     try:
         yield draft, descriptor
@@ -59,9 +60,11 @@ def _create(path: Path) -> tuple[Path, int]:
         os.close(descriptor)  # another writer took it for abandoned before it was locked
 
 
-def _remove_abandoned(path: Path) -> None:
-    for found in path.parent.iterdir():
-        if found.name.startswith(f".{path.name}.") and found.name.endswith(".tmp"):
+def sweep(directory: Path, name: str = "") -> None:
+    """Remove the drafts of the file `name`, or of any, whose writers were killed. Raises OSError."""
+    prefix = f".{name}." if name else "."
+    for found in directory.iterdir():
+        if found.name.startswith(prefix) and found.name.endswith(".tmp"):
             _remove_if_abandoned(found)
 
 
@@ -79,7 +82,8 @@ def _remove_if_abandoned(draft: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make a directory's entries survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -9,6 +9,10 @@ from typing import Any
 
 from batchrun.errors import InvariantError
 from batchrun.outputs.files import write_whole
+from batchrun.rows import Outcome
+
+#: Where a row can stand, in the order in which people are told.
+CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,9 @@ class Summary:
     succeeded: int
     failed: int
     invalid_output: int
+    incomplete: int
+    blocked: int
+    awaiting_approval: int
     ambiguous: int
     pending: int
     in_flight: int
@@ -38,10 +45,19 @@ class Summary:
     elapsed_s: float
     outputs: dict[str, Path]
 
+    @property
+    def unusable(self) -> int:
+        """Rows that ended without a usable answer, and with no doubt about what they cost."""
+        return self.failed + self.invalid_output + self.incomplete + self.blocked
+
+    @property
+    def held(self) -> int:
+        """Rows that wait for a word of the user's."""
+        return self.ambiguous + self.awaiting_approval
+
     def verify(self) -> None:
         """Raises InvariantError unless every row is counted in exactly one class."""
-        classes = ("succeeded", "failed", "invalid_output", "ambiguous", "pending")
-        counts = {name: int(getattr(self, name)) for name in classes}
+        counts = {name: int(getattr(self, name)) for name in CLASSES}
         if sum(counts.values()) != self.rows or min(counts.values()) < 0:
             shown = " + ".join(f"{count} {name}" for name, count in counts.items())
             raise InvariantError(f"run {self.run_id!r}: {shown} is not {self.rows} rows; please report this")

@@ -46,6 +46,11 @@ class PartTemplate:
         self.templates = [self._template, *([self._pages] if self._pages else [])]
 
     @property
+    def reads_files(self) -> bool:
+        """Whether its blocks may need batchrun to read a file."""
+        return isinstance(self._part, MediaPart) and (self._part.path is not None or bool(self._fetch))
+
+    @property
     def columns(self) -> frozenset[str]:
         """Columns that the part reads."""
         used = frozenset[str]().union(*(template.columns for template in self.templates))

@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from batchrun.spec.accepted import GENERATION
 from batchrun.spec.documents import Document
 from batchrun.spec.model import JobSpec
 from batchrun.spec.positions import KeyPath
+from batchrun.spec.shapes import got
 
 _SAID = {
     "string_type": "text is expected (put it in quotes)",
@@ -24,6 +26,15 @@ _SAID = {
     "model_type": "a mapping is expected",
     "model_attributes_type": "a mapping is expected",
 }
+#: Fields of a create request that `request` does not have, and what to do instead.
+_INSTEAD = {
+    **dict.fromkeys(GENERATION.fields, "it belongs inside `generation_config`"),
+    **dict.fromkeys(("response_mime_type", "response_modalities"), "deprecated by the service; use `response_format`"),
+    "cached_content": "deprecated by the service; remove it",
+    "previous_interaction_id": "batchrun chains by itself; write `turns`",
+    "continuation_token": "batchrun goes on by itself; remove it",
+    **dict.fromkeys(("background", "stream"), "batchrun decides this; there is `store`"),
+}
 
 
 def explained(document: Document, error: ValidationError) -> Iterator[str]:
@@ -36,6 +47,8 @@ def explained(document: Document, error: ValidationError) -> Iterator[str]:
 def _message(finding: Any, path: KeyPath, tags: set[str]) -> str:
     kind = finding["type"]
     if kind == "extra_forbidden":
+        if path[:-1] == ("request",) and path[-1] in _INSTEAD:
+            return f"unknown key: {_INSTEAD[path[-1]]}"
         return _unknown_key(str(path[-1]), _known_keys(path[:-1], tags))
     if kind == "missing":
         return "this key is missing; add it"
@@ -43,19 +56,11 @@ def _message(finding: Any, path: KeyPath, tags: set[str]) -> str:
         return f"`type` must be one of {finding['ctx'].get('expected_tags', _part_types())}"
     if kind == "value_error":
         return str(finding["ctx"]["error"])
-    return f"{_SAID.get(kind, _plain(finding['msg']))}{_got(finding['input'])}"
+    return f"{_SAID.get(kind, _plain(finding['msg']))}{got(finding['input'])}"
 
 
 def _plain(message: str) -> str:
     return message.replace("Input should", "it should").replace("String should", "it should")
-
-
-def _got(value: object) -> str:
-    if isinstance(value, dict | list):
-        return f", not a {'mapping' if isinstance(value, dict) else 'list'}"
-    if value is None or isinstance(value, bool):
-        return f", not {'nothing' if value is None else str(value).lower()}"
-    return f", not {repr(value)[:60]}"
 
 
 def _unknown_key(key: str, known: list[str]) -> str:

@@ -13,11 +13,13 @@ from batchrun.spec.asking import RequestSpec, Turn, text_format_of
 from batchrun.spec.credentials import key_paths
 from batchrun.spec.documents import Document, joined, read_document
 from batchrun.spec.explain import explained
+from batchrun.spec.functions import Function, load_functions
 from batchrun.spec.model import JobSpec
 from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.positions import KeyPath
 from batchrun.spec.references import resolve_schema
+from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.templates import Condition, Template
@@ -31,6 +33,9 @@ class Job:
     path: Path
     base: Path
     request: RequestTemplate
+    functions: tuple[Function, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What the service may ignore or refuse, a line for each, with file, line and key."""
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -49,9 +54,14 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     base = path.absolute().parent
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
+    functions = _functions(document, spec.request, base, problems)
+    found = findings(spec.request, schemas)
+    problems += [document.problem(each.path, each.message) for each in found if each.refused]
     if problems:
         raise SpecError(joined(problems))
-    return Job(spec, path, base, RequestTemplate(spec.request, schemas))
+    warnings = tuple(document.problem(each.path, each.message) for each in found if not each.refused)
+    declared = [function.declaration for function in functions]
+    return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions, warnings)
 
 
 def _checked(document: Document) -> JobSpec:
@@ -93,6 +103,14 @@ def _schema(
     except SpecError as error:
         problems.append(document.problem((*where, "response_format", *index, "schema"), str(error)))
         return None
+
+
+def _functions(document: Document, request: RequestSpec, base: Path, problems: list[str]) -> tuple[Function, ...]:
+    try:
+        return load_functions(request.references, base) if request.references else ()
+    except SpecError as error:
+        problems.append(document.problem(("request", "functions"), str(error)))
+        return ()
 
 
 def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:

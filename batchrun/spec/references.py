@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel
 
 from batchrun.errors import SpecError
 from batchrun.spec.documents import read_document
+from batchrun.spec.modules import imported, searching_first, told
 from batchrun.spec.schemas import OutputSchema
 
 
@@ -40,46 +36,11 @@ def _of_file(path: Path) -> OutputSchema:
 
 
 def _of_model(module_name: str, name: str, base: Path) -> dict[str, Any]:
-    with _searching_first(base, module_name.partition(".")[0]):
-        model = getattr(_imported(module_name), name, None)
+    with searching_first(base, module_name.partition(".")[0]):
+        model = getattr(imported(module_name, base), name, None)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise SpecError(f"{module_name}:{name} is not a pydantic model; the module has no such class")
         try:
             return model.model_json_schema()
         except Exception as error:  # a model can hold anything, JSON Schema cannot
-            raise SpecError(f"{module_name}:{name} has no JSON Schema: {_told(error)}") from None
-
-
-def _imported(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # the user's module runs here, and may raise anything
-        raise SpecError(f"module {name!r} cannot be imported: {_told(error)}") from None
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
-
-
-@contextmanager
-def _searching_first(base: Path, root: str) -> Iterator[None]:
-    """Prefer modules beside the job file, and leave the interpreter's import state as it was."""
-    path, no_bytecode = sys.path.copy(), sys.dont_write_bytecode
-    beside = Path(base, f"{root}.py").exists() or Path(base, root).is_dir()
-    shadowed = _taken_out(root) if beside else {}
-    sys.path.insert(0, str(base))
-    sys.dont_write_bytecode = True
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = path
-        sys.dont_write_bytecode = no_bytecode
-        if beside:
-            _taken_out(root)
-            sys.modules.update(shadowed)
-
-
-def _taken_out(root: str) -> dict[str, ModuleType]:
-    names = [name for name in sys.modules if name == root or name.startswith(root + ".")]
-    return {name: sys.modules.pop(name) for name in names}
+            raise SpecError(f"{module_name}:{name} has no JSON Schema: {told(error)}") from None

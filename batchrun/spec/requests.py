@@ -53,6 +53,8 @@ class RequestTemplate:
     ) -> None:
         each = zip(spec.each_turn(), schemas, strict=True)
         self.turns = tuple(TurnTemplate(turn, schema, functions) for turn, schema in each)
+        self.reads_files = any(turn.reads_files for turn in self.turns)
+        """Whether a request may hold the content of local files."""
         self.schema = self.turns[-1].schema
         """The schema of the last answer, which is the row's."""
         self.parts = _joined(self.turns)
@@ -65,6 +67,10 @@ class RequestTemplate:
     def render(self, row: Mapping[str, Any], turn: int = 0, answers: Sequence[str] = ()) -> Rendered:
         """The request for one turn of a row; `answers` are the texts of the turns before. Raises RowError."""
         return self.turns[turn].render({**row, "answers": list(answers)} if turn else row, first=turn == 0)
+
+    def plain_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a row's first request that are no templates. Raises RowError (`bad_request`)."""
+        return self.turns[0].plain_fields(row)
 
     def schema_for(self, row: Mapping[str, Any]) -> OutputSchema | None:
         """The schema that the row's last answer must satisfy. Raises RowError (`bad_request`)."""
@@ -81,6 +87,7 @@ class TurnTemplate:
         self._system = None if spec.system_instruction is None else Template(spec.system_instruction)
         self._input = _compiled_input(spec)
         self._fixed = _fixed_fields(spec, schema, functions)
+        self.reads_files = isinstance(self._input, list) and any(part.reads_files for part in self._input)
         self.schema = schema
         identity = _identity(spec, schema, functions)
         self.parts = {name: sha256_of(value)[:12] for name, value in identity.items()}
@@ -103,6 +110,11 @@ class TurnTemplate:
                 body[name] = value
         check(body, self._spec.column)
         return Rendered(body, "input" not in own and _has_media(body["input"]))
+
+    def plain_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that are no templates: the row's own, else the job's."""
+        own = self._own(row)
+        return {**self._filled_in(own), **own}
 
     def schema_for(self, row: Mapping[str, Any]) -> OutputSchema | None:
         """The schema that the row's answer must satisfy: that of its own `response_format`, else the job's.

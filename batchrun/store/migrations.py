@@ -20,7 +20,8 @@ OPEN = "state IN ('intent', 'submitted', 'ambiguous')"
 def m001_initial(db: Database) -> None:
     """Meta values, input rows and the attempts made for them.
 
-    Times are Unix seconds; `raw` is zlib; a `rejected` row failed when it was read and is never sent.
+    Times are Unix seconds; `raw` is zlib; a `rejected` row failed when it was read and is never sent. `tool_call`
+    holds the functions run for an answer that asks for them, `word` what the user said to a research plan.
     """
     for statement in (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
@@ -43,5 +44,13 @@ def m001_initial(db: Database) -> None:
         f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, turn) WHERE {LIVE}",
         "CREATE INDEX attempt_row ON attempt (row_id, number)",
         f"CREATE INDEX attempt_open ON attempt (state) WHERE {OPEN}",
+        """CREATE TABLE tool_call (
+            attempt_id INTEGER NOT NULL REFERENCES attempt (id), position INTEGER NOT NULL, call_id TEXT NOT NULL,
+            name TEXT NOT NULL, arguments TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 1, began_at REAL NOT NULL,
+            released INTEGER NOT NULL DEFAULT 0, ended_at REAL, result TEXT, is_error INTEGER,
+            PRIMARY KEY (attempt_id, position)) WITHOUT ROWID""",
+        """CREATE TABLE word (
+            attempt_id INTEGER PRIMARY KEY REFERENCES attempt (id), go INTEGER NOT NULL, text TEXT NOT NULL,
+            said_at REAL NOT NULL)""",
     ):
         db.execute(statement)

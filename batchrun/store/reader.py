@@ -14,7 +14,7 @@ from typing import Any
 
 from batchrun.errors import SpecError, StoreError
 from batchrun.store.migrations import LIVE, OPEN
-from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
+from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.turn, a.state, a.evidence, a.intent_key, a.request_sha,
     a.model, a.agent,
@@ -27,6 +27,7 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
         AND c.superseded_at > coalesce(r.reopened_at, 0))"""
 _LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
 _ROW_FIELDS = 12
+_LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
 _CHOSEN = "r.seen = (SELECT max(seen) FROM row)"
@@ -132,10 +133,29 @@ class Reader:
         """The row with its earlier turns, which most rows do not have."""
         if row.attempt is None or row.attempt.turn == 0:
             return row
+        return replace(row, earlier=tuple(self.earlier(row.id, row.attempt.turn)))
+
+    def earlier(self, row_id: int, turn: int) -> Iterator[AttemptRecord]:
+        """A row's answered attempts at the turns before this one, with their answers."""
         query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
                     WHERE r.id = ? AND a.turn < ? AND a.state = 'fetched' AND a.superseded_at IS NULL ORDER BY a.turn"""
-        found = self.connection.execute(query, (row.id, row.attempt.turn))
-        return replace(row, earlier=tuple(map(_attempt, found)))
+        return map(_attempt, self.connection.execute(query, (row_id, turn)))
+
+    def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:
+        """The functions that were run, or begun, for an answer, in the order of its calls."""
+        query = """SELECT position, call_id, name, ended_at, result, is_error, released FROM tool_call
+                   WHERE attempt_id = ? ORDER BY position"""
+        for position, call_id, name, ended_at, result, is_error, released in self.connection.execute(
+            query, (attempt_id,)
+        ):
+            given = None if result is None else json.loads(result)
+            yield ToolCallRecord(position, call_id, name, ended_at, given, bool(is_error), bool(released))
+
+    def word(self, attempt_id: int) -> tuple[bool, str] | None:
+        """Whether the user lets the plan in an attempt's answer go ahead, and what they said; None so far."""
+        query = "SELECT go, text FROM word WHERE attempt_id = ?"
+        found = self.connection.execute(query, (attempt_id,)).fetchone()
+        return None if found is None else (bool(found[0]), found[1])
 
     def standing(self, key: str) -> tuple[str | None, str, str | None, bool] | None:
         """A row's outcome, input hash, the state of its live attempt, and whether it was ever sent; None if unknown."""
@@ -162,7 +182,9 @@ class Reader:
         Reads in pages, so a consumer may take its time while rows ahead of it get their outcomes.
         `limit` bounds the input position, as the run's own limit does.
         """
-        live = f"a.row_id = r.id AND {LIVE.replace('superseded_at', 'a.superseded_at').replace('state', 'a.state')}"
+        live = (
+            f"""a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B} ORDER BY b.turn DESC LIMIT 1)"""
+        )
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
                     WHERE r.outcome IS NULL AND {wanted} AND {_CHOSEN}

@@ -68,6 +68,20 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallRecord:
+    """One run of a function for an answer that calls it. Without `ended_at` nobody knows how far it came, unless the
+    user has `released` it to be run again. `result` is that of a `function_result` step."""
+
+    position: int
+    call_id: str
+    name: str
+    ended_at: float | None
+    result: Any
+    is_error: bool
+    released: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RowRecord:
     """One row with its last attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
 

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from sqlite_utils import Database
 
 from batchrun.errors import InvariantError, StoreError
+from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish
 from batchrun.store.migrations import APPLICATION_ID, LIVE, OPEN, migrations
 
@@ -37,10 +38,28 @@ _RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_cl
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 error_class = NULL, error_message = NULL WHERE id = ?"""
 _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
-              model = coalesce(?, model), polls = polls + ?, fetched_at = ? WHERE id = ?"""
+              model = coalesce(?, model), polls = polls + ?, fetched_at = ?, evidence = NULL, error_class = NULL,
+              error_message = NULL, interaction_id = coalesce(interaction_id, ?),
+              submitted_at = coalesce(submitted_at, ?) WHERE id = ?"""
+_COMPLETED = "UPDATE attempt SET raw = ? WHERE id = ? AND state = 'fetched'"
 _GONE = "UPDATE attempt SET state = ?, polls = polls + ?, error_class = ?, error_message = ? WHERE id = ?"
+_CALL_BEGINS = """INSERT INTO tool_call (attempt_id, position, call_id, name, arguments, began_at)
+                  VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET tries = tries + 1, began_at = excluded.began_at,
+                  released = 0"""
+_CALL_ENDS = """UPDATE tool_call SET result = ?, is_error = ?, ended_at = ?
+                WHERE attempt_id = ? AND position = ? AND ended_at IS NULL"""
 _SUPERSEDE = "UPDATE attempt SET superseded_at = ?, superseded_by = 'policy' WHERE id = ?"
+_PENDING = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL,
+              reopened_at = ?"""
 _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
+
+#: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
+#: a template that did not render, rounds of calls used up, a function call that was interrupted.
+_ENDED_ITS_ROW = """(turn = (SELECT max(turn) FROM attempt later WHERE later.row_id = attempt.row_id
+                      AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
+                  AND NOT (state = 'fetched' AND coalesce(interaction_status, '') IN ('completed', 'requires_action')
+                      AND (SELECT outcome IN ('failed', 'ambiguous') AND error_class != 'requires_action'
+                           FROM row WHERE row.id = attempt.row_id)))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +244,26 @@ class Store:
         tier: str | None,
         usage: dict[str, Any] | None,
         polls: int,
+        interaction_id: str | None = None,
         row_end: tuple[int, Finish] | None = None,
     ) -> None:
-        """The answer as it came, before anybody interprets it; `row_end` is a row's end that does not depend on it."""
+        """The answer as it came, before anybody interprets it; `row_end` is a row's end that does not depend on it.
+
+        `interaction_id` is for an answer that came in the POST's own reply; "" where it has no id.
+        """
         counted = None if usage is None else json.dumps(usage)
 
         def work(db: sqlite3.Connection) -> None:
             packed = zlib.compress(raw, 1)  # here, because it lets go of the interpreter, which costs a loop dearly
-            _one(db, _FETCHED, (status, tier, counted, packed, model, polls, at, attempt_id))
+            _one(db, _FETCHED, (status, tier, counted, packed, model, polls, at, interaction_id, at, attempt_id))
             if row_end is not None:
                 _finish(db, *row_end, at)
 
         await self.write(work)
+
+    async def completed(self, attempt_id: int, raw: bytes) -> None:
+        """An answer that was fetched has its media in files now."""
+        await self.write(lambda db: _one(db, _COMPLETED, (zlib.compress(raw, 1), attempt_id)))
 
     async def gone(self, attempt_id: int, row_id: int, state: str, polls: int, end: Finish, at: float) -> None:
         """There will be no answer (`lost` or `timed_out`): the attempt's end and the row's, or neither."""
@@ -247,9 +274,33 @@ class Store:
 
         await self.write(work)
 
+    async def call_begins(self, attempt_id: int, position: int, call: FunctionCall, at: float) -> None:
+        """A function is about to be run for an answer: durable before it starts."""
+        arguments = json.dumps(call.arguments)
+        values = (attempt_id, position, call.id, call.name, arguments, at)
+        await self.write(lambda db: db.execute(_CALL_BEGINS, values))
+
+    async def call_ends(self, attempt_id: int, position: int, result: object, is_error: bool, at: float) -> None:
+        """What the function gave: from here on it is never run again for this answer."""
+        values = (json.dumps(result), is_error, at, attempt_id, position)
+        await self.write(lambda db: _one(db, _CALL_ENDS, values))
+
     async def finish(self, row_id: int, end: Finish, at: float) -> None:
         """The row's one outcome."""
         await self.write(lambda db: _finish(db, row_id, end, at))
+
+    def tell(self, words: Iterable[tuple[int, bool, str]], at: float) -> int:
+        """The user's words on research plans, by attempt: go ahead or not, and a text. Their rows are pending again."""
+        told = 0
+        with self.db.atomic():
+            for attempt_id, go, text in words:
+                self.connection.execute("INSERT INTO word VALUES (?, ?, ?, ?)", (attempt_id, go, text, at))
+                told += self.connection.execute(
+                    f"{_PENDING} WHERE outcome = 'awaiting_approval' AND id = "
+                    "(SELECT row_id FROM attempt WHERE attempt.id = ?)",
+                    (at, attempt_id),
+                ).rowcount
+        return told
 
     async def drain(self) -> None:
         """Return when every write that was asked for is committed, also those whose row was cancelled."""
@@ -260,19 +311,26 @@ class Store:
         """Allow another attempt at the row: a decision to pay again, on record."""
         await self.write(lambda db: _one(db, _SUPERSEDE, (at, attempt_id)))
 
-    def reopen(self, outcomes: list[str], keys: list[str], at: float) -> int:
-        """Make ended rows pending again, but for rejected ones; their attempts are superseded."""
+    def reopen(self, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False) -> int:
+        """Make ended rows pending again, but for rejected ones; the attempt that ended each is superseded.
+
+        Turns that were answered well before it are paid for and stay, unless `from_start`.
+        """
         chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
                      AND (? OR key IN ({_marks(keys)}))"""
         values = [*outcomes, not keys, *keys]
         with self.db.atomic():
             self.connection.execute(
                 f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'user'
-                    WHERE {LIVE} AND row_id IN ({chosen})""",
-                [at, *values],
+                    WHERE {LIVE} AND row_id IN ({chosen}) AND (? OR {_ENDED_ITS_ROW})""",
+                [at, *values, from_start],
             )
-            reset = "outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL, reopened_at = ?"
-            return self.connection.execute(f"UPDATE row SET {reset} WHERE id IN ({chosen})", [at, *values]).rowcount
+            self.connection.execute(
+                f"""UPDATE tool_call SET released = 1 WHERE ended_at IS NULL AND attempt_id IN
+                    (SELECT id FROM attempt WHERE row_id IN ({chosen}))""",
+                values,
+            )
+            return self.connection.execute(f"{_PENDING} WHERE id IN ({chosen})", [at, *values]).rowcount
 
 
 def _marks(values: list[str]) -> str:

@@ -70,6 +70,39 @@ def test_a_scaffolded_job_validates_plans_and_runs_as_it_is() -> None:
     assert {row["sentiment"] for row in rows} <= {"positive", "neutral", "negative"}
 
 
+def old_setting() -> str:
+    asked = {"model": "gemini-3.5-flash", "input": "Say {{ word }}", "generation_config": {"top_p": 0.5}}
+    return job(words(2), request=asked)
+
+
+def test_a_setting_that_the_service_may_ignore_is_a_warning_and_strict_makes_it_a_problem() -> None:
+    checked = batchrun("validate", old_setting()).stdout
+    assert "  warning: job.json:1: request.generation_config.top_p: deprecated" in checked
+    assert "No problems found, 1 warning." in checked
+    strict = batchrun("validate", "job.json", "--strict", code=Exit.BAD_INPUT).stdout
+    assert "request.generation_config.top_p" in strict
+    assert "No problems found" not in strict
+
+
+def test_plan_and_run_warn_once_and_go_on() -> None:
+    planned = batchrun("plan", old_setting(), "--json")
+    assert planned.stderr.count("warning: job.json:1: request.generation_config.top_p") == 1
+    assert json.loads(planned.stdout)["to_send"] == 2
+    done = rehearse("job.json")
+    assert done.stderr.count("warning: ") == 1
+    assert "2 rows: 2 succeeded" in done.stdout
+    assert rehearse("job.json", "--quiet").stderr == ""
+
+
+def test_nothing_is_sent_of_a_job_that_the_service_would_refuse() -> None:
+    job(words(2))
+    refused = rehearse("job.json", "--set", "request.generation_config={top_k: 4}", code=Exit.BAD_INPUT)
+    assert (
+        "--set request.generation_config: the service has no such setting; it is not part of this API" in refused.stderr
+    )
+    assert not Path("runs").exists()
+
+
 def test_init_never_overwrites_and_refuses_names_that_are_paths() -> None:
     batchrun("init", "hello")
     assert "already there" in batchrun("init", "hello", code=65).stderr
@@ -367,3 +400,14 @@ def test_version_and_help_import_nothing_heavy() -> None:
     code = f"import sys; from batchrun.cli import commands; print(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == "[]"
+
+
+def test_a_rehearsal_takes_the_services_own_steps_with_their_signatures() -> None:
+    steps = [
+        {"type": "user_input", "content": "Say w0"},
+        {"type": "thought", "signature": "c2lnbmVkIGJ5IHRoZSBzZXJ2aWNl"},
+        {"type": "model_output", "content": "w0"},
+        {"type": "user_input", "content": "Again"},
+    ]
+    done = rehearse(job([{"id": "r0", "word": "w0", "request": {"input": steps}}]))
+    assert "1 succeeded" in done.stdout

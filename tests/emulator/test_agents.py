@@ -145,7 +145,7 @@ def test_a_budget_that_is_used_up_leaves_the_work_without_a_last_word(most: Any)
     assert [step["type"] for step in interaction["steps"]][-1] == "code_execution_result"
 
 
-@pytest.mark.parametrize("most", ["--5", "1e3", "9" * 5000, "٥", 1.5])
+@pytest.mark.parametrize("most", ["--5", "1e3", "9" * 5000, "٥", 1.5, 0, "-1"])
 def test_a_budget_that_is_no_number_is_refused(most: Any) -> None:
     assert post(**ANTIGRAVITY, agent_config={"type": "antigravity", "max_total_tokens": most}).status_code == 400
 

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from batchrun.emulator import Emulator, EmulatorSettings, parse_latency
+from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
 from tests.emulator.in_process import URL, Clock, body, json_format, talk, text_of
+from tests.emulator.media_files import block, picture
 
 DAY = 86_400
 
@@ -43,6 +44,18 @@ def test_a_system_instruction_holds_for_one_turn() -> None:
     assert again - plain == 125
 
 
+def test_what_a_chain_carries_on_is_counted_by_modality() -> None:
+    image = block("image", "image/png", picture(100, 100))
+    after = talk(EmulatorSettings(), lambda client, emulator: _turns(client, {"input": [image]}, {}))
+    usage = after["usage"]
+    cached = {entry["modality"]: entry["tokens"] for entry in usage["cached_tokens_by_modality"]}
+    inputs = {entry["modality"]: entry["tokens"] for entry in usage["input_tokens_by_modality"]}
+    assert cached["image"] == inputs["image"] == 258
+    assert sum(cached.values()) == usage["total_cached_tokens"]
+    assert sum(inputs.values()) == usage["total_input_tokens"]
+    assert inputs["text"] - cached["text"] == len(body()["input"]) // 4 + 1
+
+
 def test_labels_are_not_carried_on() -> None:
     after = talk(EmulatorSettings(), lambda client, emulator: _turns(client, {"labels": {"row": "1"}}, {}))
     assert "labels" not in after
@@ -61,6 +74,26 @@ def test_interactions_are_gone_after_their_retention(days: int, statuses: list[i
         return found
 
     assert talk(EmulatorSettings(clock=clock, retention=days * DAY), conversation) == statuses
+
+
+def _kept(emulator: Emulator) -> int:
+    return int(emulator.service.store.connection.execute("SELECT count(*) FROM interactions").fetchone()[0])
+
+
+def test_what_is_past_its_retention_does_not_fill_the_memory() -> None:
+    clock = Clock()
+
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[int]:
+        kept = []
+        for _ in range(3):
+            for number in range(256):
+                await client.post(URL, json=body(input=f"Question {number}"))
+            kept.append(_kept(emulator))
+            clock.now += 2 * DAY
+        return kept
+
+    settings = EmulatorSettings(clock=clock, retention=DAY, faults=load_faults("stuck:#1,late_usage=1s"))
+    assert talk(settings, conversation) == [256, 257, 257]
 
 
 def test_an_interaction_that_still_runs_is_not_gone() -> None:

@@ -220,6 +220,23 @@ def test_a_stream_tells_the_whole_story_and_can_be_resumed() -> None:
     assert '"event_id":"000003"' not in rest
 
 
+@pytest.mark.parametrize("revision", ["2026-05-20", "2026-05-07", "2027-01-01", "new", ""])
+def test_a_revision_is_optional(revision: str) -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> int:
+        return (await client.post(URL, json=body(), headers={"api-revision": revision})).status_code
+
+    assert talk(EmulatorSettings(), conversation) == 200
+
+
+def test_a_revision_from_before_the_steps_is_refused() -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> httpx.Response:
+        return await client.post(URL, json=body(), headers={"api-revision": "2025-12-01"})
+
+    answer = talk(EmulatorSettings(), conversation)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert "no longer supported" in answer.json()["error"]["message"]
+
+
 def test_a_stream_answers_a_create() -> None:
     answer = post(background=None, stream=True)
     assert answer.headers["content-type"] == "text/event-stream"

@@ -148,6 +148,12 @@ def test_a_clip_of_music_lasts_half_a_minute_and_comes_in_both_shapes() -> None:
     assert open_bytes("audio", "audio/wav", b64decode(block["data"])).seconds == pytest.approx(30)
 
 
+def test_a_music_model_that_calls_a_function_has_no_outputs_yet() -> None:
+    function = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
+    interaction = finished(model="lyria-3-clip-preview", input="A waltz", tools=[function])
+    assert (interaction["status"], interaction["outputs"]) == ("requires_action", [])
+
+
 @pytest.mark.parametrize(
     ("form", "size"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zipfile
 from base64 import b64encode
@@ -208,3 +209,31 @@ def test_a_long_document_is_taken_in_parts() -> None:
     parts = [{"type": "static", "page_options": each} for each in options]
     blocks = [block("document", "application/pdf", content, processing=part) for part in parts]
     assert tokens_in(*blocks)["document"] == 1001 * 258
+
+
+@pytest.mark.parametrize(
+    ("options", "number", "total"),
+    [
+        ({}, "A-100", 30),
+        ({"start_page": 2, "end_page": 2}, "B-200", 20),
+        ({"start_page": 3}, "C-300", 30),
+        ({"end_page": 1}, "A-100", 10),
+        ({"start_page": 2, "end_page": 2, "content_layers": ["page_image", "page_text"]}, "B-200", 20),
+    ],
+)
+def test_only_the_pages_that_are_looked_at_fill_the_answer(options: Any, number: str, total: float) -> None:
+    pages = [f"Invoice number: {n}\nTotal: {t}.00 EUR" for n, t in [("A-100", 10), ("B-200", 20), ("C-300", 30)]]
+    fields = {"invoice_number": {"type": "string"}, "total": {"type": "number"}}
+    form = json_format({"type": "object", "properties": fields, "required": list(fields)})
+    content = document(*pages, processing={"type": "static", "page_options": options})
+    assert json.loads(text_of(finished(input=[content], response_format=form))) == {
+        "invoice_number": number,
+        "total": total,
+    }
+
+
+@pytest.mark.parametrize("options", [{"start_page": 2}, {"content_layers": ["page_image"]}])
+def test_pages_without_a_text_that_is_looked_at_fill_nothing(options: Any) -> None:
+    form = json_format({"type": "object", "properties": {"invoice_number": {"type": "string"}}})
+    content = document("Invoice number: A-100", processing={"type": "static", "page_options": options})
+    assert "A-100" not in text_of(finished(input=[content], response_format=form))

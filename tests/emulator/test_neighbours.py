@@ -85,6 +85,24 @@ def test_a_method_that_does_not_exist_is_not_found(method: str, path: str) -> No
     assert call(method, path).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/triggers"),
+        ("POST", "/v1beta/triggers/x/executions"),
+        ("POST", "/v1/credentials"),
+        ("DELETE", "/v1beta/credentials/x"),
+        ("GET", "/v1beta/fileSearchStores"),
+        ("POST", "/v1beta/models/gemini-3.5-flash:generateContent"),
+    ],
+)
+def test_what_only_the_service_has_is_refused_by_name(method: str, path: str) -> None:
+    answer = call(method, path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (501, "unimplemented")
+    assert path in answer.json()["error"]["message"]
+    assert call(method, path, headers={"x-goog-api-key": ""}).status_code == 403
+
+
 @pytest.mark.parametrize("path", ["files", "models", "agents", "environments", "webhooks"])
 def test_every_resource_wants_a_key(path: str) -> None:
     assert call("GET", f"/v1beta/{path}", headers={"x-goog-api-key": ""}).status_code == 403

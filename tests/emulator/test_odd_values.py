@@ -112,10 +112,33 @@ def test_only_the_part_that_is_looked_at_is_counted(content: dict[str, Any], mod
 
 @pytest.mark.parametrize(
     "processing",
-    [[1], "agentic", {"page_options": {"start_page": 0}}, {"page_options": []}, {"type": "x"}, {"start_offset": "1s"}],
+    [
+        [1],
+        "agentic",
+        {"page_options": {"start_page": 0}},
+        {"page_options": {"start_page": 3, "end_page": 2}},
+        {"page_options": []},
+        {"type": "x"},
+        {"start_offset": "1s"},
+    ],
 )
 def test_processing_is_checked(processing: Any) -> None:
     assert "input[0].processing" in said(post(input=[document("a", processing=processing)]))
+
+
+@pytest.mark.parametrize(
+    ("config", "status"),
+    [
+        ({"mode": "verbatim", "language_codes": ["de"]}, 200),
+        ({"mode": {"type": "verbatim", "diarization_mode": "speaker", "timestamp_granularities": ["word"]}}, 200),
+        ({"mode": "careful"}, 400),
+        ({"diarization": True}, 400),
+        ({"mode": {"type": "smart", "speed": 2}}, 400),
+    ],
+)
+def test_transcription_has_its_own_settings(config: dict[str, Any], status: int) -> None:
+    asked = post(model="gemini-3.5-transcribe", generation_config={"transcription_config": config})
+    assert asked.status_code == status
 
 
 @pytest.mark.parametrize("offset", ["1", "-1s", "infs", "nans", "", 1])

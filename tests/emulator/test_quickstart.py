@@ -12,7 +12,6 @@ import pytest
 
 from batchrun.emulator import Emulator, EmulatorSettings, parse_latency
 from tests.emulator.in_process import URL, Clock, json_format, talk, text_of
-from tests.emulator.media_files import block, picture
 
 MODEL = "gemini-3.5-flash"
 SAMPLES = "https://storage.googleapis.com/generativeai-downloads/data"
@@ -79,7 +78,7 @@ SECTIONS = {
             "model": MODEL,
             "input": [
                 {"type": "text", "text": "Compare this local image and this remote audio file."},
-                block("image", "image/jpeg", picture(64, 48, "JPEG")),
+                {"type": "image", "data": "/9j/4EpQRUc=", "mime_type": "image/jpeg"},
                 {"type": "audio", "uri": f"{SAMPLES}/sample.mp3", "mime_type": "audio/mp3"},
             ],
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.emulator import Emulator, EmulatorSettings, load_faults
+from batchrun.emulator import Emulator, EmulatorSettings, load_faults, parse_latency
 from batchrun.emulator.envelopes import Refusal
 from batchrun.emulator.quota import Limits, Quotas, Use
 from batchrun.errors import SpecError
@@ -72,6 +73,13 @@ def test_requests_a_day_are_limited_until_midnight_in_california() -> None:
     assert "RetryInfo" not in answers[2].text
 
 
+def test_a_restart_does_not_begin_a_new_day(tmp_path: Path) -> None:
+    settings = {"rpd": 2, "state": tmp_path / "state.db"}
+    assert statuses(settings, (0, {}), (60, {})) == [200, 200]
+    assert statuses(settings, (60, {}), (60, {"model": "gemini-3.5-pro"})) == [429, 200]
+    assert statuses(settings, (86_400, {})) == [200]
+
+
 def test_background_interactions_in_flight_are_limited() -> None:
     async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[int]:
         first = await client.post(URL, json=body(agent="deep-research-pro-preview-12-2025", model=None))
@@ -82,6 +90,20 @@ def test_background_interactions_in_flight_are_limited() -> None:
 
     settings = EmulatorSettings(in_flight=1, clock=Clock(), faults=load_faults("stuck"))
     assert talk(settings, conversation) == [200, 429, 200, 200]
+
+
+def test_a_deleted_interaction_is_in_flight_until_its_end() -> None:
+    clock = Clock()
+
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[int]:
+        first = await client.post(URL, json=body())
+        answers = [await client.delete(f"{URL}/{first.json()['id']}"), await client.post(URL, json=body())]
+        clock.now += 20
+        answers.append(await client.post(URL, json=body()))
+        return [answer.status_code for answer in answers]
+
+    settings = EmulatorSettings(in_flight=1, clock=clock, latency=parse_latency("20s"))
+    assert talk(settings, conversation) == [200, 429, 200]
 
 
 def test_an_interaction_that_has_ended_is_no_longer_in_flight() -> None:

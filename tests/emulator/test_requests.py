@@ -32,6 +32,7 @@ FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object",
         [{"type": "function_result", "call_id": "c", "result": {"a": 1}}],
         [{"type": "function_result", "call_id": "c", "result": "22 degrees", "is_error": False}],
         [{"type": "function_result", "call_id": "c", "result": [TEXT]}],
+        [{"type": "function_result", "call_id": "c", "result": [{"type": "function", "name": "look"}]}],
         [{"type": "video", "uri": "https://www.youtube.com/watch?v=1"}],
     ],
 )
@@ -60,6 +61,11 @@ def test_every_form_of_input_is_understood(value: Any) -> None:
         [{"type": "user_input", "content": [{"type": "thought"}]}],
         [{"type": "function_call", "id": "1", "name": "look", "arguments": "no object"}],
         [{"type": "function_result", "result": "without an id"}],
+        [{"type": "function_result", "call_id": "c", "result": ["no block"]}],
+        [{"type": "function_result", "call_id": "c", "result": [{"type": []}]}],
+        [{"type": "function_result", "call_id": "c", "result": [{"type": "thought"}]}],
+        [{"type": "function_result", "call_id": "c", "result": [{"type": "function"}]}],
+        [{"type": "function_result", "call_id": "c", "result": "x", "is_error": "maybe"}],
     ],
 )
 def test_an_input_that_means_nothing_is_refused(value: Any) -> None:
@@ -78,6 +84,8 @@ def test_a_thought_without_its_signature_is_refused() -> None:
         ({"contents_": []}, "contents_"),
         ({"generation_config": {"top_k": 1}}, "top_k"),
         ({"input": {**TEXT, "txet": "x"}}, "txet"),
+        ({"input": {"type": "user_input", "content": "Hi", "context": "x"}}, "context"),
+        ({"input": [{"type": "function_result", "call_id": "c", "result": "x", "error": "x"}]}, "error"),
         ({"tools": [{**FUNCTION, "nmae": "x"}]}, "nmae"),
         ({"response_format": {"type": "text", "schmea": {}}}, "schmea"),
     ],

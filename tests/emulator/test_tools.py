@@ -38,6 +38,9 @@ def step(interaction: dict[str, Any], kind: str) -> dict[str, Any]:
         ({"type": "google_maps", "enable_widget": True}, "google_maps", "gemini-3.5-flash", "Cafes near Rome and Oslo"),
         (STORE, "file_search", "gemini-3.5-flash", "What is the notice period?"),
         (MCP, "mcp_server_tool", OLD, "Which tickets are open?"),
+        ({"type": "retrieval"}, "retrieval", "gemini-3.5-flash", "What is the notice period?"),
+        ({"type": "bash"}, "code_execution", "gemini-3.5-flash", "Sum of the first 50 primes?"),
+        ({"type": "filesystem"}, "code_execution", "gemini-3.5-flash", "Which files are there?"),
     ],
 )
 def test_a_tool_leaves_a_call_and_its_result(tool: Any, name: str, model: str, prompt: str) -> None:
@@ -47,6 +50,36 @@ def test_a_tool_leaves_a_call_and_its_result(tool: Any, name: str, model: str, p
     assert result["call_id"] == call["id"]
     assert interaction["status"] == "completed"
     assert interaction["usage"]["total_tool_use_tokens"] > 0
+
+
+def test_every_store_that_is_searched_is_cited() -> None:
+    stores = ["fileSearchStores/mine", "fileSearchStores/yours"]
+    interaction = finished(tools=[{**STORE, "file_search_store_names": stores}], input="Notice period?")
+    block = step(interaction, "model_output")["content"][0]
+    cited = {note["source"]: note for note in block["annotations"]}
+    assert list(cited) == stores
+    assert {note["type"] for note in cited.values()} == {"file_citation"}
+    for store, note in cited.items():
+        assert note["document_uri"].startswith(f"{store}/documents/")
+        assert note["page_number"] >= 1
+        assert store in block["text"].encode()[note["start_index"] : note["end_index"]].decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "cited"),
+    [
+        ({}, "vertex_ai_search", "file_citation"),
+        ({"retrieval_types": ["rag_store"]}, "rag_store", "file_citation"),
+        ({"retrieval_types": ["exa_ai_search", "rag_store"]}, "exa_ai_search", "url_citation"),
+        ({"parallel_ai_search_config": {}}, "parallel_ai_search", "url_citation"),
+    ],
+)
+def test_retrieval_says_where_it_looked_and_is_counted(fields: dict[str, Any], kind: str, cited: str) -> None:
+    interaction = finished(tools=[{"type": "retrieval", **fields}], input="Notice period?")
+    call = step(interaction, "retrieval_call")
+    assert (call["retrieval_type"], call["arguments"]) == (kind, {"queries": ["Notice period?"]})
+    assert step(interaction, "model_output")["content"][0]["annotations"][0]["type"] == cited
+    assert interaction["usage"]["grounding_tool_count"] == [{"type": "retrieval", "count": 1}]
 
 
 @pytest.mark.parametrize("prompt", ["Who won the euro 2024?", "چه کسی یورو ۲۰۲۴ را برد؟", "誰が勝ちましたか 🏆"])
@@ -114,6 +147,11 @@ def test_a_cut_answer_has_no_citations_of_what_is_gone() -> None:
         {"tools": [MCP]},
         {"tools": [{"type": "mcp_server", "name": "x"}], "model": OLD},
         {"tools": [{"type": "file_search"}]},
+        {"tools": [{"type": "file_search", "file_search_store_names": []}]},
+        {"tools": [{"type": "file_search", "file_search_store_names": ["notes"]}]},
+        {"tools": [{"type": "file_search", "file_search_store_names": ["fileSearchStores/"]}]},
+        {"tools": [{**STORE, "top_k": 0}]},
+        {"tools": [{"type": "google_maps", "latitude": 91}]},
         {"tools": [{"type": "hammer"}]},
         {"tools": [{"type": "google_search", "search_types": ["gossip"]}]},
     ],

@@ -300,6 +300,17 @@ def test_the_secret_is_shown_only_once() -> None:
     run(story)
 
 
+def test_a_delete_does_not_stop_an_interaction_so_its_end_is_told() -> None:
+    async def story(world: World) -> None:
+        await world.hook()
+        name = await world.create()
+        assert (await world.client.delete(f"{URL}/{name}")).status_code == 200
+        (request,) = await world.pass_time(20)
+        assert json.loads(request.content)["data"] == {"id": name}
+
+    run(story)
+
+
 def test_a_webhook_can_be_changed_listed_and_deleted() -> None:
     async def story(world: World) -> None:
         path = f"/v1/webhooks/{(await world.hook())['id']}"

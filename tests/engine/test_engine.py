@@ -130,7 +130,7 @@ def test_tokens_a_minute_pace_the_posts_and_are_corrected_by_the_real_usage(tmp_
     [
         ("failed", "failed", None),
         ("failed_no_errors", "failed", "failed"),
-        ("incomplete", "failed", "incomplete"),
+        ("incomplete", "incomplete", "incomplete"),
         ("cancelled", "failed", "cancelled"),
         ("no_steps", "invalid_output", "empty_output"),
         ("invalid_json", "invalid_output", "not_json"),

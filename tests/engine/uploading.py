@@ -20,7 +20,7 @@ from batchrun.engine.uploads import Uploads
 from batchrun.inputs.media_files import look, sha256_of_file
 from batchrun.inputs.media_paths import Place
 from batchrun.interactions.client import Client
-from batchrun.interactions.transport import in_process
+from batchrun.interactions.in_process import InProcess
 from batchrun.spec.model import InputSpec, JobSpec, PollSpec
 from tests.virtual_time import VirtualTime
 
@@ -105,7 +105,7 @@ class World:
 
         async def live() -> T:
             emulator = Emulator(self.settings)
-            self.line = Line(in_process(emulator.app, emulator.close), faults or {})
+            self.line = Line(InProcess(emulator.app, emulator.close), faults or {})
             client = Client(key, base_url="http://localhost", transport=self.line)
             uploads = Uploads(spec, lambda: self.state, client, self.clock.wall, Random(1))
             try:

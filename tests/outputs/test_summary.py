@@ -7,18 +7,19 @@ from typing import Any
 import pytest
 
 from batchrun.errors import InvariantError
-from batchrun.outputs.summary import Summary
+from batchrun.outputs.summary import CLASSES, Summary
+from batchrun.rows import Outcome
 
 
 def a_summary(**overrides: Any) -> Summary:
-    counts = dict.fromkeys(("invalid_output", "ambiguous", "pending", "in_flight", "possibly_billed_twice"), 0)
+    counts = dict.fromkeys((*CLASSES, "in_flight", "possibly_billed_twice"), 0)
     fields: dict[str, Any] = {
         "run_id": "demo-1",
         "job": "demo",
+        **counts,
         "rows": 3,
         "succeeded": 2,
         "failed": 1,
-        **counts,
         "attempts": 3,
         "posts": 3,
         "posts_this_run": 3,
@@ -40,8 +41,20 @@ def test_run_json_holds_the_whole_summary(tmp_path: Path) -> None:
     assert document == a_summary().document()
 
 
-@pytest.mark.parametrize("wrong", [{"failed": 0}, {"rows": 4}, {"failed": 2, "pending": -1}, {"ambiguous": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"failed": 0}, {"rows": 4}, {"failed": 2, "pending": -1}, {"ambiguous": 1}, {"blocked": 1}]
+)
 def test_totals_that_do_not_add_up_are_never_written(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(InvariantError, match="is not"):
         a_summary(**wrong).write(tmp_path / "run.json")
     assert not (tmp_path / "run.json").exists()
+
+
+def test_every_outcome_is_a_class_of_the_summary() -> None:
+    assert set(CLASSES) == {*Outcome, "pending"}
+    a_summary(rows=len(CLASSES), **dict.fromkeys(CLASSES, 1)).verify()
+
+
+def test_cut_off_and_blocked_rows_are_unusable_and_plans_are_held() -> None:
+    summary = a_summary(rows=15, succeeded=0, failed=1, incomplete=2, blocked=3, awaiting_approval=4, ambiguous=5)
+    assert (summary.unusable, summary.held) == (6, 9)

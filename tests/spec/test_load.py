@@ -176,14 +176,16 @@ def test_template_and_schema_mistakes_are_listed_together(write: Write) -> None:
 
 
 def test_yaml_is_1_2_and_knows_no_dates(write: Write) -> None:
-    job = load_job(write(JOB + "  labels: {a: no, b: 2026-01-02, c: 1:30}\n  generation_config: {seed: 0o17}\n"))
-    assert job.spec.request.labels == {"a": "no", "b": "2026-01-02", "c": "1:30"}
-    assert job.spec.request.generation_config == {"seed": 15}
+    job = load_job(
+        write(JOB + "  labels: {a: no, b: 2026-01-02}\n  generation_config: {seed: 0o17, stop_sequences: [1:30]}\n")
+    )
+    assert job.spec.request.labels == {"a": "no", "b": "2026-01-02"}
+    assert job.spec.request.generation_config == {"seed": 15, "stop_sequences": ["1:30"]}
 
 
 def test_an_anchor_may_be_used_again(write: Write) -> None:
-    job = load_job(write(JOB + "  labels: &l {a: b}\n  generation_config: {x: *l, y: *l}\n"))
-    assert job.spec.request.generation_config == {"x": {"a": "b"}, "y": {"a": "b"}}
+    job = load_job(write(JOB + "  labels: &l {a: b}\n  webhook_config: {user_metadata: {x: *l, y: *l}}\n"))
+    assert job.spec.request.webhook_config == {"user_metadata": {"x": {"a": "b"}, "y": {"a": "b"}}}
 
 
 def test_a_billion_laughs_are_refused(write: Write) -> None:
@@ -241,8 +243,8 @@ def test_toml_mistakes_have_lines_too(write: Write) -> None:
 
 
 def test_toml_dates_become_text(write: Write) -> None:
-    text = 'name = "a"\ninput = {path = "x"}\n[request.generation_config]\nday = 2026-01-02\n'
-    assert load_job(write(text, "job.toml")).spec.request.generation_config == {"day": "2026-01-02"}
+    text = 'name = "a"\ninput = {path = "x"}\n[request.labels]\nday = 2026-01-02\n'
+    assert load_job(write(text, "job.toml")).spec.request.labels == {"day": "2026-01-02"}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from batchrun.emulator.agents.charts import chart
 from batchrun.emulator.draws import digest
 from batchrun.emulator.prompts import Prompt
 from batchrun.emulator.replies.synthetic import MARK, text_answer
-from batchrun.emulator.rules.content import Step
 from batchrun.emulator.rules.request import Order
+from batchrun.emulator.rules.steps import Step
 from batchrun.emulator.tools.choice import uses_of
 from batchrun.emulator.tools.citing import with_claims
 from batchrun.emulator.turns import Turn, spoken

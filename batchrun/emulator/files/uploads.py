@@ -24,6 +24,7 @@ GRANULARITY = 256 * 1024
 def start(service: Service, call: Call, version: str) -> Answer:
     """Step one. Raises `Refusal` where the file may not be uploaded."""
     call.check_key(service.settings.bad_keys)
+    service.outages.check(service.settings.clock(), post=False)
     if call.header("x-goog-upload-protocol") != "resumable" or call.header("x-goog-upload-command") != "start":
         raise _bad("Upload with X-Goog-Upload-Protocol: resumable and X-Goog-Upload-Command: start.")
     told = _metadata(call)

@@ -41,7 +41,7 @@ def wanted_media(order: Order) -> list[Wanted]:
     if not wanted and not order.formats and (kind := made_by(order.model or "")):
         wanted = [Wanted(kind, _deprecated(order, kind))]
     for medium in wanted:
-        _check(medium, order)
+        _check(medium)
     return wanted
 
 
@@ -71,13 +71,10 @@ def _deprecated(order: Order, kind: str) -> Mapping[str, Any]:
     return order.generation.get("image_config") or {} if kind == "image" else {}
 
 
-def _check(medium: Wanted, order: Order) -> None:
+def _check(medium: Wanted) -> None:
     form = medium.form
-    if medium.kind == "video":
-        if form.get("delivery") == "uri" and not order.stored:
-            raise invalid("store=true is required for video with delivery 'uri'.")
-        if not 0 < video_seconds(form) <= _LONGEST_VIDEO:
-            raise invalid(f"Invalid value at 'response_format.duration': {form.get('duration')!a}; write it as '8s'.")
+    if medium.kind == "video" and not 0 < video_seconds(form) <= _LONGEST_VIDEO:
+        raise invalid(f"Invalid value at 'response_format.duration': {form.get('duration')!a}; write it as '8s'.")
     if medium.kind == "audio":
         if form.get("bit_rate") is not None and form.get("mime_type") not in _PACKED:
             raise invalid("'response_format.bit_rate' is only for compressed audio.")

@@ -13,7 +13,8 @@ from typing import Any
 
 from batchrun.emulator.media.made import Made
 from batchrun.emulator.media.medium import Medium
-from batchrun.emulator.media.opening import look, pages_asked
+from batchrun.emulator.media.opening import look
+from batchrun.emulator.media.pages import pages_seen
 
 PER_PAGE = 258
 PER_IMAGE = 258
@@ -40,7 +41,7 @@ def tokens_of(block: Mapping[str, Any], medium: Medium) -> int:
         case "image":
             return _BY_RESOLUTION.get(resolution or "") or _tiles(medium) * PER_IMAGE
         case "document":
-            return pages_asked(block, medium) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
+            return max(1, len(pages_seen(block, medium))) * _BY_RESOLUTION.get(resolution or "", PER_PAGE)
         case "audio":
             return max(1, round(_seconds(block, medium) * PER_SECOND_OF_SOUND))
     frame = _FRAME_BY_RESOLUTION.get(resolution or "", PER_FRAME)

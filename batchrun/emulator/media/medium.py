@@ -11,7 +11,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """What opening a medium tells. What does not apply to its kind is None; `text` is its text layer, cut short."""
+    """What opening a medium tells. What does not apply to its kind is None; `text` is its text layer, cut short.
+
+    `page_texts` is the same page by page, where there are real pages.
+    """
 
     mime_type: str
     size: int
@@ -20,3 +23,4 @@ class Medium:
     height: int | None = None
     seconds: float | None = None
     text: str = ""
+    page_texts: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from batchrun.emulator.media.medium import Medium, Unusable
@@ -21,8 +22,8 @@ def opened(content: bytes) -> Medium:
     if b"%PDF-" not in content[:1024]:
         raise Unusable("the file is no PDF")
     with one_at_a_time:
-        pages, text = _read(content)
-    return Medium("application/pdf", len(content), pages=pages, text=text)
+        pages, texts = _read(content)
+    return Medium("application/pdf", len(content), pages=pages, text="\n".join(texts).strip("\n"), page_texts=texts)
 
 
 def require_few(pages: int) -> None:
@@ -31,7 +32,7 @@ def require_few(pages: int) -> None:
         raise Unusable(f"the PDF has {pages} pages, the limit is {_MOST_PAGES}; ask for a part with page_options")
 
 
-def _read(content: bytes) -> tuple[int, str]:
+def _read(content: bytes) -> tuple[int, tuple[str, ...]]:
     import pypdfium2
 
     try:
@@ -43,20 +44,20 @@ def _read(content: bytes) -> tuple[int, str]:
         pages = len(document)
         if not pages:
             raise Unusable("the document has no pages")
-        return pages, _text(document, pages)
+        return pages, tuple(_texts(document, pages))
     finally:
         document.close()
 
 
-def _text(document: Any, pages: int) -> str:
-    parts: list[str] = []
+def _texts(document: Any, pages: int) -> Iterator[str]:
+    """The text of each page, as long as there is room for it."""
     left = _TEXT_LIMIT
     for number in range(pages):
         if left <= 0:
             break
-        parts.append(_page_text(document, number)[:left])
-        left -= len(parts[-1])
-    return "\n".join(parts).strip("\n")
+        text = _page_text(document, number)[:left]
+        left -= len(text)
+        yield text
 
 
 def _page_text(document: Any, number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from batchrun.emulator.media import pdf
 from batchrun.emulator.media.medium import Unusable
@@ -16,23 +16,23 @@ _MOST_PAGES = 20
 _LONGEST_SECONDS = 120.0
 
 
-async def read_scan(content: bytes) -> str:
-    """The text of the first pages. Raises `Unusable` without the program, or if it fails."""
+async def read_scan(content: bytes, numbers: Sequence[int]) -> str:
+    """The text of the first pages of those numbered from 0. Raises `Unusable` without the program, or if it fails."""
     program = shutil.which(_PROGRAM)
     if program is None:
         raise Unusable(f"the PDF has no text layer; install {_PROGRAM} to have scans read")
-    pages = await asyncio.to_thread(lambda: list(drawn(content)))
+    pages = await asyncio.to_thread(lambda: list(drawn(content, numbers)))
     texts = [await asyncio.to_thread(_recognised, program, page) for page in pages]
     return "\n".join(texts)
 
 
-def drawn(content: bytes) -> Iterator[bytes]:
-    """The first pages of a PDF as grey PGM pictures."""
+def drawn(content: bytes, numbers: Sequence[int] | None = None) -> Iterator[bytes]:
+    """The first of these pages of a PDF, or of all, as grey PGM pictures."""
     import pypdfium2
 
     with pdf.one_at_a_time:
         document = pypdfium2.PdfDocument(content)
-        for number in range(min(len(document), _MOST_PAGES)):
+        for number in (range(len(document)) if numbers is None else numbers)[:_MOST_PAGES]:
             page = document[number]
             bitmap = page.render(scale=_DOTS_PER_INCH / 72, grayscale=True)
             yield _pgm(bitmap.width, bitmap.height, bitmap.stride, bytes(bitmap.buffer))

@@ -14,12 +14,13 @@ from batchrun.emulator.resources.paging import page_asked, token_of
 from batchrun.emulator.resources.sources import inline_files
 from batchrun.emulator.resources.table import Document
 from batchrun.emulator.rules import checks
+from batchrun.emulator.rules.config import network
 from batchrun.emulator.service import Service
 from batchrun.emulator.views import timestamp
 
 _IDLE = 7 * 86400.0
 _CREATE = checks.record(
-    {"sources": checks.list_of(checks.mapping), "network": checks.anything, "from_environment": checks.text}
+    {"sources": checks.list_of(checks.mapping), "network": network, "from_environment": checks.text}
 )
 
 

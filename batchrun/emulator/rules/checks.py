@@ -45,17 +45,20 @@ def int64(value: object, where: str) -> None:
         integer(value, where)
 
 
+def positive_int64(value: object, where: str) -> None:
+    int64(value, where)
+    _expect(int(str(value)) > 0, "a positive integer", value, where)
+
+
 def number(value: object, where: str) -> None:
     _expect(isinstance(value, int | float) and not isinstance(value, bool), "a number", value, where)
 
 
-def number_up_to(most: float) -> Check:
-    """A number from 0 to `most`."""
-
+def number_between(least: float, most: float) -> Check:
     def check(value: object, where: str) -> None:
         number(value, where)
-        holds = isinstance(value, int | float) and 0 <= value <= most
-        _expect(holds, f"a number from 0 to {most:g}", value, where)
+        holds = isinstance(value, int | float) and least <= value <= most
+        _expect(holds, f"a number from {least:g} to {most:g}", value, where)
 
     return check
 

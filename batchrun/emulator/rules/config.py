@@ -6,12 +6,32 @@ import re
 from collections.abc import Mapping
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
+from batchrun.emulator.faults import FAULT_LABEL, fault_named
 from batchrun.emulator.rules import checks
 from batchrun.emulator.rules.checks import Check, anything, boolean, list_of, one_of, record, text
 from batchrun.emulator.rules.tools import tool_choice
 
 _SPEAKERS = list_of(record({"speaker": text, "voice": text, "language": text}))
 _TASKS = ("text_to_video", "image_to_video", "reference_to_video", "edit", "extend", "upscale")
+
+_MODES = ("verbatim", "smart")
+_DETAILS: dict[str, Check] = {
+    "diarization_mode": one_of("speaker"),
+    "timestamp_granularities": list_of(one_of("word")),
+}
+_MODE = record({"type": one_of(*_MODES), "source_text": text, **_DETAILS})
+_TRANSCRIPTION = record(
+    {
+        "mode": checks.either(
+            (str, one_of(*_MODES)), (dict, record({"type": one_of(*_MODES), "source_text": text, **_DETAILS}))
+        ),
+        "language_codes": list_of(text),
+        "custom_vocabulary": list_of(text),
+        **_DETAILS,
+        "adaptation_phrases": list_of(text),
+        "language_hints": list_of(text),
+    }
+)
 
 generation_config = record(
     {
@@ -21,10 +41,10 @@ generation_config = record(
         "stop_sequences": list_of(text),
         "seed": checks.int32,
         "tool_choice": tool_choice,
-        "temperature": checks.number_up_to(2),
-        "top_p": checks.number_up_to(1),
+        "temperature": checks.number_between(0, 2),
+        "top_p": checks.number_between(0, 1),
         "speech_config": checks.either((dict, record({"speakers": _SPEAKERS})), (list, _SPEAKERS)),
-        "transcription_config": checks.mapping,
+        "transcription_config": _TRANSCRIPTION,
         "video_config": record({"task": one_of(*_TASKS)}),
         "image_config": record({"aspect_ratio": text, "image_size": text}),
     }
@@ -32,6 +52,15 @@ generation_config = record(
 
 _ASPECTS = ["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9", "1:8", "8:1", "1:4", "4:1"]
 _DELIVERY = one_of("inline", "uri")
+_DURATION = re.compile(r"\d{1,4}(\.\d{1,9})?s")
+
+
+def _duration(value: object, where: str) -> None:
+    text(value, where)
+    if not _DURATION.fullmatch(str(value)):
+        raise checks.wrong_type("seconds such as '8s'", value, where)
+
+
 _FORMATS: Mapping[str, dict[str, Check]] = {
     "text": {"mime_type": one_of("application/json", "text/plain"), "schema": anything},
     "image": {
@@ -49,7 +78,7 @@ _FORMATS: Mapping[str, dict[str, Check]] = {
     "video": {
         "aspect_ratio": one_of("16:9", "9:16"),
         "resolution": one_of("360p", "720p", "1080p", "4k"),
-        "duration": text,
+        "duration": _duration,
         "delivery": _DELIVERY,
         "gcs_uri": text,
     },
@@ -80,6 +109,11 @@ def _format(value: object, where: str) -> None:
         raise invalid(f"{where}: 'schema' needs mime_type application/json.")
 
 
+_FIX: dict[str, Check] = {
+    "description": text,
+    "finding_id": text,
+    "source_files": list_of(record({"path": text, "content": text})),
+}
 _AGENTS: Mapping[str, Check] = {
     "deep-research": record(
         {
@@ -90,15 +124,15 @@ _AGENTS: Mapping[str, Check] = {
             "enable_bigquery_tool": boolean,
         }
     ),
-    "antigravity": record({"type": text, "max_total_tokens": checks.int64, "model": text}),
+    "antigravity": record({"type": text, "max_total_tokens": checks.positive_int64, "model": text}),
     "code-mender": record(
         {
             "type": text,
             "model": text,
             "session_id": text,
-            "session_config": checks.mapping,
-            "find_request": checks.mapping,
-            "fix_request": checks.mapping,
+            "session_config": record({"max_rounds": checks.positive}),
+            "find_request": record({"mode": one_of("scan", "verify"), **_FIX}),
+            "fix_request": record(_FIX),
         }
     ),
     "dynamic": checks.mapping,
@@ -123,6 +157,17 @@ def _environment_id(value: object, where: str) -> None:
         raise invalid(f"Invalid value at {where!r}: {checks.shown(value)} is no id of an environment.")
 
 
+def _environment_variables(value: object, where: str) -> None:
+    checks.mapping(value, where)
+    for name, item in value.items() if isinstance(value, dict) else ():
+        checks.either((str, text), (dict, record({"value": text, "credential": text})))(item, f"{where}.{name}")
+
+
+_ALLOWED = list_of(record({"domain": text, "credential": text, "transform": anything}, "domain"))
+network = checks.either(
+    (str, one_of("disabled")),
+    (dict, record({"allowlist": checks.either((str, one_of("disabled")), (list, _ALLOWED))})),
+)
 environment = checks.either(
     (str, _environment_id),
     (
@@ -131,8 +176,8 @@ environment = checks.either(
             {
                 "type": one_of("remote"),
                 "environment_id": _environment_id,
-                "env": checks.mapping,
-                "network": anything,
+                "env": _environment_variables,
+                "network": network,
                 "sources": list_of(checks.mapping),
             }
         ),
@@ -175,6 +220,8 @@ def labels(value: object, where: str) -> None:
         text(item, f"{where}.{key}")
         if not key or not key[0].isalpha() or not _label_text(key):
             raise invalid(f"Invalid label key {checks.shown(key)} at {where!r}: {_LABEL_RULE}")
+        if key == FAULT_LABEL and fault_named(item) is None:
+            raise invalid(f"Label {key!r}: {checks.shown(item)} is no fault; `batchrun emulator faults` lists them.")
         if not _label_text(item):
             raise invalid(f"Invalid label value {checks.shown(item)} at {where!r}: {_LABEL_RULE}")
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from batchrun.emulator import samples
 from batchrun.emulator.envelopes import invalid, refuse
-from batchrun.emulator.rules.content import Step
-from batchrun.emulator.signatures import calls_signed, fits, step_signed
+from batchrun.emulator.rules.steps import Step
+from batchrun.emulator.signatures import calls_signed, fits, is_emulated, step_signed
 
 
-def check_history(steps: list[Step], *, signed_calls: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What a history may be. `foreign`: with signatures that no emulator made. `unsigned`: calls without thoughts."""
+
+    foreign: bool = False
+    unsigned: bool = False
+
+
+def check_history(steps: list[Step], trust: Trust, *, signed_calls: bool) -> None:
     """`signed_calls`: the model wants a signed thought before a function call of the running turn."""
     if len(steps) == 1 and steps[0]["type"] == "user_input":
         return
-    _check_signatures(steps)
+    _check_signatures(steps, trust)
     turn = _running_turn(steps)
-    if signed_calls:
+    if signed_calls and not trust.unsigned:
         _check_thoughts(turn)
     if any(step["type"] == "function_call" for step in turn):
         _check_pairs(turn)
@@ -35,14 +45,17 @@ def _running_turn(steps: list[Step]) -> list[Step]:
     return steps[last + 1 :]
 
 
-def _check_signatures(steps: list[Step]) -> None:
+def _check_signatures(steps: list[Step], trust: Trust) -> None:
     for index, step in enumerate(steps):
         signature = step.get("signature")
-        if not isinstance(signature, str) or step["type"] == "function_call":
+        if not isinstance(signature, str) or signature == samples.SIGNATURE or step["type"] == "function_call":
             continue
         signed = calls_signed(_led_to(steps[index + 1 :])) if step["type"] == "thought" else step_signed(step)
-        if not fits(signature, signed):
-            raise invalid(f"input[{index}]: the signature does not fit; send steps back exactly as they came.")
+        if not fits(signature, signed) and (is_emulated(signature) or not trust.foreign):
+            raise invalid(
+                f"Invalid value at 'input[{index}].signature': it was not made for this step here. "
+                "Send steps back exactly as they came."
+            )
 
 
 def _led_to(steps: list[Step]) -> list[Step]:

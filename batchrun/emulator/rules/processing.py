@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+from batchrun.emulator.envelopes import invalid
 from batchrun.emulator.rules import checks
 from batchrun.emulator.rules.checks import list_of, number, one_of, positive, record, text
 
@@ -17,12 +19,22 @@ def _offset(value: object, where: str) -> None:
 
 
 _CUT = {"type": one_of("static", "agentic"), "start_offset": _offset, "end_offset": _offset}
-_PAGES = {"start_page": positive, "end_page": positive, "content_layers": list_of(one_of("page_image", "page_text"))}
+_PAGES = record(
+    {"start_page": positive, "end_page": positive, "content_layers": list_of(one_of("page_image", "page_text"))}
+)
 _CELLS = {
     "sheet_index": positive,
     "visible_cells": text,
     "content_layers": list_of(one_of("visual", "data", "formulas")),
 }
+
+
+def _pages(value: object, where: str) -> None:
+    _PAGES(value, where)
+    asked = value if isinstance(value, dict) else {}
+    if (asked.get("end_page") or math.inf) < (asked.get("start_page") or 1):
+        raise invalid(f"Invalid value at {where!r}: 'end_page' is before 'start_page'.")
+
 
 audio = checks.either((str, one_of("static")), (dict, record(_CUT)))
 video = checks.either(
@@ -34,7 +46,7 @@ document = checks.either(
     (
         dict,
         record(
-            {"type": one_of("static"), "page_options": record(_PAGES), "spreadsheet_options": record(_CELLS)},
+            {"type": one_of("static"), "page_options": _pages, "spreadsheet_options": record(_CELLS)},
         ),
     ),
 )

@@ -10,8 +10,9 @@ from typing import Any
 from batchrun.emulator.envelopes import Refusal, invalid, refuse, unknown_parameter
 from batchrun.emulator.rules import checks, config
 from batchrun.emulator.rules.checks import Check, boolean, list_of, one_of, text
-from batchrun.emulator.rules.content import Step, steps_of
-from batchrun.emulator.rules.history import check_history
+from batchrun.emulator.rules.content import steps_of
+from batchrun.emulator.rules.history import Trust, check_history
+from batchrun.emulator.rules.steps import Step
 from batchrun.emulator.rules.tools import tools
 
 _FIELDS: Mapping[str, Check] = {
@@ -100,7 +101,7 @@ class Order:
         return value if isinstance(value, list) else [value]
 
 
-def check_request(raw: Mapping[str, Any]) -> Order:
+def check_request(raw: Mapping[str, Any], trust: Trust) -> Order:
     """The order in a request body, or `Refusal` with the first rule that it breaks."""
     body = {name: value for name, value in raw.items() if value is not None}
     for name, value in body.items():
@@ -110,7 +111,7 @@ def check_request(raw: Mapping[str, Any]) -> Order:
     order = Order(body, _steps(body))
     _check_target(order)
     _check_matrix(order)
-    check_history(order.steps, signed_calls=_version(order.model or "") >= (3, 0))
+    check_history(order.steps, trust, signed_calls=_version(order.model or "") >= (3, 0))
     if order.agent is not None:
         _check_agent(order, order.agent)
     else:
@@ -148,6 +149,8 @@ def _check_matrix(order: Order) -> None:
         raise invalid("service_tier 'deferred' needs background=true and stream=false.")
     if "webhook_config" in order.body and not order.background:
         raise invalid("'webhook_config' needs background=true.")
+    if not order.stored and any(form["type"] == "video" and form.get("delivery") == "uri" for form in order.formats):
+        raise invalid("store=true is required for video with delivery 'uri'.")
 
 
 def _check_model(order: Order, model: str) -> None:
@@ -191,6 +194,9 @@ def _check_deep_research(order: Order) -> None:
 def _check_antigravity(order: Order) -> None:
     if "environment" not in order.body:
         raise invalid("'environment' is required for this agent.")
+    if any(step["type"] == "function_result" for step in order.steps) and "previous_interaction_id" not in order.body:
+        raise invalid("Function results of this agent need 'previous_interaction_id'.")
+    _forbid_media(order, "this agent", "audio", "video", "document")
     _forbid_tools(order, "this agent", "file_search", "computer_use", "google_maps")
     _forbid_formats(order, "this agent")
 
@@ -199,6 +205,12 @@ def _forbid_tools(order: Order, who: str, *kinds: str) -> None:
     for tool in order.tools:
         if tool["type"] in kinds:
             raise invalid(f"Tool {tool['type']!r} is not supported by {who}.")
+
+
+def _forbid_media(order: Order, who: str, *kinds: str) -> None:
+    blocks = (block for step in order.steps if step["type"] == "user_input" for block in step["content"])
+    if found := next((block["type"] for block in blocks if block["type"] in kinds), None):
+        raise invalid(f"Input of type {found!r} is not supported by {who}.")
 
 
 def _forbid_formats(order: Order, who: str) -> None:

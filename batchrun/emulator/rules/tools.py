@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from batchrun.emulator.envelopes import invalid, unknown_parameter
 from batchrun.emulator.rules import checks
-from batchrun.emulator.rules.checks import Check, anything, boolean, integer, list_of, number, record, text
+from batchrun.emulator.rules.checks import Check, anything, boolean, list_of, record, text
 
 _MODES = ("auto", "any", "none", "validated")
 _RETRIEVAL = ("vertex_ai_search", "rag_store", "exa_ai_search", "parallel_ai_search")
+_STORE = re.compile(r"fileSearchStores/[a-z0-9][a-z0-9-]{0,62}")
+
+
+def _stores(value: object, where: str) -> None:
+    list_of(text)(value, where)
+    if not value:
+        raise invalid(f"Invalid value at {where!r}: name at least one file search store.")
+    for name in value if isinstance(value, list) else ():
+        if not _STORE.fullmatch(name):
+            raise invalid(f"Invalid value at {where!r}: {checks.shown(name)}; write it as 'fileSearchStores/NAME'.")
+
+
 _FIELDS: Mapping[str, dict[str, Check]] = {
     "function": {
         "name": text,
@@ -20,10 +33,14 @@ _FIELDS: Mapping[str, dict[str, Check]] = {
         "short_description": text,
     },
     "google_search": {"search_types": list_of(checks.one_of("web_search", "image_search", "enterprise_web_search"))},
-    "google_maps": {"enable_widget": boolean, "latitude": number, "longitude": number},
+    "google_maps": {
+        "enable_widget": boolean,
+        "latitude": checks.number_between(-90, 90),
+        "longitude": checks.number_between(-180, 180),
+    },
     "code_execution": {},
     "url_context": {},
-    "file_search": {"file_search_store_names": list_of(text), "metadata_filter": text, "top_k": integer},
+    "file_search": {"file_search_store_names": _stores, "metadata_filter": text, "top_k": checks.positive},
     "computer_use": {
         "environment": checks.one_of("browser", "mobile", "desktop"),
         "excluded_predefined_functions": list_of(text),
@@ -67,10 +84,11 @@ def _tool(tool: object, where: str) -> None:
     kind = tool.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
         raise invalid(f"Invalid value at '{where}.type': {checks.shown(kind)}. Expected one of: {', '.join(_FIELDS)}.")
-    _fields(tool, _FIELDS[kind], where)
     if kind == "function":
-        _function(tool, where)
-    checks.demand(tool, where, *_NEEDED.get(kind, ()))
+        function(tool, where)
+    else:
+        _fields(tool, _FIELDS[kind], where)
+        checks.demand(tool, where, *_NEEDED.get(kind, ()))
 
 
 def _fields(tool: Mapping[str, Any], fields: Mapping[str, Check], where: str) -> None:
@@ -83,7 +101,9 @@ def _fields(tool: Mapping[str, Any], fields: Mapping[str, Check], where: str) ->
             fields[name](value, f"{where}.{name}")
 
 
-def _function(tool: Mapping[str, Any], where: str) -> None:
+def function(tool: Mapping[str, Any], where: str) -> None:
+    """A function that a model may call."""
+    _fields(tool, _FIELDS["function"], where)
     if not tool.get("name"):
         raise invalid(f"Missing required field 'name' at {where!r}.")
     parameters = tool.get("parameters") or {}

@@ -16,14 +16,20 @@ _USES: Mapping[str, Callable[[_Tool, str, bytes], Use]] = {
     "google_maps": grounding.google_maps,
     "url_context": grounding.url_context,
     "file_search": grounding.file_search,
+    "retrieval": grounding.retrieval,
     "code_execution": running.code_execution,
+    "bash": running.bash,
+    "filesystem": running.filesystem,
     "mcp_server": running.mcp_server,
 }
-_ALWAYS = frozenset({"google_search", "file_search", "mcp_server"})
+_ALWAYS = frozenset({"google_search", "file_search", "retrieval", "mcp_server"})
+_CODE = re.compile(r"\b(?:code|python|script|program|calculate|compute|run|sum|plot|numbers?)\b", re.I)
 _CALLS_FOR = {
     "url_context": re.compile(r"https?://"),
     "google_maps": re.compile(r"\b(?:near|nearby|restaurants?|route|directions|map|address|hotels?|cafes?)\b", re.I),
-    "code_execution": re.compile(r"\b(?:code|python|script|program|calculate|compute|run|sum|plot|numbers?)\b", re.I),
+    "code_execution": _CODE,
+    "bash": _CODE,
+    "filesystem": re.compile(r"\b(?:files?|folders?|director(?:y|ies)|read|write|save)\b", re.I),
 }
 
 

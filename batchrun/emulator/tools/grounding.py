@@ -17,6 +17,9 @@ from batchrun.emulator.tools.use import Claim, Use, call_and_result
 _URL = re.compile(r"https?://[^\s<>\"'()\[\]]+[^\s<>\"'()\[\].,;:!?]")
 _MOST_URLS = 20
 _SOURCES = 2
+_MOST_STORES = 5
+#: Retrieval that finds pages of the web; the other kinds find documents.
+_WEB = ("exa_ai_search", "parallel_ai_search")
 #: Roughly what a page says that a tool reads.
 _PAGE_TEXT = "emulated page " * 60
 
@@ -80,14 +83,31 @@ def _place(name: str, key: bytes) -> dict[str, Any]:
 
 
 def file_search(tool: Mapping[str, Any], text: str, key: bytes) -> Use:
-    """A document of the first store is cited; there are no stores behind it."""
-    store = (tool.get("file_search_store_names") or ["fileSearchStores/emulated"])[0]
-    cited = {
+    """A document of each store is cited; there are no stores behind their names."""
+    stores: list[str] = tool["file_search_store_names"][:_MOST_STORES]
+    claims = [Claim(f"{MARK} No document of {store} was searched.", _document(store, key)) for store in stores]
+    return Use(call_and_result("file_search", key, {}, {}), claims, read=_PAGE_TEXT * len(stores))
+
+
+def _document(store: str, key: bytes) -> dict[str, Any]:
+    return {
         "type": "file_citation",
         "file_name": "emulated.pdf",
         "document_uri": f"{store}/documents/emulated",
         "source": store,
-        "page_number": 1 + digest("page", key)[0] % 9,
+        "page_number": 1 + digest("page", key, store)[0] % 9,
     }
-    claim = Claim(f"{MARK} No document of {store} was searched.", cited)
-    return Use(call_and_result("file_search", key, {}, {}), [claim], read=_PAGE_TEXT)
+
+
+def retrieval(tool: Mapping[str, Any], text: str, key: bytes) -> Use:
+    """One query to the first kind of store or search that the tool names."""
+    kind, query = _retrieval_kind(tool), " ".join(text.split())[:100] or "emulated query"
+    call = {"arguments": {"queries": [query]}, "retrieval_type": kind}
+    steps = call_and_result("retrieval", key, call, {"is_error": False})
+    claim = _found(query, 0, key) if kind in _WEB else Claim(f"{MARK} Nothing was looked up.", _document(kind, key))
+    return Use(steps, [claim], Counter(retrieval=1), _PAGE_TEXT)
+
+
+def _retrieval_kind(tool: Mapping[str, Any]) -> str:
+    configured = (name.removesuffix("_config") for name in tool if name.endswith("_config"))
+    return str(next(iter(tool.get("retrieval_types") or configured), "vertex_ai_search"))

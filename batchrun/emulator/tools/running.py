@@ -16,6 +16,20 @@ def code_execution(tool: Mapping[str, Any], text: str, key: bytes) -> Use:
     return Use(steps, [Claim(f"The code printed: {program.output}", {})], read=program.output)
 
 
+def bash(tool: Mapping[str, Any], text: str, key: bytes) -> Use:
+    program = program_for(text)
+    steps = run_code(key, "bash", f"python3 - <<'EOF'\n{program.code}EOF\n", program.output)
+    return Use(steps, [Claim(f"The program printed: {program.output}", {})], read=program.output)
+
+
+def filesystem(tool: Mapping[str, Any], text: str, key: bytes) -> Use:
+    """A look at the file that the words name, or at all. No step of its own is documented, so it is told as code."""
+    program = program_for(text)
+    listed = "emulated.txt" if program.file is None else program.output
+    command = "ls" if program.file is None else f"cat {program.file}"
+    return Use(run_code(key, "bash", f"{command}\n", listed), [Claim(f"The files hold: {listed}", {})], read=listed)
+
+
 def run_code(key: bytes, language: str, code: str, output: str) -> list[Step]:
     call = {"arguments": {"language": language, "code": code}}
     return call_and_result("code_execution", key, call, {"result": f"{output}\n"})

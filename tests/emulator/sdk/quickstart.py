@@ -35,6 +35,7 @@ TOOLS = [
     {"type": "code_execution"},
     {"type": "file_search", "file_search_store_names": ["fileSearchStores/notes"]},
     {"type": "mcp_server", "name": "forecasts", "url": "https://example.com/mcp"},
+    {"type": "retrieval", "retrieval_types": ["vertex_ai_search"]},
 ]
 SECTIONS: dict[str, Callable[..., None]] = {}
 
@@ -201,6 +202,22 @@ def every_tool_on_the_server(client: Any, picture: Path) -> None:
         used = [step.type for step in done.steps if step.type.endswith(("_call", "_result"))]
         assert len(used) >= 2, (tool, used)
         check(list(client.interactions.create(model=model, input=question, tools=[tool], stream=True)))
+
+
+@section
+def computer_use(client: Any, picture: Path) -> None:
+    tools: list[Any] = [{"type": "computer_use", "environment": "browser"}]
+    turn = client.interactions.create(model=MODEL, input="Open https://example.com/a", tools=tools)
+    names = []
+    while turn.status == "requires_action":
+        check(turn)
+        call = next(step for step in turn.steps if step.type == "function_call")
+        names.append(call.name)
+        turn = client.interactions.create(
+            model=MODEL, previous_interaction_id=turn.id, input=[result_of(call)], tools=tools
+        )
+    expect(turn, "completed")
+    assert names[:2] == ["open_web_browser", "navigate"]
 
 
 @section

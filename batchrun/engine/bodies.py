@@ -1,0 +1,112 @@
+"""The bodies of one row's requests, each joined to the conversation before it. Files stay references.
+
+A stored conversation is joined by the id of the last interaction; one that the service does not keep is sent again
+whole, every value as it was received. What does not carry over (tools, instructions, formats) goes with every request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.engine import conversation
+from batchrun.engine.conversation import Ask, Call, Continue, Exchange, Reply, Say, Script, Tell
+from batchrun.errors import RowError, StoreError
+from batchrun.interactions.models import Interaction
+from batchrun.outputs.media import attached_steps
+from batchrun.spec.load import Job
+
+#: What lets a research plan go ahead: the service wants an input with the approval.
+_GO_AHEAD = "The plan is approved. Please go ahead."
+#: How the types of steps end; those of content blocks do not.
+_STEP_ENDINGS = ("_input", "_output", "_call", "_result", "thought")
+
+Step = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """The requests of a row. `media` is the directory where answers' files are."""
+
+    job: Job
+    data: dict[str, Any]
+    script: Script
+    media: Path
+
+    def body(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
+        """The body that asks this after these exchanges, without what is the same for all. Raises RowError."""
+        body = self._alone(exchanges, ask)
+        if not exchanges:
+            return body
+        if isinstance(ask, Continue):
+            body["continuation_token"] = ask.token
+        if self.job.spec.request.store:
+            return self._chained(body, exchanges[-1].answer, ask)
+        return {**body, "input": self._history(exchanges, ask)}
+
+    def _alone(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
+        """The request as if it stood alone."""
+        match ask:
+            case Say(turn):
+                said = conversation.answers(exchanges, self.script) if turn else ()
+                return {**self.job.request.render(self.data, turn, said).body}
+            case Reply(results):
+                return {**self._of_turn(exchanges), "input": list(results)}
+            case Tell(word):
+                body = self._of_turn(exchanges)
+                config = {**body.get("agent_config", {}), "collaborative_planning": not word.go}
+                return {**body, "agent_config": config, "input": word.text or _GO_AHEAD}
+            case Continue():
+                return self._of_turn(exchanges)
+
+    def _of_turn(self, exchanges: Sequence[Exchange]) -> dict[str, Any]:
+        """The request of the turn under way but for its input, which was sent with its first interaction."""
+        turn = conversation.turn_of(exchanges, self.script)
+        said = conversation.answers(exchanges, self.script)[:turn]
+        rendered = self.job.request.render(self.data, turn, said)
+        return {name: value for name, value in rendered.body.items() if name != "input"}
+
+    def _chained(self, body: dict[str, Any], last: Interaction, ask: Ask) -> dict[str, Any]:
+        body["previous_interaction_id"] = last.id
+        if "agent" in body and last.environment_id:
+            body["environment"] = last.environment_id
+        return body
+
+    def _history(self, exchanges: Sequence[Exchange], ask: Ask) -> list[Step]:
+        """All steps so far and those asked now. What an answer in hops has brought so far is not among them: the
+        service has it, and wants the input as it was."""
+        kept = len(exchanges)
+        while isinstance(ask, Continue) and kept and exchanges[kept - 1].answer.status == "requires_continuation":
+            kept -= 1
+        steps = [step for n in range(kept) for step in (*self._asked(exchanges[:n]), *self._received(exchanges[n]))]
+        return [*steps, *(self._asked(exchanges[:kept]) if isinstance(ask, Continue) else self._said(exchanges, ask))]
+
+    def _asked(self, exchanges: Sequence[Exchange]) -> list[Step]:
+        """What was asked after these exchanges."""
+        ask = conversation.follow(exchanges, self.script)
+        assert ask is not None
+        assert not isinstance(ask, Call)
+        return self._said(exchanges, ask)
+
+    def _said(self, exchanges: Sequence[Exchange], ask: Ask) -> list[Step]:
+        return [] if isinstance(ask, Continue) else as_steps(self._alone(exchanges, ask)["input"])
+
+    def _received(self, exchange: Exchange) -> list[Step]:
+        steps = [step for _, step in exchange.answer.own_steps]
+        try:
+            return attached_steps(steps, self.media)
+        except StoreError as error:
+            raise RowError("media_gone", str(error)) from None
+
+
+def as_steps(said: Any) -> list[Step]:
+    """An input as steps: text and content blocks become one `user_input` step."""
+    if isinstance(said, str):
+        return [{"type": "user_input", "content": [{"type": "text", "text": said}]}]
+    if isinstance(said, dict):
+        said = [said]
+    if any(str(item.get("type", "")).endswith(_STEP_ENDINGS) for item in said if isinstance(item, dict)):
+        return list(said)
+    return [{"type": "user_input", "content": said}]

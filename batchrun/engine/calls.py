@@ -1,0 +1,70 @@
+"""Runs the user's functions that an answer calls, each once: intent before it, result after it, both durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from batchrun.engine.events import Called, Observer
+from batchrun.engine.talk import result_step
+from batchrun.errors import HeldError
+from batchrun.interactions.models import FunctionCall
+from batchrun.spec.asking import FunctionCallingSpec
+from batchrun.store.reader import Reader
+from batchrun.store.records import RowRecord, ToolCallRecord
+from batchrun.store.store import Store
+from batchrun.tools import Toolbox
+
+
+class Caller:
+    """Carries out function calls. `open_calls` are the tasks that must not be cancelled now."""
+
+    def __init__(
+        self,
+        toolbox: Toolbox,
+        spec: FunctionCallingSpec,
+        store: Store,
+        reader: Reader,
+        wall: Callable[[], float],
+        observe: Observer,
+        busy: set[asyncio.Task[None]],
+    ) -> None:
+        self._toolbox, self._spec, self._store, self._reader = toolbox, spec, store, reader
+        self._wall, self._observe, self._busy = wall, observe, busy
+        self._slots = asyncio.Semaphore(spec.at_once)
+
+    async def results(self, row: RowRecord, attempt_id: int, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
+        """A `function_result` step for each call. Raises HeldError where an earlier run died in the midst of one."""
+        known = {call.position: call for call in self._reader.tool_calls(attempt_id)}
+        self._hold_interrupted(known.values())
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy.add(task)  # a stop lets functions end: cut off, nobody could tell what they have done
+        try:
+            work = [self._one(row, attempt_id, n, call, known.get(n)) for n, call in enumerate(calls)]
+            return [result_step(done) for done in await asyncio.gather(*work)]
+        finally:
+            self._busy.discard(task)
+
+    def _hold_interrupted(self, known: Any) -> None:
+        names = [call.name for call in known if call.ended_at is None and not call.released]
+        if names and self._spec.interrupted == "hold":
+            raise HeldError(
+                "function_interrupted",
+                f"a process died while it ran {', '.join(names)}: nobody can tell how far it came. "
+                "`batchrun retry --ambiguous` runs it again",
+            )
+
+    async def _one(
+        self, row: RowRecord, attempt_id: int, position: int, call: FunctionCall, known: ToolCallRecord | None
+    ) -> ToolCallRecord:
+        if known is not None and known.ended_at is not None:
+            return known
+        async with self._slots:
+            await self._store.call_begins(attempt_id, position, call, self._wall())
+            outcome = await self._toolbox.call(call.name, call.arguments)
+            ended = self._wall()
+            await self._store.call_ends(attempt_id, position, outcome.result, outcome.is_error, ended)
+        self._observe(Called(row.key, call.name, outcome.is_error))
+        return ToolCallRecord(position, call.id, call.name, ended, outcome.result, outcome.is_error)

@@ -1,0 +1,115 @@
+"""Makes an answer durable: its raw bytes, media and usage before anybody judges it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchrun.engine.attempt import Attempt
+from batchrun.engine.events import Landed, Observer
+from batchrun.engine.limits import Lease
+from batchrun.errors import RowError
+from batchrun.interactions.bodies import encode
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Answer, NotSent, Reply
+from batchrun.interactions.models import Interaction
+from batchrun.outputs.media import addresses, detach, may_hold_media
+from batchrun.rows import Finish
+from batchrun.store.records import RowRecord
+from batchrun.store.store import Store
+
+#: A count beyond this is a mistake of the server's, not a usage.
+_MOST_TOKENS = 10**9
+#: Seconds between the tries to fetch a file of an answer's.
+_PAUSES = (2.0, 10.0, 30.0)
+
+
+class Keeper:
+    """Keeps answers; `media` is the directory for what is not text. `settle` is told the real input tokens of each."""
+
+    def __init__(
+        self,
+        store: Store,
+        client: Client,
+        media: Path,
+        wall: Callable[[], float],
+        observe: Observer,
+        settle: Callable[[Lease, int], None],
+    ) -> None:
+        self._store, self._client, self._media = store, client, media
+        self._wall, self._observe, self._settle = wall, observe, settle
+
+    async def keep(self, row: RowRecord, attempt: Attempt, found: Answer, end: Finish | None = None) -> Interaction:
+        """Commit the answer, and return it as it is kept. `end` ends the row whatever the answer says."""
+        raw = await self._without_media(row, found.raw)
+        answer = found.interaction if raw is found.raw else Interaction.parse(raw) or found.interaction
+        await self._store.fetched(
+            attempt.id,
+            raw,
+            self._wall(),
+            status=answer.status,
+            model=answer.model,
+            tier=answer.service_tier,
+            usage=answer.usage,
+            polls=attempt.polls,
+            interaction_id=answer.id or "",
+            row_end=None if end is None else (row.id, end),
+        )
+        self._account(row, attempt, answer.usage or {})
+        return answer
+
+    async def _without_media(self, row: RowRecord, raw: bytes) -> bytes:
+        """The answer with its media in files."""
+        if not may_hold_media(raw):
+            return raw
+        return await asyncio.to_thread(detach, raw, self._media, row.key)
+
+    async def fetch_media(self, row: RowRecord, attempt_id: int, answer: Interaction) -> Interaction:
+        """The answer with the media it only names in files as well. Raises RowError where they cannot be fetched.
+
+        Fetching costs nothing: a row that fails here is made right by a retry without a new interaction.
+        """
+        if not answer.has_media or not (named := addresses(encode(answer.data))):
+            return answer
+        with _directory(self._media.parent / f".fetching-{attempt_id}") as here:
+            fetched = {uri: here / str(n) for n, uri in enumerate(named)}
+            got = {uri: path for uri, path in fetched.items() if await self._download(uri, path)}
+            whole = await asyncio.to_thread(detach, encode(answer.data), self._media, row.key, got)
+        await self._store.completed(attempt_id, whole)
+        return Interaction.parse(whole) or answer
+
+    async def _download(self, uri: str, path: Path) -> bool:
+        """False for an address that is not the service's, which is the user's to follow."""
+        for pause in (*_PAUSES, None):
+            call = await self._client.download(uri, path)
+            if isinstance(call, NotSent) and not self._client.serves(uri):
+                return False
+            if isinstance(call, Reply) and call.ok:
+                return True
+            if pause is not None:
+                await asyncio.sleep(pause)
+        reason = f"HTTP {call.status}" if isinstance(call, Reply) else call.reason
+        said = (
+            f"the answer names {uri[:150]!r}, which cannot be fetched: {reason}. `batchrun retry` tries again, for free"
+        )
+        raise RowError("media_not_fetched", said)
+
+    def _account(self, row: RowRecord, attempt: Attempt, usage: dict[str, object]) -> None:
+        spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")
+        if attempt.lease is not None and isinstance(spent, int) and 0 <= spent < _MOST_TOKENS:
+            self._settle(attempt.lease, spent)
+        known = isinstance(total, int) and 0 <= total < _MOST_TOKENS
+        self._observe(Landed(row.key, total if known and isinstance(total, int) else None))
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[Path]:
+    """A directory for the time of the block; one that a killed process left is taken over."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,71 @@
+"""What one row's coroutine holds while it runs: the exchanges so far and the attempt under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from batchrun.engine.attempt import Attempt, under_way
+from batchrun.engine.conversation import Exchange, Word
+from batchrun.interactions.models import Interaction
+from batchrun.store.reader import Reader
+from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
+
+
+@dataclass(slots=True)
+class Talk:
+    """A row's conversation. `number` counts its attempts, `strikes` answers that were thrown away, `doubts` POSTs of
+    unknown fate."""
+
+    number: int
+    strikes: int
+    exchanges: list[Exchange] = field(default_factory=list)
+    attempt: Attempt | None = None
+    doubts: int = 0
+
+    def answered(self, answer: Interaction, word: Word | None) -> None:
+        """The attempt under way has its answer."""
+        assert self.attempt is not None
+        self.exchanges.append(Exchange(self.attempt.id, answer, word=word))
+        self.attempt = None
+
+    def carried_out(self, results: Sequence[dict[str, Any]]) -> None:
+        """The functions that the last answer called have run."""
+        self.exchanges[-1] = replace(self.exchanges[-1], results=tuple(results))
+
+    def thrown_away(self) -> int:
+        """Forget the last attempt, answered or of unknown fate, and return its id."""
+        if self.attempt is not None:
+            attempt_id, self.attempt = self.attempt.id, None
+            return attempt_id
+        self.strikes += 1
+        return self.exchanges.pop().attempt_id
+
+
+def resumed(row: RowRecord, reader: Reader) -> Talk:
+    """A row's conversation as the store knows it."""
+    talk = Talk(row.attempts, row.strikes, attempt=under_way(row))
+    if row.attempt is not None and row.attempt.turn > 0:
+        talk.exchanges = [_exchange(earlier, reader) for earlier in reader.earlier(row.id, row.attempt.turn)]
+    return talk
+
+
+def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
+    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    results = None
+    if answer.status == "requires_action":
+        results = tuple(result_step(call) for call in reader.tool_calls(attempt.id))
+    return Exchange(attempt.id, answer, results, said(attempt.id, reader))
+
+
+def said(attempt_id: int, reader: Reader) -> Word | None:
+    """The user's word on the plan in an attempt's answer."""
+    word = reader.word(attempt_id)
+    return None if word is None else Word(*word)
+
+
+def result_step(call: ToolCallRecord) -> dict[str, Any]:
+    """The step that answers a call."""
+    step = {"type": "function_result", "call_id": call.call_id, "name": call.name, "result": call.result}
+    return {**step, "is_error": True} if call.is_error else step

@@ -1,0 +1,60 @@
+"""Runs one call of a function: async ones on the event loop, plain ones in a thread, both for a limited time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, Future
+from inspect import isawaitable
+from threading import Thread
+from typing import Any
+
+from batchrun.tools.results import ToolResult, failed, failed_by, succeeded
+
+
+async def run(work: Callable[[], object], *, blocking: bool, timeout: float) -> ToolResult:
+    """What the call came to after at most `timeout` seconds. Raises nothing but cancellation and interrupts."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await _outcome(work, blocking)
+    except TimeoutError:  # ours: those of the function are results
+        return failed(f"TimeoutError: no result after {timeout:g} s")
+
+
+async def _outcome(work: Callable[[], object], blocking: bool) -> ToolResult:
+    try:
+        made = await _in_thread(work) if blocking else work()
+        if isinstance(made, ToolResult):
+            return made
+        return succeeded(await made if isawaitable(made) else made)
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise
+        return failed_by(error)  # the function cancelled something of its own
+    except (Exception, SystemExit) as error:
+        return failed_by(error)
+
+
+def _in_thread(work: Callable[[], object]) -> Awaitable[object]:
+    context = contextvars.copy_context()
+    return asyncio.get_running_loop().run_in_executor(_Threads(), context.run, _result_of, work)
+
+
+def _result_of(work: Callable[[], object]) -> object:
+    """Runs in the thread. A plain function may still return something to be awaited, which belongs on the loop."""
+    try:
+        value = work()
+        return value if isawaitable(value) else succeeded(value)
+    except BaseException as error:  # nothing else is there to take it
+        return failed_by(error)
+
+
+class _Threads(Executor):
+    """A daemon thread for each call: a function that never ends takes no place from others and holds up no exit."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()
+        Thread(target=lambda: future.set_result(fn(*args, **kwargs)), name="tool", daemon=True).start()
+        return future

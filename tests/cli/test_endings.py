@@ -1,0 +1,96 @@
+"""What people are told about rows that were cut off, refused or wait for a plan's approval, and what they can do."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from batchrun.cli.ending import report_end
+from batchrun.cli.options import RunChoice
+from batchrun.errors import Exit
+from batchrun.reports import summarize
+from batchrun.rows import Finish, Outcome
+from batchrun.rundir import RunDir
+from batchrun.runs import Result
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
+
+from .test_commands import batchrun, job, rehearse, words
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A finished run of eight rows."""
+    monkeypatch.chdir(tmp_path)
+    rehearse(job(words(8)))
+    return RunDir(tmp_path / "runs" / "job.emulated")
+
+
+def end(run: RunDir, *outcomes: Outcome) -> Result:
+    """End the first rows once more, as the engine does; how the run then stands."""
+
+    async def finish() -> None:
+        for row_id, outcome in enumerate(outcomes, 1):
+            await store.finish(row_id, Finish(outcome, str(outcome), "because"), 1_800_000_000.0)
+
+    store = Store(run.checkpoint)
+    store.begin_epoch()
+    asyncio.run(finish())
+    store.close()
+    with Reader(run.checkpoint) as reader:
+        return Result(summarize(reader), run)
+
+
+def told(run: RunDir, capsys: pytest.CaptureFixture[str], *outcomes: Outcome) -> str:
+    result = end(run, *outcomes)
+    capsys.readouterr()
+    report_end(RunChoice(Path("job.json"), emulated=True), result)
+    return capsys.readouterr().out
+
+
+def test_each_kind_of_ending_is_counted_by_name(run: RunDir) -> None:
+    end(run, Outcome.INCOMPLETE, Outcome.INCOMPLETE, Outcome.BLOCKED, Outcome.AWAITING_APPROVAL)
+    status = batchrun("status", "job.json").stdout
+    assert "8 rows: 4 succeeded, 2 incomplete, 1 blocked, 1 awaiting approval" in status
+    assert "1 plan of research to approve" in status
+
+
+def test_a_cut_off_answer_is_not_advised_to_be_asked_for_again(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(run, capsys, Outcome.INCOMPLETE, Outcome.BLOCKED)
+    assert "raise the limit" in said
+    assert "refuses again" in said
+    assert "batchrun retry" not in said
+
+
+def test_plans_are_approved_with_a_command_of_their_own(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "batchrun approve job.json --emulator" in told(run, capsys, Outcome.AWAITING_APPROVAL)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ([Outcome.INCOMPLETE], Exit.SOME_ROWS_FAILED),
+        ([Outcome.BLOCKED], Exit.SOME_ROWS_FAILED),
+        ([Outcome.AWAITING_APPROVAL], Exit.ROWS_HELD),
+        ([Outcome.BLOCKED, Outcome.AWAITING_APPROVAL], Exit.ROWS_HELD),
+    ],
+)
+def test_a_run_with_such_rows_does_not_end_with_zero(run: RunDir, outcomes: list[Outcome], code: Exit) -> None:
+    assert end(run, *outcomes).exit_code is code
+
+
+def test_rows_that_would_end_the_same_way_are_sent_again_only_when_asked_for(run: RunDir) -> None:
+    end(run, Outcome.INCOMPLETE, Outcome.BLOCKED, Outcome.AWAITING_APPROVAL)
+    assert "--incomplete --blocked --ambiguous" in batchrun("retry", "job.json").stdout
+    assert "1 row pending again" in batchrun("retry", "job.json", "--incomplete").stdout
+    assert "1 row pending again" in batchrun("retry", "job.json", "--blocked").stdout
+    assert "No row was made pending" in batchrun("retry", "job.json", "--ambiguous").stdout  # a plan is no failure
+
+
+def test_a_plan_tells_which_rows_it_would_not_send(run: RunDir) -> None:
+    end(run, Outcome.INCOMPLETE, Outcome.AWAITING_APPROVAL)
+    plan = batchrun("plan", "job.json", "--emulator").stdout
+    assert "1  reused: incomplete" in plan
+    assert "1  reused: awaiting approval" in plan

@@ -1,0 +1,240 @@
+"""Rows that take several interactions: turns, function calls, continuations, plans; stored, and sent again whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchrun.errors import Exit
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Call
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
+from tests.rehearsal import Rehearsal
+
+FUNCTIONS = '''
+from pathlib import Path
+
+LOG = Path(__file__).with_name("calls.log")
+
+
+def get_weather(city: str) -> dict:
+    """Tells the weather of a city."""
+    with LOG.open("a") as log:
+        log.write(city + "\\n")
+    if city == "Atlantis":
+        raise LookupError("no such city")
+    return {"city": city, "degrees": len(city)}
+
+
+async def get_time(city: str) -> str:
+    """Tells the time in a city."""
+    with LOG.open("a") as log:
+        log.write("time " + city + "\\n")
+    return "noon in " + city
+'''
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The bodies of all POSTs, as they are sent."""
+    bodies: list[dict[str, Any]] = []
+    real = Client.create
+
+    async def create(self: Client, body: bytes, timeout: float | None = None) -> Call:
+        bodies.append(json.loads(body))
+        return await real(self, body, timeout)
+
+    monkeypatch.setattr(Client, "create", create)
+    return bodies
+
+
+def job_of(where: Path, rows: int = 3, **request: Any) -> Rehearsal:
+    job = Rehearsal(where, rows=rows)
+    job.spec["request"] = {"model": "gemini-3.5-flash", **request}
+    return job
+
+
+def interview(where: Path, rows: int = 3, **request: Any) -> Rehearsal:
+    turns = ["Remember {{ question }}", "You said {{ answers[0] | length }} letters. Go on.", "Sum up {{ id }}."]
+    return job_of(where, rows, turns=turns, system_instruction="Be brief, {{ id }}.", **request)
+
+
+def by_turn(sent: list[dict[str, Any]], row: str) -> list[dict[str, Any]]:
+    return [body for body in sent if row in body["system_instruction"]]
+
+
+def test_turns_are_chained_at_the_service_with_what_does_not_carry_over(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    job = interview(tmp_path, tools=["google_search"], generation_config={"seed": 5})
+    assert job.run().exit_code is Exit.OK
+    first, second, third = by_turn(sent, "r1")
+    usage = [row["interaction_id"] for row in job.usage() if row["key"] == "r1"]
+    assert "previous_interaction_id" not in first
+    assert [second["previous_interaction_id"], third["previous_interaction_id"]] == usage[:2]
+    assert [row["turn"] for row in job.usage() if row["key"] == "r1"] == [0, 1, 2]
+    assert first["input"] == "Remember What is 1 plus 1?"
+    assert third["input"] == "Sum up r1."
+    for body in (first, second, third):
+        assert body["system_instruction"] == "Be brief, r1."
+        assert body["tools"] == [{"type": "google_search"}]
+        assert body["generation_config"] == {"seed": 5}
+        assert body["background"] is True
+
+
+def test_without_storage_every_step_is_sent_again_as_it_was_received(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    job = interview(tmp_path, store=False)
+    assert job.run().exit_code is Exit.OK
+    first, second, third = by_turn(sent, "r1")
+    assert (first["store"], first["background"]) == (False, False)
+    assert all("previous_interaction_id" not in body for body in sent)
+    with Reader(job.directory / "run.db") as reader:
+        row = reader.row("r1")
+        assert row is not None
+        received = [json.loads(earlier.raw or b"")["steps"] for earlier in row.earlier]
+    assert [step["type"] for step in received[0]] == ["thought", "model_output"]
+    user = [{"type": "user_input", "content": [{"type": "text", "text": text}]} for text in said(third)]
+    assert second["input"] == [user[0], *received[0], user[1]]
+    assert third["input"] == [user[0], *received[0], user[1], *received[1], user[2]]
+
+
+def said(body: dict[str, Any]) -> list[str]:
+    return [step["content"][0]["text"] for step in body["input"] if step["type"] == "user_input"]
+
+
+def weather(where: Path, rows: int = 2, **request: Any) -> Rehearsal:
+    job = job_of(where, rows, input="{{ ask }}", functions="weather", **request)
+    (where / "weather.py").write_text(FUNCTIONS)
+    for row, ask in zip(job.rows, ASKS, strict=False):
+        row["ask"] = ask
+    return job
+
+
+ASKS = [
+    "Get the weather in Paris and in London.",
+    "Get the weather in Rome, then get the time in Rome.",
+    "Get the weather in Atlantis.",
+]
+
+
+def calls(where: Path) -> list[str]:
+    log = where / "calls.log"
+    return sorted(log.read_text().splitlines()) if log.exists() else []
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_functions_are_called_once_each_and_their_results_sent_back(
+    tmp_path: Path, sent: list[dict[str, Any]], stored: bool
+) -> None:
+    job = weather(tmp_path, store=stored)
+    assert job.run().exit_code is Exit.OK
+    assert calls(tmp_path) == ["London", "Paris", "Rome", "time Rome"]
+    replies = [results for body in sent if (results := results_in(body))]
+    assert [{"city": "Paris", "degrees": 5}, {"city": "London", "degrees": 6}] in replies
+    texts = {row["key"]: row["text"] for row in job.results()}
+    assert "noon in Rome" in texts["r1"]
+    assert all(body["tools"][0]["name"] == "get_weather" for body in sent)
+
+
+def results_in(body: dict[str, Any]) -> list[Any]:
+    steps = body["input"] if isinstance(body["input"], list) else []
+    return [step["result"] for step in steps if step["type"] == "function_result"]
+
+
+def test_a_function_that_fails_tells_the_model_so(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+    job = weather(tmp_path, rows=3)
+    assert job.run().exit_code is Exit.OK
+    (failed,) = [step for body in sent for step in body["input"] if isinstance(step, dict) and step.get("is_error")]
+    assert failed["result"] == "LookupError: no such city"
+    assert failed["name"] == "get_weather"
+
+
+def test_calls_without_end_end_the_row_and_say_why(tmp_path: Path) -> None:
+    job = weather(tmp_path, function_calling={"rounds": 1}, generation_config={"tool_choice": "any"})
+    assert job.run().exit_code is Exit.SOME_ROWS_FAILED
+    assert {row["error_class"] for row in job.results()} == {"too_many_rounds"}
+
+
+def test_an_answer_that_is_broken_off_is_continued(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+    whole = job_of(tmp_path / "whole", input="Tell a story of {{ id }}", store=False)
+    assert whole.run().exit_code is Exit.OK
+    sent.clear()
+    job = job_of(tmp_path / "hops", input="Tell a story of {{ id }}", store=False)
+    assert job.run(decode_limit=20).exit_code is Exit.OK
+    assert [row["text"] for row in job.results()] == [row["text"] for row in whole.results()]
+    assert any("continuation_token" in body for body in sent)
+
+
+def plan(where: Path, approve: str) -> Rehearsal:
+    job = Rehearsal(where, rows=2, retry={"ambiguous": {"agent": "hold"}})
+    job.spec["request"] = {
+        "agent": "deep-research-preview-04-2026",
+        "input": "Research {{ question }}",
+        "agent_config": {"type": "deep-research", "collaborative_planning": True},
+        "approve": approve,
+    }
+    return job
+
+
+def test_a_plan_is_approved_by_the_job(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+    job = plan(tmp_path, "auto")
+    assert job.run().exit_code is Exit.OK
+    first, last = (body for body in sent if about(body, job, "r1"))
+    assert first["agent_config"]["collaborative_planning"] is True
+    assert last["agent_config"] == {"type": "deep-research", "collaborative_planning": False}
+
+
+def about(body: dict[str, Any], job: Rehearsal, key: str) -> bool:
+    ids = [row["interaction_id"] for row in job.usage() if row["key"] == key]
+    return body.get("previous_interaction_id") in ids or "What is 1 plus" in body["input"]
+
+
+def test_a_plan_waits_for_the_users_word(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+    job = plan(tmp_path, "hold")
+    assert job.run().exit_code is Exit.ROWS_HELD
+    assert [row["status"] for row in job.results()] == ["awaiting_approval"] * 2
+    first, second = tell(job, go=False, text="Only one source.")
+    assert job.run().exit_code is Exit.ROWS_HELD
+    assert sent[-1]["input"] == "Only one source."
+    assert sent[-1]["agent_config"]["collaborative_planning"] is True
+    tell(job, go=True, text="")
+    assert job.run().exit_code is Exit.OK
+    assert len(job.accepted()) == 6
+    assert (first, second) != tuple(row["interaction_id"] for row in job.results())
+
+
+def tell(job: Rehearsal, *, go: bool, text: str) -> list[str]:
+    store = Store(job.directory / "run.db")
+    with Reader(job.directory / "run.db") as reader:
+        waiting = [row.attempt for row in reader.rows() if row.attempt]
+    assert store.tell([(attempt.id, go, text) for attempt in waiting], job.clock.wall()) == len(waiting)
+    store.close()
+    return [attempt.interaction_id or "" for attempt in waiting]
+
+
+def test_a_conversation_that_failed_goes_on_where_it_failed(tmp_path: Path) -> None:
+    job = interview(tmp_path, rows=2)
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps([{"kind": "failed", "match": "Sum up r1", "times": 1}]))
+    assert job.run(faults=str(plan)).exit_code is Exit.SOME_ROWS_FAILED
+    store = Store(job.directory / "run.db")
+    assert store.reopen(["failed"], [], job.clock.wall()) == 1
+    store.close()
+    assert job.run().exit_code is Exit.OK
+    assert len(job.accepted()) == 2 * 3 + 1
+
+
+def test_a_conversation_can_be_begun_anew(tmp_path: Path) -> None:
+    job = interview(tmp_path, rows=2)
+    job.run()
+    store = Store(job.directory / "run.db")
+    store.reopen(["succeeded"], ["r1"], job.clock.wall(), from_start=True)
+    store.close()
+    assert job.run().exit_code is Exit.OK
+    assert len(job.accepted()) == 2 * 3 + 3

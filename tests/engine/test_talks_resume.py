@@ -1,0 +1,119 @@
+"""Death at every commit in the middle of conversations: nothing that is billed or has side effects happens twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchrun.errors import Exit
+from batchrun.store.store import Store
+from tests.engine.test_resume import death, stop_at_event
+from tests.engine.test_talks import calls, interview, weather
+from tests.rehearsal import Rehearsal
+
+
+def talk(where: Path, kind: str, **changes: Any) -> Rehearsal:
+    job = weather(where, **changes) if kind == "functions" else interview(where, rows=2, **changes)
+    job.spec["retry"] = {"ambiguous": {"max_resubmits": 50}}
+    return job
+
+
+def commits_of(job: Rehearsal) -> int:
+    commits = [0]
+    with pytest.MonkeyPatch.context() as patch:
+        real = Store._commit
+
+        def counting(store: Store, works: list[Any]) -> list[Any]:
+            commits[0] += 1
+            return real(store, works)
+
+        patch.setattr(Store, "_commit", counting)
+        assert job.run().exit_code is Exit.OK
+    return commits[0]
+
+
+def texts(job: Rehearsal) -> dict[str, str]:
+    return {row["key"]: row["text"] for row in job.results()}
+
+
+def assert_nothing_is_paid_unnoticed(job: Rehearsal) -> None:
+    known = {row["interaction_id"] for row in job.usage()}
+    doubts = sum(row["state"] == "ambiguous" for row in job.usage())
+    assert sum(line["id"] not in known for line in job.accepted()) <= doubts
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize("stored", [True, False], ids=["stored", "stateless"])
+@pytest.mark.parametrize("kind", ["turns", "functions"])
+def test_death_at_every_commit(tmp_path: Path, kind: str, stored: bool, before: bool) -> None:
+    whole = talk(tmp_path / "whole", kind, store=stored)
+    commits = commits_of(whole)
+    assert commits > 5
+    held = 0
+    for commit in range(1, commits + 1):
+        job = talk(tmp_path / str(commit), kind, store=stored)
+        with death(commit, before=before):
+            job.run()
+        result = job.run()
+        assert_nothing_is_paid_unnoticed(job)
+        if kind == "functions":
+            assert all(count == 1 for count in Counter(calls(job.where)).values())
+        interrupted = [row for row in job.results() if row["status"] != "succeeded"]
+        held += len(interrupted)
+        assert {row["error_class"] for row in interrupted} <= {"function_interrupted"}
+        assert result.exit_code is (Exit.ROWS_HELD if interrupted else Exit.OK)
+        assert {**texts(whole), **{row["key"]: row["text"] for row in interrupted}} == texts(job)
+    assert (held > 0) is (kind == "functions")
+
+
+def test_a_call_that_was_cut_off_runs_again_only_by_the_users_word_or_the_jobs(tmp_path: Path) -> None:
+    for interrupted in ("hold", "rerun"):
+        job = talk(tmp_path / interrupted, "functions", function_calling={"interrupted": interrupted})
+        with death(first_call(tmp_path / f"{interrupted}-probe"), before=False):
+            job.run()
+        result = job.run()
+        if interrupted == "hold":
+            assert result.exit_code is Exit.ROWS_HELD
+            store = Store(job.directory / "run.db")
+            assert store.reopen(["ambiguous"], [], job.clock.wall()) > 0
+            store.close()
+            result = job.run()
+        assert result.exit_code is Exit.OK
+        assert len(job.accepted()) == 5
+
+
+def first_call(where: Path) -> int:
+    """The commit that makes the intent of the first function call durable."""
+    job, found, commits = talk(where, "functions"), [], [0]
+    with pytest.MonkeyPatch.context() as patch:
+        real = Store._commit
+
+        def counting(store: Store, works: list[Any]) -> list[Any]:
+            commits[0] += 1
+            done = real(store, works)
+            if store.connection.execute("SELECT EXISTS (SELECT 1 FROM tool_call)").fetchone()[0]:
+                found.append(commits[0])
+            return done
+
+        patch.setattr(Store, "_commit", counting)
+        job.run()
+    return found[0]
+
+
+@pytest.mark.parametrize("kind", ["turns", "functions"])
+def test_a_stop_at_every_event_loses_and_repeats_nothing(tmp_path: Path, kind: str) -> None:
+    whole = talk(tmp_path / "whole", kind)
+    assert whole.run().exit_code is Exit.OK
+    number, stopped = 0, True
+    while stopped:
+        number += 1
+        job = talk(tmp_path / str(number), kind)
+        with stop_at_event(number) as observe:
+            stopped = job.run(observe=observe).stopped_by is not None
+        assert job.run().exit_code is Exit.OK
+        assert texts(job) == texts(whole)
+        assert len(job.accepted()) == len(whole.accepted())
+    assert number > 10
