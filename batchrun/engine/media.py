@@ -72,15 +72,18 @@ class Media:
     async def ready(self, draft: Draft) -> Ready:
         """Fetch, look at, hash and upload what the draft refers to. Raises RowError or RunError."""
         fetched = await self._fetched(draft)
+        copies = [Path(copy) for copy in fetched.values()]
         try:
             body = await asyncio.to_thread(opened, draft.body, self._library, fetched)
             uses = to_upload(file_blocks(body), self._inline_limit)
             sources = {use: await asyncio.to_thread(_source, use) for use in uses}
             await asyncio.gather(*map(self._uploads.bring, sources.values()))
         except BaseException:
-            _remove(map(Path, fetched.values()))
+            _remove(copies)
             raise
-        return Ready(draft, body, sources, list(map(Path, fetched.values())))
+        uploaded = {file.place.real for file, _ in sources}
+        _remove(copy for copy in copies if str(copy) in uploaded)  # a row may wait long for its slot
+        return Ready(draft, body, sources, copies)
 
     async def finished(self, ready: Ready) -> Prepared:
         """The request. Raises RowError or RunError."""

@@ -71,10 +71,19 @@ def opened(body: Any, library: Library, fetched: Mapping[str, str]) -> Any:
     `media_too_large`, `media_too_many` or `bad_pages`.
     """
 
+    made = 0
+
     def found(ref: MediaRef) -> Iterator[FileBlock]:
+        nonlocal made
         places = [Place(ref.path, fetched[ref.path])] if ref.fetched else find(ref.path, library.base, library.root)
         for place in places:
-            yield from _blocks(ref, place, library.counter)
+            for block in _blocks(ref, place, library.counter):
+                made += 1
+                if made > MOST_FILES:
+                    raise RowError(
+                        "media_too_many", f"more than {MOST_FILES:,} files or ranges of pages in one request"
+                    )
+                yield block
 
     result = replaced(body, found)
     _check_sizes(file_blocks(result))
@@ -157,8 +166,6 @@ def _check_type(part: str, shown: str, mime: str | None) -> None:
 
 
 def _check_sizes(blocks: list[FileBlock]) -> None:
-    if len(blocks) > MOST_FILES:
-        raise RowError("media_too_many", f"{len(blocks):,} files in one request; at most {MOST_FILES:,} are sent")
     room = MAX_REQUEST_BYTES
     for block in blocks:
         if block.file.size > MAX_FILE_BYTES:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchrun.engine.events import Event, Posted
+from batchrun.engine.media import Media
+from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.uploads import Uploads
 from batchrun.errors import Exit
+from batchrun.inputs.media import Library
+from batchrun.interactions.fetching import Fetcher
 from batchrun.rundir import RunDir
 from batchrun.runs import retry
+from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import load_job
 from tests.emulator.media_files import pdf, picture, wav
+from tests.engine.uploading import World
 from tests.rehearsal import Rehearsal
 
 TEXT = {"type": "text", "text": "Answer: {{ question }}"}
@@ -159,3 +167,27 @@ def test_show_knows_the_request_that_was_sent_however_it_was_sent(tmp_path: Path
     assert not before["request_differs_from_the_one_sent"]
     assert after["request_differs_from_the_one_sent"]
     assert len(json.dumps(before)) < 20_000
+
+
+@pytest.mark.parametrize("limit", [0, 10**9], ids=["uploaded", "inline"])
+def test_a_fetched_file_is_sent_like_a_local_one_and_its_copy_is_removed(tmp_path: Path, limit: int) -> None:
+    content, url = picture(40, 30), "https://files.example/a.png"
+
+    class Fetching(Fetcher):
+        async def fetch(self, url: str, into: Path) -> None:
+            into.write_bytes(content)
+
+    world = World(tmp_path)
+    draft = Draft({"input": [MediaRef("image", url, fetched=True), {"type": "text", "text": "?"}]}, {})
+
+    async def act(uploads: Uploads) -> Prepared:
+        media = Media(Library(tmp_path, tmp_path), limit, uploads, Fetching(frozenset()), tmp_path)
+        ready = await media.ready(draft)
+        assert bool(list(tmp_path.glob("fetched-*"))) == bool(limit)
+        return await media.finished(ready)
+
+    made = world.life(act)
+    assert list(tmp_path.glob("fetched-*")) == []
+    assert made.media[0]["file"] == url
+    assert made.media[0]["sha256"] == sha256(content).hexdigest()
+    assert len(world.files()) == (limit == 0)

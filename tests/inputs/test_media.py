@@ -212,6 +212,12 @@ def test_what_goes_inline_never_makes_a_request_too_large(root: Path, monkeypatc
     assert uploaded(root, 10**9, "2.png", "2b.png") == ["2.png"]
 
 
+def test_a_request_has_only_so_many_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MOST_FILES", 2)
+    assert len(attached(root, image("a.png"), image("a.png"))) == 2
+    assert failure(root, *[image("a.png")] * 3).kind == "media_too_many"
+
+
 def test_a_sparse_giant_is_refused_without_reading_it(root: Path) -> None:
     with (root / "a.png").open("r+b") as file:
         file.truncate(10**12)
