@@ -12,5 +12,7 @@ USER batchrun
 
 VOLUME /data
 WORKDIR /data
+# the list of uploaded files outlives the container
+ENV BATCHRUN_STATE=/data/.batchrun
 ENTRYPOINT ["batchrun"]
 CMD ["--help"]

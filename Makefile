@@ -1,10 +1,11 @@
 # make demo: install and run an example for nothing. make test: install the test extra and run all tests.
+# make local-model: only the tests in which llama.cpp answers, on a model that they write themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint fix docs bench emulator clean
+.PHONY: demo test local-model lint fix docs bench emulator clean
 
 demo: $(VENV)/.run
 	$(BIN)/batchrun run jobs/extract_invoices.yaml --emulator
@@ -12,6 +13,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+local-model: $(VENV)/.test
+	$(BIN)/python -m pytest -rs tests/emulator/test_gguf.py tests/emulator/test_local_model.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

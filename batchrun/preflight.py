@@ -11,7 +11,9 @@ from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
-OUTPUT_FILES = ("results.parquet", "usage.parquet", "results.jsonl", "failed.jsonl")
+OUTPUT_FILES = (
+    "results.parquet", "usage.parquet", "citations.parquet", "results.jsonl", "failed.jsonl", "steps.jsonl",
+)  # fmt: skip
 
 
 def output_directory(job: Job, directory: RunDir, *, emulated: bool) -> Path:

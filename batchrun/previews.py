@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.engine.request import Prepared, first_request
+from batchrun.engine.media import library_of, previewed
+from batchrun.engine.request import Prepared
 from batchrun.errors import RowError, SpecError
+from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
 from batchrun.rundir import RunDir, changed_request
@@ -67,7 +69,7 @@ def preview(
     Raises SpecError for what is wrong with the file as a whole.
     """
     found = Preview()
-    reader = _reader(directory)
+    reader, library = _reader(directory), library_of(job)
     columns: set[str] = set()
     try:
         if reader is not None and reader.has_attempts():
@@ -81,8 +83,9 @@ def preview(
                 found.unreadable += 1
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
             elif standing in ("new", "pending") and found.rendered < sample:
-                _render(job, row, found, show)
+                _render(job, row, found, show, library)
     finally:
+        library.close()
         if reader is not None:
             reader.close()
     _check_columns(job, found, columns)
@@ -132,10 +135,10 @@ def _standing(row: InputRow, reader: Reader | None) -> str:
     return outcome or ("in flight" if state in ("submitted", "fetched") else "pending")
 
 
-def _render(job: Job, row: InputRow, found: Preview, show: int) -> None:
+def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library) -> None:
     assert row.data is not None
     try:
-        request = first_request(job, row.data)
+        request = previewed(job, row.data, library)
     except RowError as error:
         found.rendered += 1
         _complain(found, f"{row.source}: {error} ({error.kind})")
@@ -155,7 +158,7 @@ def _complain(found: Preview, problem: str) -> None:
 
 def shown(request: Prepared) -> dict[str, Any]:
     """A request as a person wants to see it: long base64 data is replaced by its length."""
-    body = json.loads(request.core)
+    body = json.loads(bytes(request.core))
     if request.labels:
         body["labels"] = request.labels
     document: dict[str, Any] = without_data(body)

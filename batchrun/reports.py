@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchrun.engine.request import first_request
+from batchrun.engine.media import library_of, previewed
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
@@ -50,7 +51,7 @@ def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | Non
         outputs = {name: Path(path) for name, path in written["outputs"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
+    if reader.meta("exported") != mark or not all(path.exists() for path in outputs.values()):
         return None
     return summarize(reader, outputs=outputs)
 
@@ -79,11 +80,13 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     if row.data is None:
         return None, False
     try:
-        request = first_request(job, row.data)
+        with closing(library_of(job)) as library:
+            request = previewed(job, row.data, library, hashed=True)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)
-    return shown(request), sent is not None and sent.turn == 0 and sent.request_sha != request.sha
+    known = sent is not None and sent.turn == 0 and request.sha
+    return shown(request), bool(known and sent and sent.request_sha != request.sha)
 
 
 def utc(at: float) -> str:

@@ -31,6 +31,7 @@ class RunDir:
 
     @property
     def media(self) -> Path:
+        """Where the media of answers are."""
         return self.path / "media"
 
     @property

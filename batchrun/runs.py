@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import uvloop
 
+from batchrun.carrying import Carried, carry_all
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
-from batchrun.engine.attempt import Work
-from batchrun.engine.bodies import Bodies
-from batchrun.engine.conversation import Ask, Check, Exchange
-from batchrun.engine.engine import Engine, ignore
+from batchrun.engine.engine import ignore
 from batchrun.engine.events import Observer, Started
-from batchrun.engine.request import Prepared, prepare, script_of
-from batchrun.errors import Exit, RowError, RunError
+from batchrun.errors import Exit, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.outputs.export import ExportContext, check_written, export
-from batchrun.outputs.fitting import misfits
-from batchrun.outputs.shapes import shape_of
+from batchrun.opening import OpenRun, open_run
+from batchrun.outputs.context import context_of
+from batchrun.outputs.export import check_written, export
 from batchrun.outputs.summary import Summary
 from batchrun.preflight import check_outputs, output_directory
 from batchrun.reports import known_outputs, summarize
-from batchrun.rundir import EMULATED, RunDir, identify, run_dir
+from batchrun.rundir import EMULATED, RunDir, run_dir
 from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
-from batchrun.signals import stop_gently, stopping_at_once
+from batchrun.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
-from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
-from batchrun.store.records import RowRecord
-from batchrun.store.store import Store
-from batchrun.tools import Toolbox
 from batchrun.version import __version__
-
-#: The POSTs that were made, and what stopped the run if anything did.
-Carried = tuple[int, RunError | None]
 
 
 @dataclass(frozen=True)
@@ -87,33 +74,6 @@ class Result:
         return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED
 
 
-@dataclass(frozen=True)
-class OpenRun:
-    """A run directory that this process holds: nobody else runs in it."""
-
-    job: Job
-    directory: RunDir
-    store: Store
-    reader: Reader
-    run_id: str
-    random: Random
-
-
-@contextmanager
-def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) -> Iterator[OpenRun]:
-    """Lock, open and identify a run. Raises SpecError, LockedError, StoreError; nothing is sent."""
-    directory.make()
-    with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
-        random = Random(seed)
-        try:
-            directory.refuse_to_forget(store)
-            run_id = identify(store, job, target, random)
-            with Reader(directory.checkpoint) as reader:
-                yield OpenRun(job, directory, store, reader, run_id, random)
-        except sqlite3.Error as error:
-            raise store.unusable(error) from error
-
-
 def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
     """Like asyncio.run, on uvloop: some 5 % less CPU a row (`benchmarks/RESULTS.md`)."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -147,7 +107,7 @@ def run(
         client = client_for(options)
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
-        posts, stopped = run_async(_carry_all(opened, client, bound, wall, observe))
+        posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
         never = opened.reader.count_never_sent()
@@ -177,62 +137,6 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
         found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
         store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     return found
-
-
-async def _carry_all(
-    opened: OpenRun, client: Client, limit: int | None, wall: Callable[[], float], observe: Observer
-) -> Carried:
-    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did."""
-    work = work_of(opened)
-    engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
-    stop_gently(engine)
-    try:
-        await engine.run(limit)
-    except RunError as error:
-        return engine.submitter.posts, error
-    finally:
-        await client.aclose()
-    return engine.submitter.posts, None
-
-
-def work_of(opened: OpenRun) -> Work:
-    """The job as the engine sees it."""
-    job, tally = opened.job, opened.reader.tally()
-    calling = job.spec.request.function_calling
-
-    def prepared(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared:
-        if row.data is None:
-            raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        script = script_of(job, row.data)
-        return prepare(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
-
-    return Work(
-        job.spec,
-        opened.run_id,
-        prepared,
-        blocking=job.request.reads_files,
-        check_for=checks_of(job),
-        script_for=lambda row: script_of(job, row.data or {}),
-        media=opened.directory.media,
-        rows=sum(tally.outcomes.values()),
-        resubmits=tally.resubmits,
-        toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
-    )
-
-
-def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:
-    """What judges an answer: its schema (the job's, or the row's own), then what the columns can hold."""
-    shape = shape_of(job.schema.schema) if job.schema else None
-
-    def check_for(row: RowRecord) -> Check | None:
-        schema = job.request.schema_for(row.data or {})
-        if schema is None:
-            return None
-        if shape is None or schema is not job.schema:
-            return schema.problems
-        return lambda answer: schema.problems(answer) or misfits(answer, shape)
-
-    return check_for
 
 
 def emulator_settings(
@@ -273,17 +177,7 @@ def export_mark(opened: OpenRun) -> str:
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
     emulated = reader.meta("target") == EMULATED
-    context = ExportContext(
-        job=job.spec.name,
-        run_id=reader.meta("run_id") or "",
-        version=__version__,
-        schema=job.schema.schema if job.schema else None,
-        columns=tuple(job.spec.output.columns),
-        jsonl=job.spec.output.jsonl,
-        emulated=emulated,
-        schema_sha=job.schema.sha if job.schema else None,
-        request_sha=reader.meta("request"),
-    )
+    context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
         outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from batchrun.emulator import Emulator, EmulatorSettings
 from batchrun.errors import CredentialError, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.in_process import InProcess
+from batchrun.interactions.pieces import Piece
+from batchrun.interactions.streaming import StreamingClient
 
+#: How an emulator in this process calls itself, in the addresses of uploads.
+IN_PROCESS = "http://localhost"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
 
-def remote_client(base_url: str, version: str) -> Client:
-    """A client for the service at an address. Raises CredentialError without an API key."""
-    return Client(api_key(base_url), base_url=base_url, version=version)
+#: Told what a streamed answer brings.
+Tell = Callable[[Piece], None]
 
 
-def emulated_client(settings: EmulatorSettings, version: str) -> Client:
+def remote_client(base_url: str, version: str, tell: Tell | None = None) -> Client:
+    """A client for the service at an address; with `tell` one that streams. Raises CredentialError without a key."""
+    return _client(api_key(base_url), tell, base_url=base_url, version=version)
+
+
+def emulated_client(settings: EmulatorSettings, version: str, tell: Tell | None = None) -> Client:
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
     transport = InProcess(emulator.app, emulator.close)
-    return Client("emulator", base_url="http://localhost", version=version, transport=transport)
+    return _client("emulator", tell, base_url="http://localhost", version=version, transport=transport)
+
+
+def _client(key: str, tell: Tell | None, **options: Any) -> Client:
+    return Client(key, **options) if tell is None else StreamingClient(key, tell=tell, **options)
 
 
 def api_key(base_url: str) -> str:

@@ -7,13 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import emulator, memory, resume, row_cost, startup
+from benchmarks import emulator, media, memory, resume, row_cost, startup
 from benchmarks.figures import Figure, document, machine, table
 
 BENCHMARKS = {
     "startup": startup.run,
     "row_cost": row_cost.run,
     "memory": memory.run,
+    "media": media.run,
     "resume": resume.run,
     "emulator": emulator.run,
 }

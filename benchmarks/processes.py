@@ -33,7 +33,7 @@ def wall() -> float:
 
 def start(command: Sequence[str], folder: Path, **options: object) -> subprocess.Popen[str]:
     """Start a command in `folder`, with this repository importable."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GEMINI_API_KEY": "none"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GEMINI_API_KEY": "none", "BATCHRUN_STATE": str(folder)}
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, **options)  # type: ignore[call-overload, no-any-return]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,10 @@ def emulator(where: Path, *options: str) -> Iterator[str]:
             process.kill()
 
 
-def start(where: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A `batchrun` command under way."""
+def start(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """A `batchrun` command under way, in this environment if no other is given."""
     return subprocess.Popen(
-        [*COMMAND, *arguments], cwd=where, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments], cwd=where, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

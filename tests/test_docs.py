@@ -20,7 +20,7 @@ from batchrun.cli import commands
 from batchrun.emulator.ledger import Entry
 from batchrun.engine.conversation import PASSING
 from batchrun.errors import Exit, SpecError
-from batchrun.outputs import results, usage
+from batchrun.outputs import citations, results, usage
 from batchrun.outputs.summary import Summary
 from batchrun.spec.ignored import IGNORED
 from batchrun.spec.load import load_job
@@ -116,11 +116,16 @@ def described(section: str) -> dict[str, list[str]]:
     return {name: cells for first, *cells in rows for name in re.findall(r"`(\w+)`", first)}
 
 
-@pytest.mark.parametrize("section", ["results.parquet", "usage.parquet"])
+COLUMNS: dict[str, list[Any]] = {
+    "results.parquet": list(results.columns(results.Layout.of(None, {}, tuple(results.EXTRAS)), None)),
+    "usage.parquet": list(usage.columns()),
+    "citations.parquet": list(citations.columns()),
+}
+
+
+@pytest.mark.parametrize("section", COLUMNS)
 def test_every_column_is_described_with_its_type(section: str) -> None:
-    layout = results.Layout.of(None, {})
-    columns: list[Any] = results.columns(layout, None) if section.startswith("results") else usage.columns()
-    types = {column.name: str(column.type) for column in columns}
+    types = {column.name: re.sub(r"<\w+: (?=s)", "<", str(column.type), count=1) for column in COLUMNS[section]}
     found = {name: cells[0] for name, cells in described(section).items() if name in types}
     assert found == types
 

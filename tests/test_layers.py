@@ -25,7 +25,7 @@ ALLOWED = {
     "interactions": {"errors", "rows"},
     "store": {"errors", "rows", "interactions"},
     "inputs": {"errors", "rows", "spec"},
-    "outputs": {"errors", "rows", "spec", "interactions", "store"},
+    "outputs": {"errors", "rows", "version", "spec", "interactions", "store"},
     "tools": {"errors", "spec"},
     "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "rundir": {"errors", "spec", "store"},
@@ -33,14 +33,15 @@ ALLOWED = {
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
-COMPOSITION = {"runs", "service", "signals", "cli", "__init__", "__main__"}
+COMPOSITION = {"runs", "opening", "carrying", "trial", "uploaded", "service", "signals", "cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
     "spec/refused.py", "spec/targets.py", "spec/shapes.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
-    "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
+    "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
@@ -97,4 +98,4 @@ def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
 def test_only_the_client_and_its_transports_import_the_http_libraries() -> None:
     client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
-    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process")}
+    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process", "fetching")}

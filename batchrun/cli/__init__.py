@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import emulate, look, make, scaffold
+from batchrun.cli import emulate, files, look, make, scaffold, trying
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -58,12 +58,14 @@ for command in (
     scaffold.init,
     make.validate,
     make.plan,
+    trying.try_,
     make.run,
     look.status,
     look.show,
     make.retry,
     make.export,
     make.schema,
+    files.files,
     emulate.emulator,
 ):
     commands.add_command(command)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from batchrun.cli import options
+from batchrun.cli.greeting import announce, announce_loading, say_goodbye
 from batchrun.cli.printing import say
 
 
@@ -30,11 +31,18 @@ def emulator() -> None:
 @click.option("--ipm", type=click.IntRange(1), help="Images a minute, for each model.")
 @click.option("--in-flight", type=click.IntRange(1), help="Background interactions that may run at once.")
 @click.option("--tier", type=click.Choice(["free", "1", "2", "3"]), help="Rate limits of a usage tier (December 2025).")
-@click.option("--retention-days", default=55.0, show_default=True, help="How long interactions are kept.")
+@click.option(
+    "--retention-days",
+    default=55.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How long interactions are kept.",
+)
 @click.option(
     "--decode-limit", type=click.IntRange(1), help="Tokens after which a foreground answer must be continued."
 )
 @click.option("--bad-key", "bad_keys", multiple=True, help="An API key that is not accepted. May be repeated.")
+@click.option("--foreign-signatures", is_flag=True, help="Take histories whose thoughts another server has signed.")
 @click.option("--faults", metavar="PLAN", help="Faults: a YAML or JSON file, or text such as 429:0.05,drop_after:0.01.")
 def serve(
     port: int,
@@ -52,9 +60,13 @@ def serve(
     retention_days: float,
     decode_limit: int | None,
     bad_keys: tuple[str, ...],
+    foreign_signatures: bool,
     faults: str | None,
 ) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C. Use it with `batchrun run JOB --base-url http://127.0.0.1:PORT`."""
+    """Serve on 127.0.0.1 until Ctrl-C. Use it with `batchrun run JOB --base-url http://127.0.0.1:PORT`.
+
+    The address is printed alone on a line, the rest of what it says goes to standard error.
+    """
     from batchrun.emulator import EmulatorSettings, MovableClock, load_faults, load_replies, parse_latency
     from batchrun.emulator import serve as serve_emulator
     from batchrun.emulator.settings import wall_clock
@@ -72,12 +84,14 @@ def serve(
         retention=retention_days * 86400,
         decode_limit=decode_limit,
         bad_keys=frozenset(bad_keys),
+        foreign_signatures=foreign_signatures,
         clock=MovableClock(wall_clock),
         faults=load_faults(faults) if faults else (),
         ledger=ledger,
         state=state,
     )
-    serve_emulator(settings, port=port)
+    announce_loading(replies)
+    say_goodbye(serve_emulator(settings, port=port, announce=lambda url: announce(url, replies)))
 
 
 @emulator.command()

@@ -14,10 +14,12 @@ from batchrun.emulator.ledger import read_ledger
 from batchrun.emulator.plans import load_faults
 from batchrun.emulator.replies.modes import load_replies
 from batchrun.emulator.serve import serve
+from batchrun.emulator.service import Counts
 from batchrun.emulator.settings import EmulatorSettings
 
 __all__ = [
     "FAULTS",
+    "Counts",
     "Emulator",
     "EmulatorSettings",
     "MovableClock",

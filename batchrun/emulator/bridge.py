@@ -12,8 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import httpx
-
 from batchrun.emulator import sse
 from batchrun.emulator.answers import JSON_TYPE, Answer, Headers
 from batchrun.emulator.envelopes import Refusal, not_found
@@ -24,8 +22,10 @@ from batchrun.emulator.orders import taken
 from batchrun.emulator.outcome import Outcome
 from batchrun.emulator.pool import Pool
 from batchrun.emulator.reading import read_body
-from batchrun.emulator.replies.chat import NotUnderstood, chat_request, outcome_from
-from batchrun.emulator.replies.model_server import GgufFile, ModelServer
+from batchrun.emulator.replies.chat import chat_request, outcome_from
+from batchrun.emulator.replies.completions import Declined, completion
+from batchrun.emulator.replies.gguf import GgufFile
+from batchrun.emulator.replies.model_server import ModelServer
 from batchrun.emulator.replies.parts import part_of
 from batchrun.emulator.rules.request import Order
 from batchrun.emulator.service import Service
@@ -36,8 +36,6 @@ from batchrun.emulator.usage import step_tokens, usage_of
 from batchrun.emulator.views import seen_at, tail_of
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS asked (id TEXT PRIMARY KEY, fault TEXT, seconds REAL)"
-#: A small model on a small machine takes its time.
-_LONGEST_SECONDS = 3600.0
 Spoil = Callable[[Answer], Answer]
 
 
@@ -143,10 +141,13 @@ def _forget(connection: sqlite3.Connection, name: str) -> None:
 
 async def _outcome(service: Service, server: ModelServer, order: Order) -> Outcome:
     try:
-        request = await chat_request(order, _conversation(service, order), server.model, part_of)
-        return _counted(outcome_from(await _sent(server.url, request)), order)
+        given = partial(part_of, text_only=server.text_only)
+        request = await chat_request(order, _conversation(service, order), server.model, given)
+        return _counted(outcome_from(await completion(server.url, request)), order)
     except Unusable as unusable:
         return _failed("invalid_request", f"The model server cannot be asked: {unusable}.")
+    except Declined as declined:
+        return _failed("invalid_request", f"The model server at {server.url} declines: {declined}.")
     except Exception as error:  # whatever a model server does, an interaction comes to an end
         return _failed("api_error", f"The model server at {server.url} gave no answer: {_told(error)}")
 
@@ -158,18 +159,6 @@ def _conversation(service: Service, order: Order) -> list[dict[str, Any]]:
     earlier = timeline(service.store, parent)
     attach_files(service, earlier, service.settings.clock())
     return [*earlier, *order.steps]
-
-
-async def _sent(url: str, request: dict[str, Any]) -> Any:
-    timeout = httpx.Timeout(_LONGEST_SECONDS, connect=10.0)
-    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client:
-        answer = await client.post(f"{url}/chat/completions", json=request)
-    if answer.status_code != 200:
-        raise NotUnderstood(f"HTTP {answer.status_code} {answer.text[:300]}")
-    try:
-        return answer.json()
-    except (ValueError, RecursionError) as error:
-        raise NotUnderstood(f"no JSON ({error})") from error
 
 
 def _counted(outcome: Outcome, order: Order) -> Outcome:

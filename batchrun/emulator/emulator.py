@@ -16,7 +16,11 @@ class Emulator:
 
     def __init__(self, settings: EmulatorSettings | None = None) -> None:
         self.service = Service(settings or EmulatorSettings())
-        attach_model(self.service)
+        try:
+            attach_model(self.service)
+        except BaseException:
+            self.service.close()
+            raise
         self.app = App(self.service)
 
     @property

@@ -67,6 +67,13 @@ def _short(result: Any) -> str:
     return text[:400]
 
 
+def allowed_functions(order: Order) -> tuple[str, list[Mapping[str, Any]]]:
+    """The mode of `tool_choice`, and the declared functions that it leaves."""
+    mode, names = _allowed(order)
+    functions = (tool for tool in order.tools if tool["type"] == "function")
+    return mode, [tool for tool in functions if _is_in(names, tool)]
+
+
 def _allowed(order: Order) -> tuple[str, list[str] | None]:
     """The mode of `tool_choice`, and the names that it allows, None for all."""
     choice = order.generation.get("tool_choice")

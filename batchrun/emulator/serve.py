@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import uvicorn
@@ -20,12 +21,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from batchrun.emulator.drops import CLOSE
 from batchrun.emulator.emulator import Emulator
 from batchrun.emulator.hooks.sending import keep_sending
-from batchrun.emulator.service import Service
+from batchrun.emulator.service import Counts, Service
 from batchrun.emulator.settings import EmulatorSettings
 from batchrun.errors import SpecError
 
 #: As long as the service's front ends keep an idle connection; a poll every minute still finds it open.
 _KEEP_ALIVE_SECONDS = 240
+_BACKLOG = 4096
 #: Closing a socket with this set sends a reset instead of an orderly end.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -36,17 +38,14 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     announce: Callable[[str], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then return. `announce` gets the base URL as soon as requests are accepted;
-    by default it is printed. Port 0 lets the system choose. Raises SpecError if the address cannot be used.
+) -> Counts:
+    """Serve until SIGTERM or SIGINT, then return what was asked for. `announce` gets the base URL as soon as requests
+    are answered; by default it is printed. Port 0 lets the system choose. Raises SpecError if the address cannot be
+    used.
     """
-    listener = _listen(host, port)
-    emulator = Emulator(settings)
-    try:
+    with closing(_listen(host, port)) as listener, closing(Emulator(settings)) as emulator:
         _run(emulator, listener, announce or _print)
-    finally:
-        emulator.close()
-        listener.close()
+        return emulator.counts
 
 
 def _print(url: str) -> None:
@@ -59,6 +58,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # before a model is loaded: two that start at once must not both have the port
     except (OSError, OverflowError) as error:
         listener.close()
         raise SpecError(f"cannot listen on {host}:{port} ({error}); choose another port, 0 for any") from error
@@ -78,7 +78,7 @@ def _run(emulator: Emulator, listener: socket.socket, announce: Callable[[str], 
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
-        backlog=4096,
+        backlog=_BACKLOG,
     )
     server = _Server(config, emulator.service, _base_url(listener), announce)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

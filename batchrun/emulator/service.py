@@ -74,6 +74,7 @@ class Service:
     def close(self) -> None:
         if self.pool is not None:
             self.pool.close()
+            self.pool = None  # with it goes a model that it holds
         self.store.close()
         self.files.close()
         self.ledger.close()

@@ -1,4 +1,4 @@
-"""The bodies of one row's requests, each joined to the conversation before it.
+"""The bodies of one row's requests, each joined to the conversation before it. Files stay references.
 
 A stored conversation is joined by the id of the last interaction; one that the service does not keep is sent again
 whole, every value as it was received. What does not carry over (tools, instructions, formats) goes with every request.
@@ -14,7 +14,6 @@ from typing import Any
 from batchrun.engine import conversation
 from batchrun.engine.conversation import Ask, Call, Continue, Exchange, Reply, Say, Script, Tell
 from batchrun.errors import RowError, StoreError
-from batchrun.inputs.media import attach
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import attached_steps
 from batchrun.spec.load import Job
@@ -52,9 +51,7 @@ class Bodies:
         match ask:
             case Say(turn):
                 said = conversation.answers(exchanges, self.script) if turn else ()
-                rendered, base = self.job.request.render(self.data, turn, said), self.job.base
-                root = base / self.job.spec.request.media_root
-                return attach(rendered, base, root) if rendered.media else {**rendered.body}
+                return {**self.job.request.render(self.data, turn, said).body}
             case Reply(results):
                 return {**self._of_turn(exchanges), "input": list(results)}
             case Tell(word):

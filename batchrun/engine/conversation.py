@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from batchrun.interactions.models import FunctionCall, Interaction, merged
+from batchrun.interactions.models import FunctionCall, Interaction
+from batchrun.interactions.turns import last_answer
 from batchrun.outputs.answers import parse_answer
 from batchrun.rows import Finish, Outcome
 
@@ -180,10 +181,7 @@ def _place(exchanges: Sequence[Exchange], script: Script) -> _Place:
 
 def _whole(exchanges: Sequence[Exchange]) -> Interaction:
     """The last answer with the hops that it was broken into."""
-    first = len(exchanges) - 1
-    while first > 0 and exchanges[first - 1].answer.status == "requires_continuation":
-        first -= 1
-    return merged([exchange.answer for exchange in exchanges[first:]])
+    return last_answer([exchange.answer for exchange in exchanges])
 
 
 def _end(exchanges: Sequence[Exchange], script: Script, check: Check | None, attempts_left: int) -> Finish | Again:

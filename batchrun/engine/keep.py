@@ -12,7 +12,8 @@ from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer
 from batchrun.engine.limits import Lease
 from batchrun.errors import RowError
-from batchrun.interactions.client import Client, encode
+from batchrun.interactions.bodies import encode
+from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import addresses, detach, may_hold_media

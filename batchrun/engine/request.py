@@ -1,18 +1,20 @@
-"""From a row to the bytes of its next POST: its body made ready, named, and its tokens estimated."""
+"""From a row to the bytes of its next POST: its body named, its tokens estimated. `media.py` reads the files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Exchange, Say, Script
 from batchrun.errors import RowError
-from batchrun.interactions.client import encode
+from batchrun.interactions.bodies import Body, encode
+from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import Job
+from batchrun.store.files import Upload
 
 #: The service counts about four characters of text to a token and 258 tokens to an image or a page.
 _CHARACTERS_PER_TOKEN = 4
@@ -22,23 +24,28 @@ INTENT_LABEL = "batchrun-intent"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks."""
+    """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
-    core: bytes
+    `files` are the uploads that it refers to; `media` says which file, and which of its pages, went into which block.
+    """
+
+    core: bytes | Body
     labels: dict[str, str]
     sha: str
     model: str | None
     agent: bool
     tokens: int
+    files: tuple[Upload, ...] = ()
+    media: tuple[dict[str, Any], ...] = ()
 
-    def body(self, intent_key: str) -> bytes:
+    def body(self, intent_key: str) -> bytes | Body:
         """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
-        labels = encode({**self.labels, INTENT_LABEL: intent_key})
-        return b'{"labels":' + labels + b"," + self.core[1:]  # spliced: media make `core` large
+        head = b'{"labels":' + encode({**self.labels, INTENT_LABEL: intent_key}) + b","
+        return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
 
 
-def first_request(job: Job, data: dict[str, Any]) -> Prepared:
-    """The first request of a row, as it is sent. Raises RowError."""
+def first_request(job: Job, data: dict[str, Any]) -> Prepared | Draft:
+    """The first request of a row. Raises RowError."""
     return prepare(Bodies(job, data, script_of(job, data), job.base))
 
 
@@ -62,26 +69,54 @@ _PLAIN = Script()
 _FIRST = Say(0)
 
 
-def prepare(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Prepared:
-    """The next request of a row, its first by default. Raises RowError for what is wrong with the row."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A request whose media have still to be read: `body` holds references to them.
+
+    `tokens` is about what the service adds by itself, from a conversation that it keeps.
+    """
+
+    body: dict[str, Any]
+    labels: dict[str, str]
+    tokens: int = 0
+
+
+def prepare(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Prepared | Draft:
+    """The next request of a row, its first by default. Raises RowError; nothing is read or sent here."""
     job = bodies.job
     job.request.schema_for(bodies.data)
     body = bodies.body(exchanges, ask)
     labels = body.pop("labels", None) or {}
     stored = job.spec.request.store
-    body |= {"background": stored, "store": stored}
+    draft = Draft(body | {"background": stored, "store": stored}, labels, _tokens_so_far(exchanges, stored))
+    return draft if job.request.reads_files and _refers(body.get("input")) else complete(draft)
+
+
+def _refers(value: Any) -> bool:
+    """Whether files have to be read for an input: a list of blocks, or of steps that hold them."""
+    if isinstance(value, list):
+        return any(map(_refers, value))
+    return isinstance(value, MediaRef) or (isinstance(value, dict) and _refers(value.get("content")))
+
+
+def complete(draft: Draft) -> Prepared:
+    """The request of a draft that has no media. Raises RowError."""
+    core = sendable(draft.body)
+    return prepared(draft, core, hashlib.sha256(core).hexdigest(), estimate_tokens(draft.body))
+
+
+def prepared(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Prepared:
+    """What a draft has become."""
+    body, tokens = draft.body, tokens + draft.tokens
+    return Prepared(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
+
+
+def sendable(body: dict[str, Any]) -> bytes:
+    """The JSON of a body. Raises RowError for what JSON or UTF-8 cannot hold."""
     try:
-        core = encode(body)
+        return encode(body)
     except ValueError as error:
         raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
-    return Prepared(
-        core,
-        labels,
-        hashlib.sha256(core).hexdigest(),
-        body.get("model") or body.get("agent"),
-        "agent" in body,
-        estimate_tokens(body) + _tokens_so_far(exchanges, stored),
-    )
 
 
 def _tokens_so_far(exchanges: Sequence[Exchange], stored: bool) -> int:
@@ -93,16 +128,22 @@ def _tokens_so_far(exchanges: Sequence[Exchange], stored: bool) -> int:
 
 
 def estimate_tokens(body: dict[str, Any]) -> int:
-    """A rough count of input tokens, for pacing until the real usage is known."""
-    parts = body.get("input")
-    media = [p for p in parts if isinstance(p, dict) and "data" in p] if isinstance(parts, list) else []
-    text = len(json.dumps(body, ensure_ascii=False)) if not media else _text_length(body)
-    return text // _CHARACTERS_PER_TOKEN + len(media) * _TOKENS_PER_MEDIUM
+    """A rough count of input tokens, for pacing until the real usage is known; that of files comes from `media.py`."""
+    text = json.dumps(body, ensure_ascii=False)
+    if '"data": "' not in text:
+        return len(text) // _CHARACTERS_PER_TOKEN
+    carried = list(_data(body))  # media that a row's own request or an earlier answer brings along
+    return (len(text) - sum(carried)) // _CHARACTERS_PER_TOKEN + len(carried) * _TOKENS_PER_MEDIUM
 
 
-def _text_length(body: dict[str, Any]) -> int:
-    texts = [part.get("text") for part in body["input"] if isinstance(part, dict)]
-    return len(body.get("system_instruction") or "") + sum(len(text) for text in texts if isinstance(text, str))
+def _data(value: Any) -> Iterator[int]:
+    """The length of each base64 text in a body."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _data(inner)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from [len(inner)] if name == "data" and isinstance(inner, str) else _data(inner)
 
 
 def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:

@@ -15,6 +15,7 @@ from batchrun.engine.conversation import Ask, Exchange
 from batchrun.engine.events import Observer, Paused, Posted
 from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Prepared, intent_key
 from batchrun.engine.retry import Meaning, classify, retry_options
@@ -50,10 +51,9 @@ class Submitter:
         self.open_posts: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.posts = 0
-        self.keeper = Keeper(store, client, work.media, wall, observe, self.settle)
+        self.keeper = Keeper(store, client, work.answers, wall, observe, self.settle)
         self._work, self._store, self._client, self._wall, self._observe = work, store, client, wall, observe
-        self._waits = not work.spec.request.store
-        self._timeout = work.spec.poll.deadline if self._waits else None
+        self._timeout = work.spec.poll.deadline if work.waits else None
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(limits.posts)
         self._pace = Pace(Limits(limits.rpm, limits.tpm))
@@ -64,18 +64,29 @@ class Submitter:
     async def submit(self, row: RowRecord, number: int, exchanges: Sequence[Exchange], ask: Ask) -> Attempt:
         """Send the row's next request until it is accepted or its fate is unknown. Raises RowError or RunError.
 
-        The slot is held from rendering to the id, so that few bodies are in memory and few POSTs are open.
+        Files are uploaded before; the slot is held from the building of the body to the id, so that few bodies are in
+        memory and few POSTs are open.
         """
+        ready = await self._ready(row, exchanges, ask)
         async with self._slots:
-            posting = Posting(row, number, len(exchanges), await self.prepare(row, exchanges, ask))
+            posting = Posting(row, number, len(exchanges), await self._finished(ready))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
+            if self._work.media.disowned(posting.prepared, result):
+                posting.prepared = await self._finished(await self._ready(row, exchanges, ask))
+                result = await self._retrying.copy()(self._post, posting)
             return self._settled(posting, result)
 
-    async def prepare(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared:
-        """The row's next request. Raises RowError."""
-        if self._work.blocking:
-            return await asyncio.to_thread(self._work.prepare, row, exchanges, ask)
-        return self._work.prepare(row, exchanges, ask)
+    async def _ready(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared | Ready:
+        """The row's request, or what it will be made of once there is a slot. Raises RowError or RunError."""
+        drafted = self._work.prepare(row, exchanges, ask)
+        if isinstance(drafted, Prepared):
+            return drafted
+        return await self._work.media.ready(drafted)
+
+    async def _finished(self, ready: Prepared | Ready) -> Prepared:
+        if isinstance(ready, Prepared):
+            return ready
+        return await self._work.media.finished(ready)
 
     def settle(self, lease: Lease, tokens: int) -> None:
         """The request behind `lease` really cost this many input tokens."""
@@ -91,7 +102,7 @@ class Submitter:
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
             call = await self._client.create(body, self._timeout)
-            result = evidence.of_post(call, self._wall(), waits=self._waits)
+            result = evidence.of_post(call, self._wall(), waits=self._work.waits)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result

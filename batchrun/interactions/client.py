@@ -6,16 +6,17 @@ Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200
 from __future__ import annotations
 
 import asyncio
-import json
+import hmac
 import os
 import re
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from batchrun.errors import StoreError
+from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
 from batchrun.interactions.transport import LIVE, AiohttpTransport, BodyTooLarge
 
@@ -44,7 +45,8 @@ class Client:
         total_timeout: float = 120.0,
         max_body_bytes: int = 256 * 1024 * 1024,
     ) -> None:
-        self._url = f"{base_url.rstrip('/')}/{version}/interactions"
+        self.base_url, self.version = base_url.rstrip("/"), version
+        self._url = f"{self.base_url}/{version}/interactions"
         self._origin = _safe_origin(base_url)
         self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
@@ -62,9 +64,13 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self._url!r})"  # never the key
 
-    async def create(self, body: bytes, timeout: float | None = None) -> Call:
+    def fingerprint(self, salt: bytes) -> str:
+        """16 characters that tell whether two keys are the same, and nothing else of them."""
+        return hmac.digest(salt, self._key, "sha256").hex()[:16]
+
+    async def create(self, body: bytes | Body, timeout: float | None = None) -> Call:
         """POST one interaction. Never sent twice by this call. `timeout` (seconds) is for a request that waits."""
-        return await self._call("POST", self._create_url, body, timeout)
+        return await self._call("POST", self._create_url, body, timeout=timeout)
 
     async def get(self, interaction_id: str) -> Call:
         """GET one interaction. Free, may be repeated."""
@@ -86,7 +92,7 @@ class Client:
         """
         if not self.serves(uri):
             return NotSent(f"{uri[:200]!r} is not an address of this service, so it was not fetched")
-        call = await self._call("GET", uri, accept="*/*")
+        call = await self._call("GET", uri, headers=httpx.Headers({**self._headers, "accept": "*/*"}))
         if not isinstance(call, Reply) or not call.ok:
             return call
         await asyncio.to_thread(_put, path, call.body)
@@ -97,6 +103,15 @@ class Client:
         origin = self._origin
         return origin is not None and uri.startswith(f"{origin}/") and bool(_PLAIN_ADDRESS.fullmatch(uri))
 
+    async def beside(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", *, keyed: bool = True
+    ) -> Call:
+        """One request to a neighbour of the interactions, with `headers` of its own; the key only where `keyed`."""
+        own = httpx.Headers({"accept-encoding": "identity", "user-agent": "batchrun", **headers})
+        if keyed:
+            own["x-goog-api-key"] = self._headers["x-goog-api-key"]
+        return await self._call(method, url, body, own)
+
     async def aclose(self) -> None:
         await self._transport.aclose()
 
@@ -104,16 +119,15 @@ class Client:
         self,
         method: str,
         url: httpx.URL | str,
-        body: bytes = b"",
+        body: bytes | Body = b"",
+        headers: httpx.Headers | None = None,
         timeout: float | None = None,
-        accept: str | None = None,
     ) -> Call:
-        headers = self._headers if accept is None else {**self._headers, "accept": accept}
         try:
             # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
-            extensions = {} if timeout is None else {"timeout": {"total": timeout}}
-            sent = httpx.ByteStream(body)
-            request = httpx.Request(method, url, headers=headers, stream=sent, extensions=extensions)
+            request = _request(method, url, self._headers if headers is None else headers, body)
+            if timeout is not None:
+                request.extensions = {"timeout": {"total": timeout}}
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
@@ -165,9 +179,18 @@ def _put(path: Path, content: bytes) -> None:
         raise StoreError(f"cannot write {str(path)!r}: {error.strerror}. Run the same command again.") from error
 
 
-def encode(value: Any) -> bytes:
-    """Compact JSON bytes. Raises ValueError for what JSON or UTF-8 cannot hold (NaN, lone surrogates)."""
-    return _ENCODER.encode(value).encode()
+def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:
+    if isinstance(body, bytes):
+        return httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
+    sized = httpx.Headers([*headers.raw, (b"content-length", b"%d" % len(body))])
+    return httpx.Request(method, url, headers=sized, stream=_Pieces(body))
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+class _Pieces(httpx.AsyncByteStream):
+    """A body that is sent piece by piece."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._body.chunks()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from batchrun.interactions.assembly import Assembly, as_json, said
+from batchrun.interactions.bodies import Body
 from batchrun.interactions.client import BROKEN, Client, fate_of
 from batchrun.interactions.evidence import Call, Lost, Reply
 from batchrun.interactions.models import ApiError, Interaction, parse_json
@@ -41,14 +42,22 @@ class StreamingClient(Client):
         super().__init__(api_key, **options)
         self._tell = tell
         self._silence, self._longest_silence, self._deadline = silence, longest_silence, deadline
+        self._leaving = False
+        self._limits: set[asyncio.Timeout] = set()
 
-    async def create(self, body: bytes, timeout: float | None = None) -> Call:
+    def leave(self) -> None:
+        """Listen no more: a create whose interaction has an id comes back as in progress, as soon as it has one."""
+        self._leaving = True
+        for limit in self._limits:
+            limit.reschedule(asyncio.get_running_loop().time())
+
+    async def create(self, body: bytes | Body, timeout: float | None = None) -> Call:
         """POST one interaction, once, and hear it to its end. The Reply is a whole answer, however it came.
 
         Silence bounds a stream, so there is no other `timeout`.
         After a cut that nothing made good by the deadline it is the interaction as it was last known, in progress.
         """
-        stored, body = _streamed(body)
+        stored, body = _streamed(bytes(body))
         heard = Assembly()
         call = await self._listen(body, heard, stored)
         name = heard.interaction_id
@@ -56,7 +65,7 @@ class StreamingClient(Client):
             said_so = f"the stream was cut ({call.reason}); with store: false its answer cannot be fetched"
             return Lost(said_so, call.answered)
         if isinstance(call, Lost) and name:
-            call = await self._fetch(name, heard, call.reason)
+            call = _unfinished(name) if self._leaving else await self._fetch(name, heard, call.reason)
         elif isinstance(call, Reply) and name and stored and heard.lacking:
             call = await self._look(name) or call
         self._tell_rest(call, heard)
@@ -79,6 +88,8 @@ class StreamingClient(Client):
             return Lost("nothing more came for too long")
         except BROKEN as error:
             return fate_of(error)
+        finally:
+            self._limits.discard(limit)
 
     async def _hear(
         self, chunks: AsyncIterable[bytes], heard: Assembly, stored: bool, limit: asyncio.Timeout
@@ -90,6 +101,10 @@ class StreamingClient(Client):
             if heard.completed or heard.failure:
                 return None if heard.completed else heard.failure
             elsewhere = stored and heard.interaction_id
+            if elsewhere and self._leaving:
+                return "nobody listens any more"
+            if elsewhere:
+                self._limits.add(limit)
             limit.reschedule(loop.time() + (self._silence if elsewhere else self._longest_silence))
         self._take(reader.end(), heard)
         error = ApiError.parse(self._without_key(reader.stray))
@@ -118,10 +133,18 @@ class StreamingClient(Client):
         for pause in _pauses():
             if found := await self._look(name):
                 return found
-            if loop.time() + pause > until:
+            if self._leaving or loop.time() + pause > until:
                 break
-            await asyncio.sleep(pause)
-        return Reply(200, as_json({"id": name, "status": "in_progress"}))
+            await self._pause(pause)
+        return _unfinished(name)
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, unless nobody listens any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None) as limit:
+                self._limits.add(limit)
+                await asyncio.sleep(seconds)
+        self._limits.discard(limit)
 
     async def _look(self, name: str) -> Reply | None:
         """The interaction, if it has ended and the service shows it."""
@@ -175,3 +198,8 @@ def _pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 2, 30.0)
+
+
+def _unfinished(name: str) -> Reply:
+    """What is known of an interaction that nobody heard to its end."""
+    return Reply(200, as_json({"id": name, "status": "in_progress"}))

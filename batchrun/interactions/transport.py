@@ -10,7 +10,7 @@ request is sent twice here: a POST on a connection that breaks fails, because no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -23,6 +23,9 @@ from yarl import URL
 _KEEPALIVE_SECONDS = 5.0
 #: The extension of a request whose answer is read while it comes.
 LIVE = "batchrun.live"
+
+
+_Content = bytes | AsyncIterable[bytes] | None
 
 
 class BodyTooLarge(httpx.DecodingError):
@@ -71,25 +74,25 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
     ) -> httpx.Response:
-        async with self._send(session, request, await request.aread(), progress) as answer:
+        async with self._send(session, request, await _content(request), progress) as answer:
             body = await self._read(answer)
             return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=httpx.ByteStream(body))
 
     async def _begin(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
     ) -> httpx.Response:
-        answer = await self._send(session, request, await request.aread(), progress)
+        answer = await self._send(session, request, await _content(request), progress)
         body = _LiveBody(answer, self._cap)
         return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=body)
 
     def _send(
-        self, session: aiohttp.ClientSession, request: httpx.Request, body: bytes, progress: _Progress
+        self, session: aiohttp.ClientSession, request: httpx.Request, body: _Content, progress: _Progress
     ) -> aiohttp.client._RequestContextManager:
         return session.request(
             request.method,
             URL(str(request.url), encoded=True),
             headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-            data=body or None,
+            data=body,
             allow_redirects=False,
             proxy=self._proxy_for(request.url),
             trace_request_ctx=progress,
@@ -114,6 +117,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+async def _content(request: httpx.Request) -> _Content:
+    """A whole body as it is, and one in pieces as pieces: joined they would need twice the memory."""
+    if isinstance(request.stream, httpx.ByteStream) or not isinstance(request.stream, AsyncIterable):
+        return await request.aread() or None
+    return request.stream
 
 
 class _Progress:

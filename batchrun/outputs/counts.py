@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from batchrun.interactions.models import Interaction
 from batchrun.store.records import AttemptRecord, AttemptState
 
 TOTALS = (
@@ -52,6 +53,19 @@ def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
             if name in totals:
                 totals[name] = (totals[name] or 0) + count
     return {**totals, "attempts_without_usage": missing}
+
+
+def search_queries(raw: bytes | None) -> int | None:
+    """The queries that an answer's Google searches made, which are billed apart; None where there is no answer."""
+    interaction = None if raw is None else Interaction.parse(raw) if b"google_search_call" in raw else _NO_SEARCH
+    if interaction is None:
+        return None
+    calls = (step.get("arguments") for _, step in interaction.own_steps if step.get("type") == "google_search_call")
+    asked = (call.get("queries") for call in calls if isinstance(call, dict))
+    return sum(len(queries) for queries in asked if isinstance(queries, list))
+
+
+_NO_SEARCH = Interaction({})
 
 
 def _pairs(items: object, kind: str, count: str) -> Iterator[tuple[str, int]]:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchrun.errors import InvariantError
-from batchrun.outputs import jsonl, results, usage
+from batchrun.outputs import citations, jsonl, results, usage
+from batchrun.outputs.context import ExportContext
 from batchrun.outputs.files import replacing
-from batchrun.outputs.results import Layout, UnfitInput
+from batchrun.outputs.history import History
+from batchrun.outputs.media_files import filling, share, tidy
+from batchrun.outputs.results import MEDIA_DIRECTORY, Layout, UnfitInput
 from batchrun.outputs.shapes import Kind, input_kind, json_paths
+from batchrun.outputs.steps import step_lines
 from batchrun.outputs.table import Table
 from batchrun.store.records import AttemptRecord, RowRecord
+
+#: The files by name, and the wish of the context without which there is none.
+FILES = {
+    "results": ("results.parquet", ""),
+    "usage": ("usage.parquet", ""),
+    "failed": ("failed.jsonl", ""),
+    "results_jsonl": ("results.jsonl", "jsonl"),
+    "citations": ("citations.parquet", "citations"),
+    "steps": ("steps.jsonl", "steps"),
+}
 
 
 class Source(Protocol):
@@ -26,39 +39,25 @@ class Source(Protocol):
     def rows(self) -> Iterator[RowRecord]:
         """Every row in input order, with `attempt.raw`."""
 
-    def attempts(self) -> Iterator[AttemptRecord]:
-        """Every attempt by row position and number; `raw` is not read."""
+    def attempts(self, *, raw: bool = False) -> Iterator[AttemptRecord]:
+        """Every attempt by row position and number; the answer's bytes are read if `raw` is true."""
 
     def input_types(self, column: str) -> set[str]:
         """SQLite `json_type` names of the values in an input column."""
 
 
-@dataclass(frozen=True)
-class ExportContext:
-    """What the files say about the run. `schema` is the answer's JSON Schema, `columns` the input columns wanted."""
-
-    job: str
-    run_id: str
-    version: str
-    schema: dict[str, Any] | None
-    columns: tuple[str, ...]
-    jsonl: bool
-    emulated: bool
-    schema_sha: str | None = None
-    request_sha: str | None = None
-
-
 def export(source: Source, directory: Path, context: ExportContext) -> dict[str, Path]:
-    """Writes the files into `directory`; returns their paths: `results`, `usage`, `failed`, on request `results_jsonl`.
+    """Writes the files into `directory`; returns their paths by name.
 
-    They replace older ones at the end, once all are written. Raises StoreError where the disk refuses, and what
-    `source` raises; then the older ones stay.
+    Always `results`, `usage` and `failed`; as the context says, `results_jsonl`, `citations` and `steps`; and `media`,
+    a directory, if there are any. They replace older ones at the end, once all are written. Raises StoreError where
+    the disk refuses, and what `source` raises; then the older ones stay.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     kinds = {column: input_kind(source.input_types(column)) for column in context.columns}
     while True:
         try:
-            return _export(source, directory, context, Layout.of(context.schema, kinds))
+            return _export(source, directory, context, Layout.of(context.schema, kinds, context.extras))
         except UnfitInput as unfit:
             kinds[unfit.column] = Kind.JSON
 
@@ -72,29 +71,50 @@ def check_written(outputs: dict[str, Path], *, rows: int, attempts: int) -> None
 
 
 def _export(source: Source, directory: Path, context: ExportContext, layout: Layout) -> dict[str, Path]:
-    paths = {"results": directory / "results.parquet", "usage": directory / "usage.parquet"}
-    paths |= {"failed": directory / "failed.jsonl"}
-    paths |= {"results_jsonl": directory / "results.jsonl"} if context.jsonl else {}
+    wanted = {name: not unless or getattr(context, unless) for name, (_, unless) in FILES.items()}
+    paths = {name: directory / file for name, (file, _) in FILES.items() if wanted[name]}
+    media = directory / MEDIA_DIRECTORY
+    if context.media is not None:
+        tidy(context.media)
     with ExitStack() as stack:
         drafts = {name: stack.enter_context(replacing(path)) for name, path in paths.items()}
-        _write_results(source, drafts, context, layout)
+        names = _write_results(source, drafts, context, layout)
         _write_usage(source, drafts["usage"], context)
-    return paths
+        if context.steps:
+            _write_steps(source, drafts["steps"])
+        if names and context.media is not None and context.media != media:
+            with filling(media):
+                share(names, context.media, media)
+    return paths | ({"media": media} if media.is_dir() else {})
 
 
-def _write_results(source: Source, drafts: dict[str, Path], context: ExportContext, layout: Layout) -> None:
+def _write_results(source: Source, drafts: dict[str, Path], context: ExportContext, layout: Layout) -> set[str]:
+    """Writes what is told row by row; returns the names of the media."""
     columns = results.columns(layout, context.schema_sha)
     metadata = {**_metadata(context, "results"), "batchrun.json_columns": _json_columns(layout)}
+    media: set[str] = set()
     with ExitStack() as stack:
         table = stack.enter_context(Table(drafts["results"], columns, metadata))
+        cited = stack.enter_context(_citations(drafts["citations"], context)) if context.citations else None
         failed = stack.enter_context(drafts["failed"].open("wb"))
         lines = stack.enter_context(drafts["results_jsonl"].open("wb")) if context.jsonl else None
         for row in source.rows():
-            result = results.result_of(row, layout)
+            history = History.of(row)
+            result = results.result_of(row, layout, history)
             table.add(result, result.size)
+            if result.media:
+                media.update(medium.name for _, medium in result.media)
             _write_line(failed, jsonl.failed_line(result))
             if lines:
                 _write_line(lines, jsonl.result_line(result, layout, context.schema_sha))
+            if cited:
+                for citation in citations.citations_of(history):
+                    cited.add(citation, citation.size)
+    return media
+
+
+def _citations(draft: Path, context: ExportContext) -> Table[citations.Citation]:
+    return Table(draft, citations.columns(), _metadata(context, "citations"))
 
 
 def _write_line(file: BinaryIO, line: bytes | None) -> None:
@@ -104,8 +124,14 @@ def _write_line(file: BinaryIO, line: bytes | None) -> None:
 
 def _write_usage(source: Source, draft: Path, context: ExportContext) -> None:
     with Table(draft, usage.columns(), _metadata(context, "usage")) as table:
-        for attempt in source.attempts():
-            table.add(usage.used(attempt), 1_000)
+        for attempt in source.attempts(raw=context.searches):
+            table.add(usage.used(attempt), 1_000 + len(attempt.raw or b""))
+
+
+def _write_steps(source: Source, draft: Path) -> None:
+    with draft.open("wb") as file:
+        for attempt in source.attempts(raw=True):
+            file.writelines(step_lines(attempt))
 
 
 def _metadata(context: ExportContext, table: str) -> dict[str, str]:

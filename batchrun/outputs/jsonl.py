@@ -10,10 +10,11 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from batchrun.outputs.results import Layout, Result
+from batchrun.outputs.results import Layout, Result, media_records
 from batchrun.rows import Outcome
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_FAILURES = (Outcome.FAILED, Outcome.INVALID_OUTPUT, Outcome.INCOMPLETE, Outcome.BLOCKED)
 _LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -38,6 +39,8 @@ def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes
         "input": {field.name: (row.data or {}).get(field.name) for field in layout.inputs},
         "output": result.answer,
         "text": result.text,
+        **result.extras,
+        "media": media_records(result),
         "interaction_id": attempt and attempt.interaction_id,
         "model": attempt and attempt.model,
         "error_class": result.error_class,
@@ -56,10 +59,11 @@ def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes
 def failed_line(result: Result) -> bytes | None:
     """The input row of a result that may be run again; None for others and where no row could be read.
 
-    A row that is held as ambiguous is not in it: sent by another run, it might be paid twice and nobody would know.
+    A row that waits for its user is not in it: an ambiguous one, sent by another run, might be paid twice and nobody
+    would know, and a plan that waits for approval is no failure.
     """
     row = result.row
-    if row.data is None or row.outcome not in (Outcome.FAILED, Outcome.INVALID_OUTPUT):
+    if row.data is None or row.outcome not in _FAILURES:
         return None
     return line(row.data)
 

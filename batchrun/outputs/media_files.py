@@ -110,8 +110,8 @@ def share(names: Iterable[str], source: Path, target: Path) -> None:
 
 
 def tidy(directory: Path) -> None:
-    """Remove what killed writers left behind, if there is anything at all. Raises OSError."""
-    if directory.is_dir():
+    """Remove what killed writers left behind, as far as possible."""
+    with suppress(OSError):
         sweep(directory)
 
 

@@ -1,24 +1,29 @@
-"""`results.parquet`: one record per input row, its answer taken from the raw bytes of its current attempt."""
+"""`results.parquet`: one record per input row, its answer taken from the raw bytes of its attempts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any
 
-from batchrun.interactions.models import Interaction
+import pyarrow as pa
+
 from batchrun.outputs.answers import parse_answer
 from batchrun.outputs.fitting import fit, storable
+from batchrun.outputs.history import History
+from batchrun.outputs.media import Medium
 from batchrun.outputs.shapes import Field, Kind, Struct, answer_columns, apart, shape_of
 from batchrun.outputs.table import COUNT, TEXT, TIME, Column, arrow_type, microseconds
 from batchrun.rows import Outcome
-from batchrun.store.records import AttemptRecord, RowRecord
+from batchrun.store.records import RowRecord
 
 #: Columns before and after those of the input and the answer.
 LEADING = ("key", "status")
 TRAILING = (
     "text",
+    "media",
     "interaction_id",
     "model",
     "error_class",
@@ -32,6 +37,29 @@ TRAILING = (
     "source",
 )
 
+#: Columns that only some jobs have, and what they hold of a row's history.
+EXTRAS: dict[str, tuple[pa.DataType, Callable[[History], Any]]] = {
+    "thoughts": (TEXT, lambda history: _storable(history.thoughts)),
+    "answers": (pa.list_(TEXT), attrgetter("answers")),
+    "environment_id": (TEXT, attrgetter("environment_id")),
+}
+MEDIA = pa.list_(
+    pa.struct(
+        {
+            "path": TEXT,
+            "type": TEXT,
+            "mime_type": TEXT,
+            "bytes": COUNT,
+            "sha256": TEXT,
+            "turn": COUNT,
+            "found_in": TEXT,
+        }
+    )
+)
+_NONE: Mapping[str, Any] = MappingProxyType({})
+#: Where the media are, beside the results file.
+MEDIA_DIRECTORY = "media"
+
 
 class UnfitInput(Exception):
     """An input column holds a value that its type cannot: write again with this column as JSON text."""
@@ -43,27 +71,32 @@ class UnfitInput(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of one results file that depend on the job: input columns (in order) and the answer's."""
+    """The columns of one results file that depend on the job: input columns (in order), the answer's, and EXTRAS."""
 
     inputs: tuple[Field, ...]
     answer: Struct
     whole: bool
     """True if the answer is one column, not one per property."""
+    extras: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, schema: dict[str, Any] | None, inputs: Mapping[str, Kind]) -> Layout:
-        names = apart(inputs, (*LEADING, *TRAILING), "input_")
+    def of(cls, schema: dict[str, Any] | None, inputs: Mapping[str, Kind], extras: tuple[str, ...] = ()) -> Layout:
+        ours = (*LEADING, *TRAILING, *extras)
+        names = apart(inputs, ours, "input_")
         fields = tuple(map(Field, inputs, names, inputs.values()))
         if schema is None:
-            return cls(fields, Struct(()), False)
+            return cls(fields, Struct(()), False, extras)
         shape = shape_of(schema)
-        answer = answer_columns(shape, (*LEADING, *TRAILING, *names))
-        return cls(fields, answer, not isinstance(shape, Struct))
+        answer = answer_columns(shape, (*ours, *names))
+        return cls(fields, answer, not isinstance(shape, Struct), extras)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row as the outputs show it. `answer` is the parsed answer, `fields` the values of its columns."""
+    """One row as the outputs show it. `answer` is the parsed answer, `fields` the values of its columns.
+
+    `media` are the files that came with it, each after its turn, `extras` the values of the layout's EXTRAS.
+    """
 
     row: RowRecord
     text: str | None
@@ -71,32 +104,36 @@ class Result:
     fields: dict[str, Any]
     error_class: str | None
     error_message: str | None
+    media: Sequence[tuple[int, Medium]] = ()
+    extras: Mapping[str, Any] = field(default_factory=lambda: _NONE)
 
     @property
     def size(self) -> int:
         """Bytes this result may hold, roughly."""
         raw = self.row.attempt.raw if self.row.attempt else None
-        return 1_000 + 2 * len(raw or b"") + _weight(self.row.data)
+        earlier = sum(len(attempt.raw or b"") for attempt in self.row.earlier) if self.row.earlier else 0
+        return 1_000 + 2 * (len(raw or b"") + earlier) + _weight(self.row.data)
 
 
-def result_of(row: RowRecord, layout: Layout) -> Result:
+def result_of(row: RowRecord, layout: Layout, history: History) -> Result:
     """The result of a row; only a row that succeeded has an answer.
 
     An answer that cannot be read or does not fit its columns (the engine checks both before a row succeeds) is shown
     as an error of class `output_misfit`, never as a wrong value.
     """
-    text = _text(row.attempt)
+    text = history.text
+    said = history.media, {name: EXTRAS[name][1](history) for name in layout.extras} if layout.extras else _NONE
     if row.outcome != Outcome.SUCCEEDED or not layout.answer.fields:
-        return Result(row, text, None, {}, row.error_class, row.error_message)
+        return Result(row, text, None, {}, row.error_class, row.error_message, *said)
     try:
         answer = parse_answer(text or "")
     except ValueError as error:
-        return Result(row, text, None, {}, "output_misfit", str(error))
+        return Result(row, text, None, {}, "output_misfit", str(error), *said)
     value = {layout.answer.fields[0].name: answer} if layout.whole else answer
     fields, problems = fit(value, layout.answer)
     if problems:
-        return Result(row, text, answer, {}, "output_misfit", "; ".join(problems))
-    return Result(row, text, answer, fields or {}, row.error_class, row.error_message)
+        return Result(row, text, answer, {}, "output_misfit", "; ".join(problems), *said)
+    return Result(row, text, answer, fields or {}, row.error_class, row.error_message, *said)
 
 
 def columns(layout: Layout, schema_sha: str | None) -> list[Column[Result]]:
@@ -107,6 +144,8 @@ def columns(layout: Layout, schema_sha: str | None) -> list[Column[Result]]:
         *(Column(f.column, arrow_type(f.shape), _input(f)) for f in layout.inputs),
         *(Column(f.column, arrow_type(f.shape), _answer(f.column)) for f in layout.answer.fields),
         Column("text", TEXT, lambda r: _storable(r.text)),
+        *(Column(name, EXTRAS[name][0], _extra(name)) for name in layout.extras),
+        Column("media", MEDIA, lambda r: media_records(r) or None),
         Column("interaction_id", TEXT, lambda r: r.row.attempt and r.row.attempt.interaction_id),
         Column("model", TEXT, lambda r: r.row.attempt and _storable(r.row.attempt.model)),
         Column("error_class", TEXT, lambda r: _storable(r.error_class)),
@@ -134,26 +173,39 @@ def _weight(value: object) -> int:
     return total
 
 
-def _text(attempt: AttemptRecord | None) -> str | None:
-    if attempt is None or attempt.raw is None:
-        return None
-    interaction = Interaction.parse(attempt.raw)
-    return interaction.output_text if interaction else None
+def media_records(result: Result) -> list[dict[str, Any]]:
+    """The files that came with an answer, as the outputs show them."""
+    return [
+        {
+            "path": f"{MEDIA_DIRECTORY}/{medium.name}",
+            "type": medium.type,
+            "mime_type": medium.mime_type,
+            "bytes": medium.bytes,
+            "sha256": medium.sha256,
+            "turn": turn,
+            "found_in": medium.found_in,
+        }
+        for turn, medium in result.media
+    ]
 
 
 def _storable(text: str | None) -> str | None:
     return None if text is None else storable(text)
 
 
+def _extra(name: str) -> Callable[[Result], Any]:
+    return lambda result: result.extras.get(name)
+
+
 def _answer(column: str) -> Callable[[Result], Any]:
     return lambda result: result.fields.get(column)
 
 
-def _input(field: Field) -> Callable[[Result], Any]:
+def _input(wanted: Field) -> Callable[[Result], Any]:
     def value(result: Result) -> Any:
-        fitted, problems = fit((result.row.data or {}).get(field.name), field.shape)
+        fitted, problems = fit((result.row.data or {}).get(wanted.name), wanted.shape)
         if problems:
-            raise UnfitInput(field.name)
+            raise UnfitInput(wanted.name)
         return fitted
 
     return value

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from batchrun.outputs.counts import FAMILIES, GROUNDING, MODALITIES, TOTALS, counts_of
+from batchrun.outputs.counts import FAMILIES, GROUNDING, MODALITIES, TOTALS, counts_of, search_queries
 from batchrun.outputs.fitting import json_text, storable
 from batchrun.outputs.table import COUNT, TEXT, TIME, YES_NO, Column, microseconds
 from batchrun.store.records import AttemptRecord
 
-#: An attempt with the counts of its usage object, by column.
-Used = tuple[AttemptRecord, dict[str, int]]
+#: An attempt with the counts of its usage object, by column, and that of its searches.
+Used = tuple[AttemptRecord, dict[str, int], int | None]
 
 
 def used(attempt: AttemptRecord) -> Used:
-    return attempt, counts_of(attempt.usage)
+    return attempt, counts_of(attempt.usage), search_queries(attempt.raw)
 
 
 def columns() -> list[Column[Used]]:
@@ -31,6 +31,7 @@ def columns() -> list[Column[Used]]:
         _same("billed", YES_NO),
         *map(_text, ("interaction_id", "model", "interaction_status", "service_tier", "error_class")),
         *(Column(name, COUNT, _count(name)) for name in COUNTS),
+        Column("search_queries", COUNT, lambda u: u[2]),
         *(_same(name, COUNT) for name in ("posts", "polls", "http_status")),
         *(_time(name) for name in ("intent_at", "submitted_at", "fetched_at")),
         Column("superseded", YES_NO, lambda u: u[0].superseded_at is not None),

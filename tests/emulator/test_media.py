@@ -228,3 +228,12 @@ def test_pages_without_a_text_that_is_looked_at_fill_nothing(options: Any) -> No
     form = json_format({"type": "object", "properties": {"invoice_number": {"type": "string"}}})
     content = document("Invoice number: A-100", processing={"type": "static", "page_options": options})
     assert "A-100" not in text_of(finished(input=[content], response_format=form))
+
+
+def test_a_long_document_is_taken_in_parts() -> None:
+    content = pdf(*["x"] * 1001)
+    assert "1001 pages" in refusal(block("document", "application/pdf", content))
+    options = [{"start_page": 1, "end_page": 1000}, {"start_page": 1001, "end_page": 1001}]
+    parts = [{"type": "static", "page_options": each} for each in options]
+    blocks = [block("document", "application/pdf", content, processing=part) for part in parts]
+    assert tokens_in(*blocks)["document"] == 1001 * 258

@@ -63,7 +63,7 @@ def stop_at_event(number: int) -> Iterator[Observer]:
             engines[-1].stop(Stopped("stop", signal.SIGINT))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchrun.runs.stop_gently", engines.append)
+        patch.setattr("batchrun.carrying.stop_gently", engines.append)
         yield observe
 
 

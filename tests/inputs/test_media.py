@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchrun.engine.media import built
+from batchrun.engine.request import Draft, Prepared
 from batchrun.errors import RowError
 from batchrun.inputs import media
-from batchrun.inputs.media import attach
-from batchrun.inputs.media_types import media_type
+from batchrun.inputs.media import Library, file_blocks, opened, to_upload
+from batchrun.inputs.media_types import media_type, part_for
 from batchrun.spec.blocks import MediaRef
-from batchrun.spec.requests import Rendered
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 20
 PDF = b"%PDF-1.7\n" + b"\x00" * 20
+OOXML, ODF = "application/vnd.openxmlformats-officedocument", "application/vnd.oasis.opendocument"
 
 Files = Callable[..., Path]
 
@@ -39,11 +43,18 @@ def root(tmp_path: Path) -> Path:
     return inside
 
 
-def attached(root: Path, *refs: MediaRef, base: Path | None = None) -> list[Any]:
+def request(root: Path, *refs: MediaRef, base: Path | None = None) -> Prepared:
+    """The request of a text and some files, all inline."""
     body = {"model": "m", "input": [{"type": "text", "text": "Read"}, *refs]}
-    blocks: list[Any] = attach(Rendered(body, media=True), base or root, root)["input"]
-    assert blocks[0] == {"type": "text", "text": "Read"}
+    with closing(Library(base or root, root)) as library:
+        found = opened(body, library, {})
     assert body["input"][1:] == [*refs]
+    return built(Draft(body, {}), found, {})
+
+
+def attached(root: Path, *refs: MediaRef, base: Path | None = None) -> list[Any]:
+    blocks: list[Any] = json.loads(bytes(request(root, *refs, base=base).core))["input"]
+    assert blocks[0] == {"type": "text", "text": "Read"}
     return blocks[1:]
 
 
@@ -66,11 +77,6 @@ def test_files_become_base64_blocks_in_their_places(root: Path) -> None:
     assert (first["type"], first["mime_type"], b64decode(first["data"])) == ("document", "application/pdf", PDF)
     assert "resolution" not in first
     assert (second["type"], second["mime_type"], second["resolution"]) == ("image", "image/png", "low")
-
-
-def test_a_body_without_media_is_left_alone(root: Path) -> None:
-    body = {"input": "x"}
-    assert attach(Rendered(body, media=False), root, root) is body
 
 
 def test_text_files_become_text_blocks_and_csv_a_document(root: Path) -> None:
@@ -151,25 +157,59 @@ def test_an_empty_file_is_an_error(root: Path) -> None:
 def test_a_file_that_changes_while_it_is_read_is_an_error(
     root: Path, change: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = os.read
+    read = os.pread
 
-    def reading_slowly(descriptor: int, size: int) -> bytes:
-        piece = read(descriptor, min(size, 10))
+    def reading_slowly(descriptor: int, size: int, offset: int) -> bytes:
+        piece = read(descriptor, min(size, 10), offset)
         (root / "a.png").write_bytes(change)
         os.utime(root / "a.png", ns=(0, 0))
         return piece
 
-    monkeypatch.setattr("batchrun.inputs.media.os.read", reading_slowly)
+    monkeypatch.setattr("batchrun.inputs.media_files.os.pread", reading_slowly)
     assert failure(root, image("a.png")).kind == "media_changed"
 
 
-def test_a_pdf_and_a_request_have_size_limits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pdf_a_file_and_the_text_of_a_request_have_size_limits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media, "MAX_PDF_BYTES", len(PDF) - 1)
     assert failure(root, document("a.pdf")).kind == "media_too_large"
     assert attached(root, image("a.png"))
-    monkeypatch.setattr(media, "MAX_REQUEST_BYTES", 60)
-    assert attached(root, image("a.png"))
-    assert failure(root, image("a.png"), image("a.png")).kind == "media_too_large"
+    monkeypatch.setattr(media, "MAX_REQUEST_BYTES", 10)
+    assert attached(root, document("a.txt"))
+    assert failure(root, document("a.txt"), document("a.txt")).kind == "media_too_large"
+    monkeypatch.setattr(media, "MAX_FILE_BYTES", len(PNG) - 1)
+    assert failure(root, image("a.png")).kind == "media_too_large"
+
+
+def uploaded(root: Path, limit: int, *names: str) -> list[str]:
+    """Which of these files, of 1 to 9 kB as their names say, are uploaded."""
+    for name in names:
+        (root / name).write_bytes(PNG + b"\0" * (1000 * int(name[0]) - len(PNG)))
+    with closing(Library(root, root)) as library:
+        blocks = file_blocks(opened([image(name) for name in names], library, {}))
+    return sorted(file.shown for file, _ in to_upload(blocks, limit))
+
+
+@pytest.mark.parametrize(
+    ("limit", "names", "expected"),
+    [
+        (6000, ["1.png", "2.png", "3.png"], []),
+        (5999, ["1.png", "2.png", "3.png"], ["3.png"]),
+        (2999, ["1.png", "2.png", "3.png"], ["2.png", "3.png"]),
+        (0, ["1.png", "2.png"], ["1.png", "2.png"]),
+        (3000, ["1.png", "1.png", "1.png", "1.png", "2.png"], ["1.png", "2.png"]),
+    ],
+    ids=["all fit", "the largest goes", "the larger ones go", "none inline", "a repeated file counts each time"],
+)
+def test_the_largest_files_are_uploaded_until_the_rest_fits(
+    root: Path, limit: int, names: list[str], expected: list[str]
+) -> None:
+    assert uploaded(root, limit, *names) == expected
+
+
+def test_what_goes_inline_never_makes_a_request_too_large(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MAX_REQUEST_BYTES", 4000)
+    assert uploaded(root, 10**9, "1.png", "2.png") == []
+    assert uploaded(root, 10**9, "2.png", "2b.png") == ["2.png"]
 
 
 def test_a_sparse_giant_is_refused_without_reading_it(root: Path) -> None:
@@ -218,10 +258,98 @@ def test_a_given_mime_type_wins_over_the_content(root: Path) -> None:
         (b"BMW is a car maker", ".txt", "text"),
         (b"# Title", ".md", "text"),
         (b"\x00", ".txt", None),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", "", "audio/wav"),
+        (b"ID3\x04\x00", "", "audio/mp3"),
+        (b"\xff\xfb\x90\x00", "", "audio/mp3"),
+        (b"FORM\x00\x00\x00\x00AIFF", "", "audio/aiff"),
+        (b"\xff\xf1\x50\x80", "", "audio/aac"),
+        (b"OggS" + b"\x00" * 24 + b"\x01vorbis", "", "audio/ogg"),
+        (b"OggS" + b"\x00" * 24 + b"OpusHead", "", "audio/opus"),
+        (b"fLaC\x00", "", "audio/flac"),
+        (b"\x00\x00\x00\x20ftypM4A ", "", "audio/m4a"),
+        (b"\x00\x00\x00\x20ftypisom", ".mp4", "video/mp4"),
+        (b"\x00\x00\x00\x20ftypisom", ".m4a", "audio/m4a"),
+        (b"\x00\x00\x00\x14ftypqt  ", "", "video/mov"),
+        (b"\x00\x00\x00\x08wide", "", "video/mov"),
+        (b"\x00\x00\x00\x18ftyp3gp4", "", "video/3gpp"),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", "", "video/avi"),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x84webm", "", "video/webm"),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x88matroska", ".mkv", "video/x-matroska"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", ".wmv", "video/wmv"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", ".wma", "audio/x-ms-wma"),
+        (b"FLV\x01\x05", "", "video/x-flv"),
+        (b"\x00\x00\x01\xba\x44", "", "video/mpeg"),
+        (b"\x00\x00\x00\x1cftypavif", "", "image/avif"),
+        (b"PK\x03\x04" + b"\x00" * 26 + b"word/document.xml", "", f"{OOXML}.wordprocessingml.document"),
+        (b"PK\x03\x04" + b"\x00" * 26 + b"mimetypeapplication/vnd.oasis.opendocument.textPK", ".zip", f"{ODF}.text"),
+        (b"{\\rtf1\\ansi", ".rtf", "application/rtf"),
+        (b"The free world, and mdat", ".txt", "text"),
+        (b"<html>", ".html", "text"),
+        (b'{"a": 1}', ".json", "text"),
+        (b"def f(): ...", ".py", "text"),
     ],
 )
 def test_types_are_told_by_content_and_then_by_name(head: bytes, suffix: str, mime: str | None) -> None:
     assert media_type(head, suffix) == mime
+
+
+@pytest.mark.parametrize(
+    ("head", "part", "mime"),
+    [
+        (b"\x00\x00\x00\x20ftypisom", "audio", "audio/m4a"),
+        (b"\x00\x00\x00\x20ftypM4A ", "video", "video/mp4"),
+        (b"\x1aE\xdf\xa3\x42\x82\x84webm", "audio", "audio/webm"),
+        (b"\x1aE\xdf\xa3\x42\x82\x84webm", "video", "video/webm"),
+    ],
+)
+def test_a_container_is_what_its_part_says(head: bytes, part: str, mime: str) -> None:
+    assert media_type(head, "", part) == mime
+    assert part_for(mime) == part
+
+
+def test_a_type_goes_by_its_name_in_the_api_s_list(root: Path) -> None:
+    (root / "a.raw").write_bytes(b"\x00\x01" * 10)
+    (block,) = attached(root, MediaRef("audio", "a.raw", "audio/L16;rate=16000", passed_on={"sample_rate": 16000}))
+    assert (block["mime_type"], block["sample_rate"]) == ("audio/l16", 16000)
+    (root / "a.mov").write_bytes(b"\x00\x00\x00\x14ftypqt  ")
+    assert attached(root, MediaRef("video", "a.mov", "video/quicktime"))[0]["mime_type"] == "video/mov"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "part", "advice"),
+    [
+        ("a.docm", b"PK\x03\x04" + b"\x00" * 26 + b"word/document.xml", "document", "convert it to PDF"),
+        ("a.rtf", b"{\\rtf1", "document", "convert it to PDF"),
+        ("a.avif", b"\x00\x00\x00\x1cftypavif", "image", "convert it to PNG or JPEG"),
+        ("a.mkv", b"\x1aE\xdf\xa3", "video", "convert it to MP4"),
+        ("a.amr", b"#!AMR\n", "audio", "convert it to WAV or MP3"),
+        ("a.mp3", b"ID3\x04", "video", "use a part of `type: audio`"),
+        ("a.mp4", b"\x00\x00\x00\x20ftypisom", "document", "use a part of `type: video`"),
+    ],
+)
+def test_a_file_that_cannot_be_sent_comes_with_advice(
+    root: Path, name: str, head: bytes, part: Any, advice: str
+) -> None:
+    (root / name).write_bytes(head)
+    error = failure(root, MediaRef(part, name))
+    assert error.kind == "media_type"
+    assert advice in str(error)
+
+
+def test_a_pattern_stands_for_one_block_a_file(root: Path) -> None:
+    (root / "b.png").write_bytes(PNG + b"b")
+    blocks = attached(root, image("*.png"))
+    assert [b64decode(block["data"]) for block in blocks] == [PNG, PNG + b"b"]
+
+
+def test_a_request_is_named_by_what_is_asked_and_not_by_how_it_is_sent(root: Path) -> None:
+    (root / "copy.png").write_bytes(PNG)
+    (root / "other.png").write_bytes(PNG + b"b")
+    first, copy, other = (request(root, image(name)).sha for name in ("a.png", "copy.png", "other.png"))
+    assert first == copy != other
+    text, changed = (request(root, document("a.txt")).sha, (root / "a.txt").write_text("other"))
+    assert changed
+    assert request(root, document("a.txt")).sha != text
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)

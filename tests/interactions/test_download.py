@@ -103,7 +103,8 @@ def test_nothing_is_fetched_where_the_line_is_open_to_others(tmp_path: Path) -> 
 
 def test_a_file_is_whole_and_for_the_user_alone(tmp_path: Path) -> None:
     transport = Recorder()
-    assert fetch("https://service.example/v1beta/files/a:download?alt=media", tmp_path / "file", transport).ok
+    fetched = fetch("https://service.example/v1beta/files/a:download?alt=media", tmp_path / "file", transport)
+    assert isinstance(fetched, Reply)
     assert (tmp_path / "file").read_bytes() == b"file"
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

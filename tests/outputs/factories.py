@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from batchrun.outputs.export import ExportContext, export
+from batchrun.outputs.context import ExportContext
+from batchrun.outputs.export import export
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
 NO_ANSWER = object()
@@ -86,8 +87,8 @@ class Memory:
     def rows(self) -> Iterator[RowRecord]:
         yield from self.found
 
-    def attempts(self) -> Iterator[AttemptRecord]:
-        yield from self.tried
+    def attempts(self, *, raw: bool = False) -> Iterator[AttemptRecord]:
+        yield from (attempt if raw else replace(attempt, raw=None) for attempt in self.tried)
 
     def input_types(self, column: str) -> set[str]:
         return self.types.get(column) or {_json_type(data[column]) for data in self._data() if column in data}

@@ -46,6 +46,7 @@ def test_the_columns_about_the_row_are_filled(tmp_path: Path) -> None:
         "status": "succeeded",
         "total": 1,
         "text": '{"total": 1}',
+        "media": None,
         "interaction_id": "v1_abc",
         "model": "gemini-3.5-flash",
         "error_class": None,

@@ -60,6 +60,21 @@ def look(block: Mapping[str, Any]) -> Medium | None:
 
 def open_block(block: Mapping[str, Any]) -> Medium:
     """The medium in the `data` of a content block, or of its uploaded file. Raises `Unusable`."""
+    medium = _open(block)
+    if medium.mime_type == "application/pdf":
+        pdf.require_few(pages_asked(block, medium))
+    return medium
+
+
+def pages_asked(block: Mapping[str, Any], medium: Medium) -> int:
+    """The pages of a document that a block is about, one at least."""
+    processing = block.get("processing")
+    asked = (processing.get("page_options") if isinstance(processing, dict) else None) or {}
+    pages = medium.pages or 1
+    return max(1, min(asked.get("end_page") or pages, pages) - (asked.get("start_page") or 1) + 1)
+
+
+def _open(block: Mapping[str, Any]) -> Medium:
     kind, mime = block["type"], essence(block.get("mime_type") or "")
     if isinstance(block, FileBlock):
         key = blake2b(f"{block.sha256}|{kind}|{mime}".encode("utf-8", "replace"), digest_size=20).digest()

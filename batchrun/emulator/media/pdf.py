@@ -18,12 +18,18 @@ one_at_a_time = threading.Lock()
 
 
 def opened(content: bytes) -> Medium:
-    """Pages and text of a PDF. Raises `Unusable` for one that is broken, encrypted, empty or too long."""
+    """Pages and text of a PDF. Raises `Unusable` for one that is broken, encrypted or empty."""
     if b"%PDF-" not in content[:1024]:
         raise Unusable("the file is no PDF")
     with one_at_a_time:
         pages, texts = _read(content)
     return Medium("application/pdf", len(content), pages=pages, text="\n".join(texts).strip("\n"), page_texts=texts)
+
+
+def require_few(pages: int) -> None:
+    """Raises `Unusable` for more pages than one block may be about."""
+    if pages > _MOST_PAGES:
+        raise Unusable(f"the PDF has {pages} pages, the limit is {_MOST_PAGES}; ask for a part with page_options")
 
 
 def _read(content: bytes) -> tuple[int, tuple[str, ...]]:
@@ -38,8 +44,6 @@ def _read(content: bytes) -> tuple[int, tuple[str, ...]]:
         pages = len(document)
         if not pages:
             raise Unusable("the document has no pages")
-        if pages > _MOST_PAGES:
-            raise Unusable(f"the PDF has {pages} pages, the limit is {_MOST_PAGES}")
         return pages, tuple(_texts(document, pages))
     finally:
         document.close()

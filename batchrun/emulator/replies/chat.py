@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from batchrun.emulator.answers import dump
+from batchrun.emulator.functions import allowed_functions
 from batchrun.emulator.outcome import Outcome
+from batchrun.emulator.replies.schemas import with_plain_types
 from batchrun.emulator.rules.request import Order
 
 Step = Mapping[str, Any]
@@ -21,6 +23,8 @@ _SETTINGS = {
     "max_output_tokens": "max_tokens",
     "stop_sequences": "stop",
 }
+#: Modes of `tool_choice` that are not what a server does by itself.
+_CHOICES = {"any": "required", "none": "none"}
 _SHOWN = "Answer with one JSON document that satisfies this JSON Schema, and with nothing else:\n"
 
 
@@ -49,7 +53,7 @@ def _system(order: Order) -> list[Message]:
     parts = [order.body.get("system_instruction") or ""]
     form = _json_form(order)
     if form is not None and form.get("schema") is not None:
-        parts.append(_SHOWN + dump(form["schema"]).decode())
+        parts.append(_SHOWN + dump(with_plain_types(form["schema"])).decode())
     text = "\n\n".join(filter(None, parts))
     return [{"role": "system", "content": text}] if text else []
 
@@ -61,15 +65,22 @@ def _response_format(order: Order) -> dict[str, Any]:
     schema = form.get("schema")
     if schema is None:
         return {"response_format": {"type": "json_object"}}
-    name = {"name": "answer", "strict": True, "schema": schema}
+    name = {"name": "answer", "strict": True, "schema": with_plain_types(schema)}
     return {"response_format": {"type": "json_schema", "json_schema": name}}
 
 
 def _tools(order: Order) -> dict[str, Any]:
-    functions = [tool for tool in order.tools if tool["type"] == "function"]
-    fields = ("name", "description", "parameters")
-    tools = [{"type": "function", "function": {n: f[n] for n in fields if f.get(n) is not None}} for f in functions]
-    return {"tools": tools} if tools else {}
+    mode, functions = allowed_functions(order)
+    if not functions:
+        return {}
+    choice = {"tool_choice": _CHOICES[mode]} if mode in _CHOICES else {}
+    return {"tools": [{"type": "function", "function": _function(tool)} for tool in functions], **choice}
+
+
+def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: tool[name] for name in ("name", "description") if tool.get(name) is not None}
+    parameters = tool.get("parameters")
+    return given if parameters is None else {**given, "parameters": with_plain_types(parameters)}
 
 
 _ROLES = {"user_input": "user", "model_output": "assistant", "function_call": "assistant", "function_result": "tool"}

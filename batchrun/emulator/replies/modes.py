@@ -9,7 +9,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from batchrun.emulator.outcome import Outcome
 from batchrun.emulator.prompts import Prompt
-from batchrun.emulator.replies.model_server import GgufFile, ModelServer
+from batchrun.emulator.replies.gguf import GgufFile
+from batchrun.emulator.replies.model_server import ModelServer
 from batchrun.emulator.rules.checks import is_web_address
 from batchrun.emulator.rules.request import Order
 from batchrun.errors import SpecError
@@ -50,6 +51,8 @@ def _model_server(address: str) -> ModelServer:
     if not is_web_address(address):
         raise SpecError(f"--replies openai:{address}: write an address such as openai:http://127.0.0.1:8080/v1")
     parts = urlsplit(address)
+    if "@" in parts.netloc:  # the address is part of messages, which end up in files
+        raise SpecError("--replies openai: leave name and password out of the address; they are not sent")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(set(options) - {"model", "at_once"})
     at_once = options.get("at_once", "4")

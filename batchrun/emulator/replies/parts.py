@@ -15,11 +15,13 @@ from batchrun.emulator.replies.scans import read_scan
 _SOUND = {"audio/wav": "wav", "audio/mp3": "mp3", "audio/mpeg": "mp3"}
 
 
-async def part_of(block: Mapping[str, Any]) -> dict[str, Any]:
+async def part_of(block: Mapping[str, Any], *, text_only: bool) -> dict[str, Any]:
     """One part. Raises `Unusable` for what a model server cannot be given."""
     kind = block["type"]
     if kind == "text":
         return {"type": "text", "text": block["text"]}
+    if text_only and kind != "document":
+        raise Unusable(f"a model file reads no {kind}; --replies openai:URL can name a server whose model does")
     content = media_bytes(block)
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": _address(block, content)}}

@@ -17,6 +17,8 @@ _HINTS = {
     "minimum": "number",
     "maximum": "number",
 }
+#: What stands behind these is no schema.
+_VALUES = frozenset({"const", "default", "enum", "example", "examples"})
 _MOST_STEPS = 50
 #: The service calls large `maxItems` in nested arrays too complex; where it draws the line is not documented.
 _MOST_NESTED = 1_000_000
@@ -38,6 +40,25 @@ def resolve(schema: Any, root: Any) -> dict[str, Any]:
         else:
             return plain
     raise SchemaRefused("a reference that leads to itself")
+
+
+def with_plain_types(schema: Any) -> Any:
+    """The schema with its types in lower case, as JSON Schema has them and the service need not."""
+    if isinstance(schema, list):
+        return [with_plain_types(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _plain(name, value) for name, value in schema.items()}
+
+
+def _plain(keyword: str, value: Any) -> Any:
+    if keyword in _VALUES:
+        return value
+    if keyword == "type" and isinstance(value, str):
+        return value.lower()
+    if keyword == "type" and isinstance(value, list):
+        return [name.lower() if isinstance(name, str) else name for name in value]
+    return with_plain_types(value)
 
 
 def check_nesting(schema: Any) -> int:

@@ -1,0 +1,112 @@
+"""The engine put together for an open run: what it is told of the job, and the signals that stop it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from batchrun.engine.attempt import Work
+from batchrun.engine.bodies import Bodies
+from batchrun.engine.conversation import Ask, Check, Exchange
+from batchrun.engine.engine import Engine
+from batchrun.engine.events import Observer
+from batchrun.engine.media import Media, library_of
+from batchrun.engine.request import Draft, Prepared, prepare, script_of
+from batchrun.engine.uploads import Uploads
+from batchrun.errors import RowError, RunError
+from batchrun.interactions.client import Client
+from batchrun.interactions.fetching import Fetcher
+from batchrun.opening import OpenRun
+from batchrun.outputs.fitting import misfits
+from batchrun.outputs.shapes import shape_of
+from batchrun.rundir import EMULATED
+from batchrun.signals import stop_gently
+from batchrun.spec.load import Job
+from batchrun.store.files import state_directory
+from batchrun.store.records import RowRecord
+from batchrun.tools import Toolbox
+
+#: The POSTs that were made, and what stopped the run if anything did.
+Carried = tuple[int, RunError | None]
+
+
+async def carry_all(
+    opened: OpenRun,
+    client: Client,
+    limit: int | None,
+    wall: Callable[[], float],
+    observe: Observer,
+    *,
+    waits: bool = False,
+) -> Carried:
+    """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
+
+    `waits` is for a client whose POSTs bring the answer.
+    """
+    media = media_of(opened, client, wall)
+    work = work_of(opened, media, waits=waits)
+    engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
+    stop_gently(engine)
+    try:
+        await engine.run(limit)
+    except RunError as error:
+        return engine.submitter.posts, error
+    finally:
+        await media.aclose()
+        await client.aclose()
+    return engine.submitter.posts, None
+
+
+def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
+    """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
+    job, directory = opened.job, opened.directory.path
+    emulated = opened.store.meta("target") == EMULATED
+
+    def registry() -> Path:
+        return directory if emulated else state_directory(os.environ)
+
+    uploads = Uploads(job.spec, registry, client, wall, opened.random)
+    fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
+    return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
+
+
+def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
+    """The job as the engine sees it."""
+    job, tally = opened.job, opened.reader.tally()
+    calling = job.spec.request.function_calling
+
+    def prepared(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared | Draft:
+        if row.data is None:
+            raise RowError("bad_input", f"{row.source}: this row cannot be read")
+        script = script_of(job, row.data)
+        return prepare(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
+
+    return Work(
+        job.spec,
+        opened.run_id,
+        prepared,
+        media,
+        check_for=checks_of(job),
+        script_for=lambda row: script_of(job, row.data or {}),
+        answers=opened.directory.media,
+        waits=waits or not job.spec.request.store,
+        rows=sum(tally.outcomes.values()),
+        resubmits=tally.resubmits,
+        toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
+    )
+
+
+def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:
+    """What judges an answer: its schema (the job's, or the row's own), then what the columns can hold."""
+    shape = shape_of(job.schema.schema) if job.schema else None
+
+    def check_for(row: RowRecord) -> Check | None:
+        schema = job.request.schema_for(row.data or {})
+        if schema is None:
+            return None
+        if shape is None or schema is not job.schema:
+            return schema.problems
+        return lambda answer: schema.problems(answer) or misfits(answer, shape)
+
+    return check_for

@@ -1,0 +1,94 @@
+"""`batchrun files`: what was uploaded, and its deletion."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchrun.cli import options
+from batchrun.cli.printing import counted, say, say_json, shortened
+from batchrun.clock import wall_clock
+from batchrun.errors import Exit
+
+_rehearsal = click.option(
+    "--run-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of an emulated run, which keeps a list of its own.",
+)
+
+
+@click.group()
+def files() -> None:
+    """Files that batchrun uploaded for your jobs. They are free, kept for 48 hours, and shared by runs and jobs."""
+
+
+@files.command("list")
+@_rehearsal
+@options.as_json
+def list_files(run_dir: Path | None, as_json: bool) -> None:
+    """List the uploads on record: name, where the file came from, size, age, how long it lives, state."""
+    from batchrun.store.files import state_directory
+    from batchrun.uploaded import documents
+
+    found = documents(run_dir or state_directory(os.environ), wall_clock())
+    if as_json:
+        say_json(found)
+        return
+    say("\n".join(_lines(found)) if found else "No uploads on record.")
+
+
+def _lines(found: list[dict[str, Any]]) -> list[str]:
+    from batchrun.cli.progress import duration
+
+    heads = ("name", "file", "size", "age", "expires in", "state")
+    rows = [
+        (
+            each["name"],
+            shortened(each["file"], 40),
+            f"{each['bytes'] / 1e6:,.1f} MB",
+            duration(each["age"]),
+            duration(each["expires_in"]),
+            each["state"],
+        )
+        for each in found
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (heads, *rows)]
+
+
+@files.command()
+@click.option("--all", "everything", is_flag=True, help="Delete every upload of this API key at the service.")
+@click.option("--expired", is_flag=True, help="Only forget what has expired. The default.")
+@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
+@_rehearsal
+def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path | None) -> None:
+    """Delete files at the service that batchrun uploaded with this API key, and no others.
+
+    A run that still needs one uploads it again.
+    """
+    from batchrun.interactions.client import DEFAULT_BASE_URL
+    from batchrun.rundir import RunDir
+    from batchrun.service import checked_base_url, remote_client
+    from batchrun.store.files import state_directory
+    from batchrun.uploaded import clean as clean_uploads
+    from batchrun.uploaded import rehearsal_client
+
+    if everything and expired:
+        raise click.UsageError("give --all or --expired, not both")
+    if run_dir and base_url:
+        raise click.UsageError("--base-url does nothing with --run-dir")
+    directory = run_dir or state_directory(os.environ)
+    address = checked_base_url(base_url or DEFAULT_BASE_URL)
+    client = rehearsal_client(RunDir(run_dir)) if run_dir else remote_client(address, "v1beta")
+    done = clean_uploads(directory, client, wall_clock, everything=everything)
+    say(f"{counted(done.deleted, 'file')} deleted, {done.forgotten:,} already gone")
+    if done.foreign:
+        say(f"{counted(done.foreign, 'file')} of another API key left alone")
+    for line in done.kept:
+        say(f"not deleted: {line}")
+    if done.kept:
+        sys.exit(Exit.TRY_LATER)

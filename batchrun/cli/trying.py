@@ -1,0 +1,188 @@
+"""The command `try`: one row, printed as it comes: its answer on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrun.cli import options
+from batchrun.cli.make import refuse_idle_options, warn
+from batchrun.cli.printing import counted, note, safe, say_json, shortened
+from batchrun.engine.events import Called, Paused
+from batchrun.interactions import pieces
+
+if TYPE_CHECKING:
+    from batchrun.costs import Cost
+    from batchrun.trial import Trial
+
+_WIDTH = 160
+
+
+@click.command("try")
+@options.job
+@options.overrides
+@click.option("--row", "key", metavar="KEY", help="The row to send.  [default: the first]")
+@click.option("--stream", is_flag=True, help="Print the answer while it is generated.")
+@click.option("--emulator", is_flag=True, help="Try it on an emulator in this process; costs nothing.")
+@click.option("--latency", default="1s", show_default=True, help="How long the emulator takes.")
+@options.replies
+@click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
+@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
+@click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
+@click.option("--prices", type=click.Path(path_type=Path), metavar="FILE", help="Prices of your own, in TOML.")
+@options.as_json
+def try_(
+    job: Path,
+    overrides: tuple[str, ...],
+    key: str | None,
+    stream: bool,
+    emulator: bool,
+    latency: str,
+    replies: str,
+    faults: str | None,
+    base_url: str | None,
+    api_version: str,
+    prices: Path | None,
+    as_json: bool,
+) -> None:
+    """Run one row by itself and print its answer, steps, usage and cost: the way to develop a prompt.
+
+    It is sent and billed each time. The answer is kept in a directory of its own, beside the job's runs.
+    """
+    from batchrun.interactions.client import DEFAULT_BASE_URL
+    from batchrun.prices import load_prices
+    from batchrun.runs import Options, emulator_settings
+    from batchrun.spec.load import load_job
+    from batchrun.trial import next_directory, try_row
+
+    refuse_idle_options(emulator)
+    loaded, table = load_job(job, overrides), load_prices(prices)
+    warn(loaded)
+    directory = next_directory(loaded, emulated=emulator)
+    settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
+    choice = Options(None, base_url or DEFAULT_BASE_URL, api_version, emulator=settings)
+    printer = Printer()
+    tell = printer if stream and not as_json else None
+    trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)
+    if as_json:
+        say_json(_document(trial, trial.cost(table)))
+    else:
+        _report(trial, trial.cost(table), printer, streamed=stream, emulated=emulator)
+    sys.exit(trial.exit_code)
+
+
+class Printer:
+    """Prints the pieces of answers as they come."""
+
+    def __init__(self) -> None:
+        self._mid_line = False
+
+    def __call__(self, piece: pieces.Piece) -> None:
+        match piece:
+            case pieces.Text(_, text):
+                click.echo(safe(text), nl=False)
+                self._mid_line = not text.endswith("\n")
+            case _ if said := _said(piece):
+                self._note(said)
+
+    def observe(self, event: object) -> None:
+        """Says what happens beside the answer."""
+        match event:
+            case Called(_, name, is_error):
+                self._note(f"{name} was run{' and failed' if is_error else ''}")
+            case Paused(seconds, reason):
+                self._note(f"waiting {seconds:.0f} s: {reason}")
+
+    def _note(self, text: str) -> None:
+        if self._mid_line:
+            note("")  # on the screen the line ends; what is piped stays the answer and nothing else
+        note(shortened(text, _WIDTH))
+
+    def end_line(self) -> None:
+        """What is printed next begins a line."""
+        if self._mid_line:
+            click.echo()
+            self._mid_line = False
+
+
+def _said(piece: pieces.Piece) -> str | None:
+    """A line about a piece that is not text, None for one that says nothing new."""
+    match piece:
+        case pieces.Status(name, status):
+            return f"{status or 'unknown'}: {name or 'no id yet'}"
+        case pieces.Thought(_, text):
+            return f"thought: {text}"
+        case pieces.ToolCall(_, kind, name, arguments):
+            return f"{name or kind}({_compact(arguments)})"
+        case pieces.ToolResult(_, kind, name, result, is_error):
+            return f"{name or kind} {'failed' if is_error else 'gave'}: {_compact(result)}"
+        case pieces.Media(_, kind, mime_type, size, uri):
+            return f"{kind} {mime_type or ''}: {uri or counted(size or 0, 'byte')}"
+        case pieces.Annotations(_, annotations):
+            return f"{counted(len(annotations), 'citation')}: {_compact(list(annotations))}"
+        case pieces.Waiting(reason):
+            return f"waiting: {reason}"
+    return None
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:2_000]
+
+
+def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streamed: bool, emulated: bool) -> None:
+    if not streamed:
+        for answer in trial.answers:
+            for piece in pieces.unseen({}, [step for _, step in answer.own_steps]):
+                printer(piece)
+    printer.end_line()
+    if trial.stopped_by is not None:
+        note(str(trial.stopped_by))
+    row = trial.row
+    if row is not None and row.outcome is not None:
+        note(f"{row.outcome}" + (f": {row.error_class}: {row.error_message}" if row.error_class else ""))
+    for line in _bill(trial, costs, emulated=emulated):
+        note(line)
+    note(f"kept in {trial.directory.path}")
+
+
+def _bill(trial: Trial, costs: list[Cost | None], *, emulated: bool) -> Iterable[str]:
+    """What was used, and what it costs."""
+    used = [attempt.usage or {} for attempt in trial.attempts if attempt.billed is not False]
+    names = ("input", "output", "thought", "cached")
+    totals = {name: [usage.get(f"total_{name}_tokens") for usage in used] for name in names}
+    told = [f"{name} {sum(known):,}" for name, counts in totals.items() if (known := [c for c in counts if c])]
+    yield f"{counted(len(used), 'interaction')}, tokens: {', '.join(told) or 'not told'}"
+    known = [cost for cost in costs if cost is not None]
+    total = sum((cost.total for cost in known), start=type(known[0].total)(0)) if known else None
+    lacking = sorted({name for cost in known for name in cost.unpriced})
+    if len(known) < len(costs):
+        lacking.append("interactions of a model or agent without a known price")
+    amount = "unknown" if total is None else f"{'at least ' if lacking else ''}${total:.6f}"
+    yield f"{'would cost' if emulated else 'cost'}: {amount}" + (
+        f" (not priced: {', '.join(lacking)})" if lacking else ""
+    )
+
+
+def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
+    row = trial.row
+    return {
+        "key": row and row.key,
+        "outcome": row and row.outcome,
+        "error_class": row and row.error_class,
+        "error_message": row and row.error_message,
+        "text": trial.answer.output_text,
+        "steps": [step for answer in trial.answers for _, step in answer.own_steps],
+        "interactions": [
+            {"id": attempt.interaction_id, "turn": attempt.turn, "state": attempt.state, "usage": attempt.usage}
+            for attempt in trial.attempts
+        ],
+        "cost_usd": [None if cost is None else str(cost.total) for cost in costs],
+        "not_priced": sorted({name for cost in costs if cost for name in cost.unpriced}),
+        "directory": str(trial.directory.path),
+        "stopped_by": str(trial.stopped_by) if trial.stopped_by else None,
+    }

@@ -1,0 +1,31 @@
+"""`steps.jsonl`: every step of every answered attempt, one a line, as the service told it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from batchrun.interactions.models import Interaction
+from batchrun.outputs.jsonl import line
+from batchrun.store.records import AttemptRecord
+
+
+def step_lines(attempt: AttemptRecord) -> Iterator[bytes]:
+    """The lines of an attempt that holds its `raw` answer."""
+    interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
+    about = {
+        "key": attempt.key,
+        "turn": attempt.turn,
+        "attempt": attempt.number,
+        "superseded": attempt.superseded_at is not None,
+        "interaction_id": attempt.interaction_id,
+    }
+    for index, step in enumerate(interaction.steps if interaction else ()):
+        yield _line({**about, "index": index}, step)
+
+
+def _line(about: dict[str, object], step: dict[str, object]) -> bytes:
+    """A step nested so deep that it could be read but not written is null; the checkpoint has it."""
+    try:
+        return line({**about, "step": step})
+    except RecursionError:
+        return line({**about, "step": None})

@@ -1,0 +1,136 @@
+"""What `batchrun try` does: one row of a job, run by itself, in a directory of its own: what is paid for is kept.
+
+It is the same engine on the same path as a run; only the client may stream, and tells what comes while it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchrun.carrying import carry_all
+from batchrun.clock import wall_clock
+from batchrun.costs import Cost
+from batchrun.engine.engine import ignore
+from batchrun.engine.events import Event, Observer, Stopping
+from batchrun.errors import Exit, RunError, SpecError
+from batchrun.inputs.read import read_rows
+from batchrun.interactions.client import Client
+from batchrun.interactions.models import Interaction
+from batchrun.interactions.streaming import StreamingClient
+from batchrun.interactions.turns import last_answer
+from batchrun.opening import open_run
+from batchrun.prices import Prices
+from batchrun.rows import InputRow, Outcome
+from batchrun.rundir import EMULATED, RunDir, run_dir
+from batchrun.runs import Options, run_fast
+from batchrun.service import Tell, checked_base_url, emulated_client, remote_client
+from batchrun.signals import stopping_at_once
+from batchrun.spec.load import Job
+from batchrun.store.admission import admit
+from batchrun.store.records import AttemptRecord, RowRecord
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How it ended. `row` is None if no answer came; `stopped_by` is what ended it early."""
+
+    directory: RunDir
+    row: RowRecord | None
+    attempts: tuple[AttemptRecord, ...]
+    stopped_by: RunError | None = None
+
+    @property
+    def exit_code(self) -> Exit:
+        if self.stopped_by is not None:
+            return self.stopped_by.exit_code
+        outcome = self.row.outcome if self.row else None
+        if outcome in (Outcome.AMBIGUOUS, Outcome.AWAITING_APPROVAL):
+            return Exit.ROWS_HELD
+        return Exit.OK if outcome == Outcome.SUCCEEDED else Exit.SOME_ROWS_FAILED
+
+    @property
+    def answers(self) -> list[Interaction]:
+        """Every answer of the row's conversation, in its order."""
+        found = [] if self.row is None else [*self.row.earlier, *([self.row.attempt] if self.row.attempt else [])]
+        return [Interaction.parse(attempt.raw) or Interaction({}) for attempt in found if attempt.raw is not None]
+
+    @property
+    def answer(self) -> Interaction:
+        """The last answer, whole if it came in hops."""
+        answers = self.answers
+        return last_answer(answers) if answers else Interaction({})
+
+    def cost(self, prices: Prices) -> list[Cost | None]:
+        """What each interaction costs; None for one that cannot be priced."""
+        return [self._cost_of(attempt, prices) for attempt in self.attempts if attempt.billed is not False]
+
+    def _cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
+        day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
+        answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+        blocks = [
+            block for _, step in answer.own_steps for block in step.get("content") or () if isinstance(block, dict)
+        ]
+        made = {kind: sum(block.get("type") == kind for block in blocks) for kind in ("image", "audio")}
+        return prices.cost_of(attempt.model or "", attempt.service_tier, attempt.usage, day, made)
+
+
+def try_row(
+    job: Job,
+    options: Options,
+    key: str | None,
+    directory: RunDir,
+    tell: Tell | None = None,
+    wall: Callable[[], float] = wall_clock,
+    observe: Observer = ignore,
+) -> Trial:
+    """Run one row, the first without a `key`. With `tell` the answers are streamed. Raises SpecError or RunError."""
+    row = find_row(job, key)
+    target = EMULATED if options.emulator else checked_base_url(options.base_url)
+    client = _client(options, directory, tell)
+    with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
+        admit(opened.store, [row], wall(), named=True, complete=True)
+        opened.store.begin_epoch()
+        heeding = _leaving(client, observe)
+        _, stopped = run_fast(carry_all(opened, client, None, wall, heeding, waits=tell is not None))
+        attempts = tuple(opened.reader.attempts(row.key, raw=True))
+        return Trial(directory, opened.reader.row(row.key), attempts, stopped)
+
+
+def _leaving(client: Client, observe: Observer) -> Observer:
+    """The observer, and a stream that ends when the run is to stop: the interaction goes on by itself, its id known."""
+
+    def told(event: Event) -> None:
+        observe(event)
+        if isinstance(event, Stopping) and isinstance(client, StreamingClient):
+            client.leave()
+
+    return told
+
+
+def find_row(job: Job, key: str | None) -> InputRow:
+    """The row of this key, the first that can be read without one. Raises SpecError."""
+    for row in read_rows(job.spec.input, job.base):
+        if row.key == key or (key is None and row.problem is None):
+            if row.problem is not None:
+                raise SpecError(f"{row.problem.message}; nothing was sent.")
+            return row
+    wanted = "that can be read" if key is None else f"with the key {key!r} (see `batchrun plan --show 3` for keys)"
+    raise SpecError(f"{job.spec.input.path}: there is no row {wanted}; nothing was sent.")
+
+
+def next_directory(job: Job, *, emulated: bool) -> RunDir:
+    """A directory for one more try, beside the job's runs."""
+    tries = run_dir(job, None, emulated=emulated).path
+    parent = tries.with_name(f"{tries.name}.tries")
+    number = 1 + max((int(found.name) for found in parent.glob("*") if found.name.isdecimal()), default=0)
+    return RunDir(Path(parent, str(number)))
+
+
+def _client(options: Options, directory: RunDir, tell: Tell | None) -> Client:
+    if options.emulator is not None:
+        directory.make()  # the emulator's state is in it
+        return emulated_client(options.emulator, options.version, tell)
+    return remote_client(options.base_url, options.version, tell)

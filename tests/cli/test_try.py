@@ -1,0 +1,133 @@
+"""`batchrun try`: one row, printed as it comes, and kept."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from batchrun.cli import commands
+from batchrun.emulator import read_ledger
+from batchrun.errors import Exit
+from batchrun.store.reader import Reader
+from tests.processes import emulator, finish, ledger, start
+
+WEATHER = (
+    'def get_weather(city: str) -> dict:\n    """Tells the weather."""\n    return {"city": city, "degrees": 20}\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def write_job(**request: Any) -> None:
+    request = {"model": "gemini-3.5-flash", "input": "Get the weather in {{ city }}.", **request}
+    Path("job.json").write_text(
+        json.dumps({"name": "job", "input": {"path": "rows.jsonl", "key": "id"}, "request": request})
+    )
+    rows = [{"id": "a", "city": "Paris"}, {"id": "b", "city": "تهران"}, {"id": "c"}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("weather.py").write_text(WEATHER)
+
+
+def attempt(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(commands, ["try", "job.json", "--emulator", "--latency", "0ms", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def tries() -> list[Path]:
+    return sorted(Path("runs/job.emulated.tries").iterdir())
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_the_answer_is_printed_with_what_led_to_it_and_what_it_costs(options: tuple[str, ...]) -> None:
+    write_job(functions="weather")
+    result = attempt(*options)
+    assert "get_weather answered" in result.stdout
+    assert 'get_weather({"city": "Paris"})' in result.stderr
+    assert "get_weather was run" in result.stderr
+    assert "2 interactions, tokens: input" in result.stderr
+    assert "would cost: $0.00" in result.stderr
+    assert "get_weather(" not in result.stdout
+
+
+def test_a_stream_and_its_absence_print_the_same_answer() -> None:
+    write_job()
+    assert attempt("--stream").stdout == attempt().stdout
+
+
+def test_each_try_is_sent_anew_and_kept_beside_the_runs() -> None:
+    write_job()
+    attempt()
+    attempt("--row", "b", "--stream")
+    first, second = tries()
+    assert [len(read_ledger(each / "emulator.ledger.jsonl")) for each in (first, second)] == [1, 1]
+    with Reader(second / "run.db") as reader:
+        row = reader.row("b")
+    assert row is not None
+    assert row.outcome == "succeeded"
+
+
+def test_a_program_gets_one_json_document() -> None:
+    write_job()
+    told = json.loads(attempt("--json", "--stream", "--row", "b").stdout)
+    assert (told["key"], told["outcome"]) == ("b", "succeeded")
+    assert told["text"] == "".join(block["text"] for block in told["steps"][-1]["content"])
+    assert len(told["cost_usd"]) == len(told["interactions"]) == 1
+
+
+def test_a_row_that_is_not_there_is_said_before_anything_is_sent() -> None:
+    write_job()
+    result = attempt("--row", "z", code=Exit.BAD_INPUT)
+    assert "there is no row with the key 'z'" in result.stderr
+    assert not Path("runs").exists()
+
+
+def test_what_is_wrong_with_the_row_or_its_answer_is_said() -> None:
+    write_job()
+    assert "failed: template_error" in attempt("--row", "c", code=Exit.SOME_ROWS_FAILED).stderr
+    write_job(
+        response_format={"schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}}
+    )
+    result = attempt("--stream", "--faults", "schema_violation", code=Exit.SOME_ROWS_FAILED)
+    assert "invalid_output: schema_mismatch" in result.stderr
+
+
+@pytest.mark.parametrize("fault", ["sse_cut=0.1s", "sse_truncated", "drop_during", "no_usage"])
+def test_a_stream_that_is_cut_ends_in_the_same_answer_and_one_payment(fault: str) -> None:
+    write_job()
+    whole = attempt().stdout
+    result = attempt("--stream", "--latency", "500ms", "--faults", fault)
+    assert result.stdout == whole
+    assert len(read_ledger(tries()[-1] / "emulator.ledger.jsonl")) == 1
+
+
+def test_a_hostile_answer_cannot_move_the_cursor() -> None:
+    write_job()
+    Path("script.jsonl").write_text(json.dumps({"text": "red \x1b[31m and \u202e back"}) + "\n")
+    result = attempt("--stream", "--replies", "script:script.jsonl")
+    assert "\x1b" not in result.output
+    assert "\u202e" not in result.output
+
+
+def test_it_prints_while_the_model_speaks_and_ctrl_c_keeps_the_id(tmp_path: Path) -> None:
+    write_job()
+    with emulator(tmp_path, "--latency", "300s") as address:
+        process = start(tmp_path, "try", "job.json", "--stream", "--base-url", address)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line.startswith("in_progress: v1_")
+        process.send_signal(signal.SIGINT)
+        code, _, _ = finish(process, 20)  # the answer takes 300 s
+    assert code == Exit.SIGINT
+    assert [entry["id"] for entry in ledger(tmp_path)] == [line.split()[1]]
