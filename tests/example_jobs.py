@@ -82,8 +82,10 @@ class Done:
             FunctionCall(turn, name, json.loads(given), bool(bad), tries) for turn, name, given, bad, tries in found
         ]
 
-    def media(self) -> list[Path]:
-        return sorted((self.directory / "media").iterdir())
+    def medium(self, key: str) -> Path:
+        """The file that came with a row's answer."""
+        (medium,) = self.row(key)["media"]
+        return self.directory / str(medium["path"])
 
     def statuses_at_the_service(self) -> set[int]:
         """What GETs of all the job's interactions are answered with."""
