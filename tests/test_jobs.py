@@ -45,6 +45,14 @@ def test_every_row_succeeds_and_has_its_answer(run: Run, name: str) -> None:
     assert all(row["text"] for row in rows) or name in MADE
 
 
+@pytest.mark.parametrize("name", JOBS)
+def test_the_same_command_again_sends_nothing(run: Run, name: str) -> None:
+    done = run(name)
+    again = run_job(name, done.directory, done.url)
+    assert (again.exit_code, again.bodies) == (0, []), again.said
+    assert again.table() == done.table()
+
+
 def test_the_jobs_and_what_they_leave_are_in_several_languages(run: Run) -> None:
     assert "نوروز" in run("prompts").table()
     lines = (run("prompts").directory / "results.jsonl").read_text(encoding="utf-8").splitlines()
