@@ -15,6 +15,7 @@ import pyarrow
 import pyarrow.parquet
 from recipe.invoices import Invoice, make_invoices, truth
 from recipe.layouts import LAYOUTS
+from recipe.media import media
 from recipe.plain_text import plain_text
 from recipe.scan import scanned
 from recipe.vendors import vendors
@@ -35,7 +36,11 @@ def make(folder: Path) -> None:
     _write_jsonl(folder / "invoices.jsonl", ({"id": row["id"], "file": row["file"]} for row in truths))
     _write_jsonl(folder / "invoice_texts.jsonl", texts)
     _write_parquet(folder / "invoice_texts.parquet", texts)
-    _write_jsonl(folder / "prompts.jsonl", _prompts())
+    (folder / "media").mkdir(exist_ok=True)
+    for name, content in media():
+        (folder / "media" / name).write_bytes(content)
+    for recipe in sorted((HERE / "recipe" / "rows").glob("*.yaml")):
+        _write_jsonl(folder / f"{recipe.stem}.jsonl", YAML(typ="safe", pure=True).load(recipe))
 
 
 def _pdf(invoice: Invoice) -> bytes:
@@ -50,11 +55,6 @@ def _text_row(invoice: Invoice, place: int) -> dict[str, str]:
         "language": invoice.vendor.language,
         "text": plain_text(printed(invoice), place),
     }
-
-
-def _prompts() -> list[dict[str, str]]:
-    rows = YAML(typ="safe", pure=True).load(HERE / "recipe" / "prompts.yaml")
-    return [{"id": row["id"], "question": row["question"], "style": row["style"]} for row in rows]
 
 
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -160,6 +160,13 @@ def test_the_page_of_refused_settings_lists_what_is_ignored_and_quotes_a_real_me
     assert str(caught.value).split(": ", 1)[1] in text
 
 
+def test_the_quickstart_has_the_eleven_sections_and_every_job() -> None:
+    text = page("docs/quickstart.md")
+    assert [int(number) for number in re.findall(r"^## (\d+)\. ", text, re.MULTILINE)] == list(range(1, 12))
+    assert [job.name for job in sorted(ROOT.glob("jobs/*.yaml")) if f"](../jobs/{job.name})" not in text] == []
+    assert text.count("*In the API:*") == 11
+
+
 # -- examples --------------------------------------------------------------------------------------------------------
 
 

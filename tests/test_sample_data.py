@@ -62,7 +62,7 @@ def half_up(number: Decimal, currency: str) -> Decimal:
 
 def made_files(folder: Path) -> dict[str, bytes]:
     """Parquet is left out: its bytes name the version of pyarrow, so its rows are compared instead."""
-    paths = [*folder.glob("*.jsonl"), *folder.glob("invoices/*")]
+    paths = [*folder.glob("*.jsonl"), *folder.glob("invoices/*"), *folder.glob("media/*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
