@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import emulate, look, make, scaffold
+from batchrun.cli import after, emulate, look, make, scaffold
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -62,6 +62,10 @@ for command in (
     look.status,
     look.show,
     make.retry,
+    after.approve,
+    after.cancel,
+    after.download,
+    after.purge,
     make.export,
     make.schema,
     emulate.emulator,
