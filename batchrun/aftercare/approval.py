@@ -24,10 +24,10 @@ class Plan:
     text: str
 
 
-def plans(directory: RunDir) -> list[Plan]:
-    """The plans that wait for a word, in input order. Raises SpecError if there is no run."""
+def plans(directory: RunDir) -> tuple[list[Plan], str]:
+    """The plans that wait for a word, in input order, and the run's target. Raises SpecError if there is no run."""
     with Reader(directory.checkpoint) as reader:
-        return _waiting(reader)
+        return _waiting(reader), reader.meta("target") or ""
 
 
 def tell(job: Job, directory: RunDir, keys: Sequence[str], word: Word, at: float) -> tuple[int, str]:

@@ -107,7 +107,7 @@ def purge(choice: RunChoice, base_url: str | None, api_version: str, yes: bool, 
     directory = choice.directory(loaded)
     service = service_of(loaded, directory, base_url, api_version)
     count = count_kept(directory, force=force)
-    if not (yes or _confirmed(f"Delete {counted(count, 'interaction')} of {directory.path} at the service?")):
+    if count and not (yes or _confirmed(f"Delete {counted(count, 'interaction')} of {directory.path} at the service?")):
         say("Nothing was deleted.")
         return
     done = purge_run(loaded, directory, service, force=force)
@@ -201,12 +201,14 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
     from batchrun.aftercare.approval import plans, tell
     from batchrun.cli.ending import run_words
     from batchrun.engine.conversation import Word
+    from batchrun.rundir import EMULATED
 
     _check_words(keys, everything, refine)
     loaded = choice.load()
     directory = choice.directory(loaded)
     if not (keys or everything):
-        _list_plans(plans(directory), choice, as_json)
+        waiting, target = plans(directory)
+        _list_plans(waiting, choice.words(emulated=target == EMULATED), as_json)
         return
     count, target = tell(loaded, directory, keys, Word(refine is None, refine or ""), wall_clock())
     if as_json:
@@ -226,7 +228,7 @@ def _check_words(keys: Sequence[str], everything: bool, refine: str | None) -> N
         raise click.UsageError("--refine needs a text: what should be different?")
 
 
-def _list_plans(waiting: Sequence[Plan], choice: RunChoice, as_json: bool) -> None:
+def _list_plans(waiting: Sequence[Plan], same: str, as_json: bool) -> None:
     if as_json:
         say_json([{"key": plan.key, "plan": plan.text} for plan in waiting])
         return
@@ -236,7 +238,6 @@ def _list_plans(waiting: Sequence[Plan], choice: RunChoice, as_json: bool) -> No
     if not waiting:
         say("No plan waits for approval.")
         return
-    same = choice.words(emulated=choice.emulated)
     say(f"{counted(len(waiting), 'plan')} to approve. All of a plan: batchrun show {same} KEY")
     say(f"Approve with: batchrun approve {same} --key KEY (or --all)")
     say(f"Ask for another with: batchrun approve {same} --key KEY --refine 'what should be different'")
