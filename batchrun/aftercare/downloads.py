@@ -193,8 +193,10 @@ class Download:
     def _why_not(self, entry: Listed) -> str | None:
         if entry.kind != "file":
             return f"it is no file but a {entry.kind}"
-        if (entry.size or 0) > min(_MOST_BYTES, self._budget):
-            return f"it has {entry.size:,} bytes; the limit is {_MOST_BYTES:,} a file, {_MOST_TOTAL:,} a row"
+        if self._budget < 0 or (entry.size or 0) > self._budget:
+            return f"the files of one row may have {_MOST_TOTAL:,} bytes"
+        if (entry.size or 0) > _MOST_BYTES:
+            return f"it has {entry.size:,} bytes; one file may have {_MOST_BYTES:,}"
         return None
 
     async def _fetch(self, entry: Listed) -> str | None:
@@ -203,7 +205,7 @@ class Download:
             return f"it cannot be fetched: {told(call)}"
         self._budget -= len(call.body)
         if self._budget < 0:
-            return f"the row's files have more than {_MOST_TOTAL:,} bytes"
+            return f"the files of one row may have {_MOST_TOTAL:,} bytes"
         try:
             new = await asyncio.to_thread(_write, self._place.directory, entry, call.body)
         except _NotWritable as error:
