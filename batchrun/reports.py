@@ -98,7 +98,7 @@ def _attempt_document(attempt: AttemptRecord) -> dict[str, Any]:
     answer = None if attempt.raw is None else parse_json(attempt.raw)
     if attempt.raw is not None and answer is None:
         answer = attempt.raw.decode("utf-8", "backslashreplace")
-    times = ("intent_at", "submitted_at", "fetched_at", "superseded_at")
+    times = ("intent_at", "submitted_at", "fetched_at", "superseded_at", "purged_at")
     shown_times = {name: utc(at) if (at := getattr(attempt, name)) is not None else None for name in times}
     fields = {**asdict(attempt), **shown_times, "billed": attempt.billed, "answer": without_data(answer)}
     return {name: value for name, value in fields.items() if name not in ("raw", "id", "row_id", "key", "usage")}

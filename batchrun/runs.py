@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -31,6 +31,8 @@ from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Result:
         return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED
 
 
-def run_fast(main: Coroutine[Any, Any, Carried]) -> Carried:
+def run_fast(main: Coroutine[Any, Any, T]) -> T:
     """Like asyncio.run, on uvloop: some 5 % less CPU a row (`benchmarks/RESULTS.md`)."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)

@@ -6,13 +6,17 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TypeVar
 
 from batchrun.engine.engine import Engine
 from batchrun.errors import Stopped
 
+T = TypeVar("T")
+
+_STOPPED = "Stopped. What was done is kept; run the same command again to go on."
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -31,7 +35,7 @@ def stopping_at_once() -> Iterator[None]:
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
-    raise Stopped("Stopped. What was done is kept; run the same command again to go on.", number)
+    raise Stopped(_STOPPED, number)
 
 
 def stop_gently(engine: Engine) -> None:
@@ -47,3 +51,27 @@ def stop_gently(engine: Engine) -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
+
+
+async def stoppable(main: Coroutine[Any, Any, T]) -> T:
+    """`main`, in which nothing is lost by leaving: the first signal cancels it and raises Stopped when it has ended.
+
+    The second one leaves at once.
+    """
+    task, signals = asyncio.ensure_future(main), list[int]()
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, _cancel, task, signals, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+        raise Stopped(_STOPPED, signals[0]) from None
+
+
+def _cancel(task: asyncio.Future[Any], signals: list[int], number: int) -> None:
+    if signals:
+        os._exit(128 + number)
+    signals.append(number)
+    task.cancel()

@@ -33,7 +33,19 @@ ALLOWED = {
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
-COMPOSITION = {"runs", "opening", "carrying", "trial", "uploaded", "service", "signals", "cli", "__init__", "__main__"}
+COMPOSITION = {
+    "runs",
+    "opening",
+    "carrying",
+    "trial",
+    "aftercare",
+    "uploaded",
+    "service",
+    "signals",
+    "cli",
+    "__init__",
+    "__main__",
+}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import emulate, files, look, make, scaffold, trying
+from batchrun.cli import after, emulate, files, look, make, scaffold, trying
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -63,6 +63,10 @@ for command in (
     look.status,
     look.show,
     make.retry,
+    after.approve,
+    after.cancel,
+    after.download,
+    after.purge,
     make.export,
     make.schema,
     files.files,

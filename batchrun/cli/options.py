@@ -39,6 +39,19 @@ replies = click.option(
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 
+_base_url = click.option(
+    "--base-url", metavar="URL", help="Another address of the service: the one that the run was made against."
+)
+_api_version = click.option(
+    "--api-version", default="v1beta", show_default=True, help="Version in the service's paths."
+)
+
+
+def service(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name the service of a run that exists."""
+    return _base_url(_api_version(command))
+
+
 @dataclass(frozen=True)
 class RunChoice:
     """Which run of which job a command is about."""

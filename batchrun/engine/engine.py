@@ -132,6 +132,9 @@ class Engine:
                         return await self._finish(row, decision)
                     case Again():
                         await self._store.supersede(talk.thrown_away(), self._wall())
+                    case _ if talk.at_purged and self.work.spec.request.store:
+                        await self._store.begin_anew(row.id, self._wall())
+                        talk.begin_anew()
                     case Call(calls):
                         talk.carried_out(await self._run_functions(row, talk, calls))
                     case ask:

@@ -16,13 +16,23 @@ from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
 @dataclass(slots=True)
 class Talk:
     """A row's conversation. `number` counts its attempts, `strikes` answers that were thrown away, `doubts` POSTs of
-    unknown fate."""
+    unknown fate. `purged` are the attempts whose interactions were deleted at the service: nothing can follow them."""
 
     number: int
     strikes: int
     exchanges: list[Exchange] = field(default_factory=list)
     attempt: Attempt | None = None
     doubts: int = 0
+    purged: set[int] = field(default_factory=set)
+
+    @property
+    def at_purged(self) -> bool:
+        """True if what the conversation would go on from was deleted at the service."""
+        return bool(self.exchanges) and self.exchanges[-1].attempt_id in self.purged
+
+    def begin_anew(self) -> None:
+        """Forget all that was said."""
+        self.exchanges.clear()
 
     def answered(self, answer: Interaction, word: Word | None) -> None:
         """The attempt under way has its answer."""
@@ -47,7 +57,11 @@ def resumed(row: RowRecord, reader: Reader) -> Talk:
     """A row's conversation as the store knows it."""
     talk = Talk(row.attempts, row.strikes, attempt=under_way(row))
     if row.attempt is not None and row.attempt.turn > 0:
-        talk.exchanges = [_exchange(earlier, reader) for earlier in reader.earlier(row.id, row.attempt.turn)]
+        earlier = list(reader.earlier(row.id, row.attempt.turn))
+        talk.exchanges = [_exchange(attempt, reader) for attempt in earlier]
+        talk.purged = {attempt.id for attempt in earlier if attempt.purged_at is not None}
+    if row.attempt is not None and row.attempt.purged_at is not None:
+        talk.purged.add(row.attempt.id)
     return talk
 
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -83,6 +83,19 @@ class Client:
     async def delete(self, interaction_id: str) -> Call:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
+
+    async def environment_files(self, environment_id: str, page_token: str = "") -> Call:
+        """GET a page of the list of all files in an agent's environment."""
+        asked = {"recursive": "true", "page_size": "1000", **({"page_token": page_token} if page_token else {})}
+        return await self._call("GET", f"{self._environment(environment_id)}/files/?{urlencode(asked)}")
+
+    async def environment_file(self, environment_id: str, path: str) -> Call:
+        """GET a file of an agent's environment: the Reply's body is its bytes, up to the client's cap."""
+        address = f"{self._environment(environment_id)}/files/{quote(path)}?alt=media"
+        return await self._call("GET", address, headers=httpx.Headers({**self._headers, "accept": "*/*"}))
+
+    def _environment(self, environment_id: str) -> str:
+        return f"{self._url.removesuffix('/interactions')}/environments/{quote(environment_id, safe='')}"
 
     async def download(self, uri: str, path: Path) -> Call:
         """GET a file that the service made for an answer, and put it at `path`; the Reply's own body is empty then.

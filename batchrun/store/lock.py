@@ -17,7 +17,7 @@ class RunLock:
     Raises LockedError if another process holds it, StoreError if it cannot be had at all.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, advice: str = "Wait for it to end, or watch it with `batchrun status`.") -> None:
         try:
             self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -29,10 +29,7 @@ class RunLock:
         except BlockingIOError:
             holder = _holder(os.pread(self._fd, 200, 0))
             os.close(self._fd)
-            raise LockedError(
-                f"{run_dir}: this run is already going on{holder}; nothing was sent. "
-                "Wait for it to end, or watch it with `batchrun status`."
-            ) from None
+            raise LockedError(f"{run_dir}: this run is already going on{holder}; nothing was sent. {advice}") from None
         note = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, note, 0)

@@ -19,18 +19,21 @@ from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolC
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.turn, a.state, a.evidence, a.intent_key, a.request_sha,
     a.model, a.agent,
     a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
-    a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.usage, a.files"""
+    a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.purged_at, a.usage, a.files"""
 _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
     r.finished_at,
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
-        AND c.superseded_at > coalesce(r.reopened_at, 0))"""
+        AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge')"""
 _LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
 _ROW_FIELDS = 12
 _LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
 _CHOSEN = "r.seen = (SELECT max(seen) FROM row)"
+
+#: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
+_KEPT = "interaction_id > '' AND purged_at IS NULL AND state != 'submitted'"
 
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
@@ -122,6 +125,44 @@ class Reader:
         query = f"SELECT count(*) FROM row r WHERE r.outcome IS NULL AND {_CHOSEN} AND r.position < ?"
         count: int = self.connection.execute(query, (bound,)).fetchone()[0]
         return count
+
+    def count_open(self) -> int:
+        """Rows that may go on from what the service keeps: pending ones, and plans that wait for approval."""
+        query = "SELECT count(*) FROM row WHERE outcome IS NULL OR outcome = 'awaiting_approval'"
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
+
+    def in_flight(self) -> Iterator[AttemptRecord]:
+        """The attempts whose interactions are under way at the service, whichever rows the last run was about."""
+        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+                    WHERE a.state = 'submitted' AND a.superseded_at IS NULL ORDER BY r.position"""
+        return map(_attempt, self.connection.execute(query))
+
+    def waiting(self) -> Iterator[RowRecord]:
+        """Rows whose research plan waits for the user's word, in input order."""
+        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
+                    WHERE r.outcome = 'awaiting_approval' ORDER BY r.position"""
+        return map(_row, self.connection.execute(query))
+
+    def count_kept(self) -> int:
+        """Interactions that the service may still keep, those under way left out."""
+        count: int = self.connection.execute(f"SELECT count(*) FROM attempt WHERE {_KEPT}").fetchone()[0]
+        return count
+
+    def count_purged(self) -> int:
+        """Interactions that were deleted at the service."""
+        query = "SELECT count(*) FROM attempt WHERE purged_at NOT NULL"
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
+
+    def kept(self) -> Iterator[AttemptRecord]:
+        """The attempts that `count_kept` counts. Reads in pages, so they may be purged meanwhile."""
+        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+                    WHERE {_KEPT} AND a.id > ? ORDER BY a.id LIMIT 256"""
+        after = 0
+        while page := self.connection.execute(query, (after,)).fetchall():
+            after = page[-1][0]
+            yield from map(_attempt, page)
 
     def rows(self) -> Iterator[RowRecord]:
         """Every row in input order, with its last attempt."""

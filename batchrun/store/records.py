@@ -28,9 +28,10 @@ class AttemptState(StrEnum):
 class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 
-    `superseded_at` is set when a later attempt of the same row replaced this one. `model` is the id of an agent if
-    `agent` is true. `files` tells what file, and which of its pages, went into which block of the request. `billed` is
-    True when an interaction id is known, False when it is proved that nothing was billed, None when nobody can tell.
+    `superseded_at` is set when a later attempt of the same row replaced this one, `purged_at` when its interaction was
+    deleted at the service. `model` is the id of an agent if `agent` is true. `files` tells what file, and which of its
+    pages, went into which block of the request. `billed` is True when an interaction id is known, False when it is
+    proved that nothing was billed, None when nobody can tell.
     """
 
     id: int
@@ -57,6 +58,7 @@ class AttemptRecord:
     submitted_at: float | None
     fetched_at: float | None
     superseded_at: float | None
+    purged_at: float | None
     usage: dict[str, Any] | None
     files: tuple[dict[str, Any], ...]
     raw: bytes | None

@@ -51,14 +51,20 @@ _CALL_ENDS = """UPDATE tool_call SET result = ?, is_error = ?, ended_at = ?
 _SUPERSEDE = "UPDATE attempt SET superseded_at = ?, superseded_by = 'policy' WHERE id = ?"
 _PENDING = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL,
               reopened_at = ?"""
+_PURGED = "UPDATE attempt SET purged_at = ? WHERE id = ?"
+_PLAN_PURGED = f"""UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?
+                   WHERE outcome = 'awaiting_approval' AND id = (SELECT row_id FROM attempt WHERE id = ? AND {LIVE})"""
+_BEGIN_ANEW = f"UPDATE attempt SET superseded_at = ?, superseded_by = 'purge' WHERE row_id = ? AND {LIVE}"
 _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
 
 #: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
-#: a template that did not render, rounds of calls used up, a function call that was interrupted.
+#: a template that did not render, rounds of calls used up, a function call that was interrupted. Not so a plan that was
+#: purged: nothing can follow it.
 _ENDED_ITS_ROW = """(turn = (SELECT max(turn) FROM attempt later WHERE later.row_id = attempt.row_id
                       AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
                   AND NOT (state = 'fetched' AND coalesce(interaction_status, '') IN ('completed', 'requires_action')
-                      AND (SELECT outcome IN ('failed', 'ambiguous') AND error_class != 'requires_action'
+                      AND (SELECT outcome IN ('failed', 'ambiguous')
+                               AND error_class NOT IN ('requires_action', 'purged')
                            FROM row WHERE row.id = attempt.row_id)))"""
 
 
@@ -313,6 +319,21 @@ class Store:
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
         await self.write(lambda db: _one(db, _SUPERSEDE, (at, attempt_id)))
+
+    async def purged(self, attempt_ids: Iterable[int], plan_end: Finish, at: float) -> None:
+        """The service has these attempts' interactions no more. A plan that waited there for approval ends its row."""
+        end = (plan_end.outcome.value, plan_end.kind, plan_end.message, at)
+        ids = list(attempt_ids)
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(_PURGED, ((at, attempt_id) for attempt_id in ids))
+            db.executemany(_PLAN_PURGED, ((*end, attempt_id) for attempt_id in ids))
+
+        await self.write(work)
+
+    async def begin_anew(self, row_id: int, at: float) -> None:
+        """Allow the row's conversation from its first turn again: what it would go on from was purged."""
+        await self.write(lambda db: db.execute(_BEGIN_ANEW, (at, row_id)))
 
     def reopen(self, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False) -> int:
         """Make ended rows pending again, but for rejected ones; the attempt that ended each is superseded.

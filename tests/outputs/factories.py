@@ -50,6 +50,7 @@ def an_attempt(answer: object = NO_ANSWER, **overrides: Any) -> AttemptRecord:
         "submitted_at": 1_700_000_000.25,
         "fetched_at": 1_700_000_003.5,
         "superseded_at": None,
+        "purged_at": None,
         "usage": {"total_tokens": 49},
         "files": (),
         "raw": None if answer is NO_ANSWER else raw_answer(json.dumps(answer)),
