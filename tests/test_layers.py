@@ -40,6 +40,7 @@ PURE = (
     "spec/refused.py", "spec/targets.py", "spec/shapes.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
+    "aftercare/paths.py", "aftercare/listing.py",
     "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
