@@ -51,7 +51,7 @@ def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | Non
         outputs = {name: Path(path) for name, path in written["outputs"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if reader.meta("exported") != mark or not all(path.exists() for path in outputs.values()):
+    if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
         return None
     return summarize(reader, outputs=outputs)
 

@@ -54,6 +54,7 @@ PURE = (
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
     "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
     "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
+    "aftercare/paths.py", "aftercare/listing.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 

@@ -57,9 +57,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What came of a cancel. `summary` is where every row of the run stands now."""
+    """What came of a cancel. `summary` is where every row of the run stands now.
+
+    `nameless` counts the run's POSTs of unknown fate: what they made, if anything, cannot be asked to stop.
+    """
 
     asked: tuple[Asked, ...]
+    nameless: int
     summary: Summary
 
     @property
@@ -79,7 +83,7 @@ class Cancelled:
         """As JSON values."""
         counts = {str(fate): self.fates[fate] for fate in Fate}
         rows = [asdict(each) for each in self.asked]
-        return {**counts, "pending": self.summary.pending, "ambiguous": self.summary.ambiguous, "interactions": rows}
+        return {**counts, "pending": self.summary.pending, "nameless": self.nameless, "interactions": rows}
 
 
 def cancel(
@@ -102,7 +106,7 @@ def cancel(
             opened.store.begin_epoch()
             asked = run_async(stoppable(_cancel_all(opened, client, attempts, wall)))
         with stopping_at_once():  # the loop has reset the handlers
-            return Cancelled(tuple(asked), current_outputs(opened))
+            return Cancelled(tuple(asked), opened.reader.count_nameless(), current_outputs(opened))
 
 
 def _in_flight(reader: Reader, keys: Sequence[str]) -> list[AttemptRecord]:

@@ -145,7 +145,7 @@ class Purge:
         self._store, self._reader, self._client, self._wall = opened.store, opened.reader, client, wall
         self._at_once = opened.job.spec.limits.posts
         self._calls = Calls(opened.job.spec, wall)
-        self._done = Purged(running=opened.reader.count_in_flight(), nameless=_nameless(opened.reader))
+        self._done = Purged(running=opened.reader.count_in_flight(), nameless=opened.reader.count_nameless())
         self._again: list[tuple[AttemptRecord, str]] = []
         self._unknown: list[int] = []
 
@@ -205,7 +205,3 @@ def _answer(call: Call) -> _Answer:
 
 def _kept(attempt: AttemptRecord, why: str) -> Kept:
     return Kept(attempt.key, attempt.interaction_id or "", why)
-
-
-def _nameless(reader: Reader) -> int:
-    return reader.tally().states.get("ambiguous", 0)

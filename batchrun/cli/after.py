@@ -74,10 +74,10 @@ def _cancelled(done: Cancelled, same: str, run: str) -> Iterator[str]:
         yield f"The answers that came are kept and not paid again; rows go on from them with: batchrun run {run}"
     if done.fates[Fate.CANCELLED]:
         yield f"Send the cancelled rows again, billed anew, with: batchrun retry {same}"
-    if unsent := done.summary.pending - done.fates[Fate.ANSWERED] - len(done.unsettled):
+    if unsent := done.summary.pending - done.summary.in_flight - done.fates[Fate.ANSWERED]:
         yield f"{counted(unsent, 'row')} not in flight: pending as before"
-    if done.summary.ambiguous:
-        yield f"{counted(done.summary.ambiguous, 'POST')} of unknown fate: without an id nothing can be cancelled"
+    if done.nameless:
+        yield f"{counted(done.nameless, 'POST')} of unknown fate: what they may have begun has no id to cancel it by"
 
 
 _FATES = {

@@ -144,6 +144,12 @@ class Reader:
                     WHERE r.outcome = 'awaiting_approval' ORDER BY r.position"""
         return map(_row, self.connection.execute(query))
 
+    def count_nameless(self) -> int:
+        """POSTs of unknown fate: what they made at the service, if anything, has no id that we know."""
+        query = f"SELECT count(*) FROM attempt WHERE state IN ('intent', 'ambiguous') AND {OPEN}"
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
+
     def count_kept(self) -> int:
         """Interactions that the service may still keep, those under way left out."""
         count: int = self.connection.execute(f"SELECT count(*) FROM attempt WHERE {_KEPT}").fetchone()[0]

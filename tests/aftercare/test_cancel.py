@@ -62,6 +62,13 @@ def test_rows_that_were_never_sent_stay_pending(tmp_path: Path) -> None:
     assert Counter(statuses(job).values()) == {"failed": 2, "pending": 3}
 
 
+def test_posts_of_unknown_fate_are_told_because_nobody_can_cancel_them(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=4, retry={"ambiguous": {"model": "hold"}})
+    leave_in_flight(job, faults="drop_after:#1")
+    done = cancel_all(job)
+    assert (done.fates[Fate.CANCELLED], done.nameless) == (3, 1)
+
+
 def test_an_answer_that_came_before_the_cancel_is_kept_and_concluded_for_free(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=3)
     leave_in_flight(job, latency="30s")

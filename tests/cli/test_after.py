@@ -153,8 +153,12 @@ def test_a_run_is_stopped_cancelled_and_purged_over_a_socket(tmp_path: Path) -> 
         assert finish(run)[0] == Exit.SIGINT
         unnamed = command(tmp_path, "cancel", "job.json")
         assert (unnamed[0], f"--base-url {url}" in unnamed[2]) == (Exit.BAD_INPUT, True)
+        code, out, _ = command(tmp_path, "cancel", "job.json", "--base-url", url, "--key", "r1")
+        assert code == 0
+        assert out.splitlines()[0] == "1 interaction asked to stop: 1 cancelled"
+        assert "pending as before" not in out
         code, out, _ = command(tmp_path, "cancel", "job.json", "--base-url", url, "--json")
-        assert (code, json.loads(out)["cancelled"]) == (0, 6)
+        assert (code, json.loads(out)["cancelled"]) == (0, 5)
         code, out, _ = command(tmp_path, "purge", "job.json", "--base-url", url, "--yes", "--json")
         assert (code, json.loads(out)["deleted"]) == (0, 6)
     assert len(ledger(tmp_path)) == 6
