@@ -17,6 +17,7 @@ from batchrun.interactions.files import FilesApi
 from batchrun.rundir import RunDir
 from batchrun.service import emulated_client
 from batchrun.store.files import FILE_NAME, FileRegistry, Upload
+from batchrun.store.reader import Reader
 
 
 @dataclass
@@ -103,6 +104,22 @@ async def _clean_all(
             done.foreign += 1
         elif everything:
             await _delete(registry, api, upload, done)
+
+
+async def clean_run(reader: Reader, directory: Path, client: Client, wall: Callable[[], float]) -> list[str]:
+    """Delete at the service the uploads that a run sent; says of each that could not be deleted why.
+
+    Other runs that need one of them upload it again. Raises StoreError.
+    """
+    sent = {entry.get("sent") for attempt in reader.attempts() for entry in attempt.files} - {"inline"}
+    done = Cleaned()
+    with recorded(directory) as registry:
+        if registry is not None and sent:
+            owner, api = client.fingerprint(registry.salt), FilesApi(client, wall)
+            for upload in registry.all():
+                if upload.name in sent and (upload.content.owner, upload.content.target) == (owner, client.base_url):
+                    await _delete(registry, api, upload, done)
+    return done.kept
 
 
 async def _delete(registry: FileRegistry, api: FilesApi, upload: Upload, done: Cleaned) -> None:

@@ -6,6 +6,7 @@ The results, the checkpoint and the media stay on this machine.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
@@ -21,12 +22,14 @@ from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError
 from batchrun.opening import OpenRun
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import RunDir
+from batchrun.rundir import EMULATED, RunDir
 from batchrun.runs import Options, client_for, run_fast
 from batchrun.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
+from batchrun.store.files import state_directory
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
+from batchrun.uploaded import clean_run
 
 _PLAN_PURGED = Finish(
     Outcome.FAILED,
@@ -105,6 +108,13 @@ def purge(
         with stopping_at_once():  # the loop has reset the handlers
             current_outputs(opened)
         return done
+
+
+async def delete_files(opened: OpenRun, client: Client) -> list[str]:
+    """Deletes the files that were uploaded for the run, and says which could not be deleted and why."""
+    emulated = opened.reader.meta("target") == EMULATED
+    directory = opened.directory.path if emulated else state_directory(os.environ)
+    return await clean_run(opened.reader, directory, client, wall_clock)
 
 
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:

@@ -92,15 +92,20 @@ _FATES = {
 @options.run_choice
 @options.service
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--keep-files", is_flag=True, help="Leave uploaded files, which expire by themselves after 48 hours.")
 @click.option("--force", is_flag=True, help="Also while rows are pending or await approval: they begin anew later.")
 @options.as_json
-def purge(choice: RunChoice, base_url: str | None, api_version: str, yes: bool, force: bool, as_json: bool) -> None:
-    """Delete every interaction of a finished run at the service. Results, answers and media on this machine stay.
+def purge(
+    choice: RunChoice, base_url: str | None, api_version: str, yes: bool, keep_files: bool, force: bool, as_json: bool
+) -> None:
+    """Delete every interaction of a finished run at the service, and the files uploaded for it.
+
+    Results, answers and media on this machine stay. Another run that needs one of the files uploads it again.
 
     The output files are brought up to date first. Use it again for what could not be deleted: then the exit code is 3.
     """
     from batchrun.aftercare.opening import service_of
-    from batchrun.aftercare.purge import count_kept
+    from batchrun.aftercare.purge import count_kept, delete_files
     from batchrun.aftercare.purge import purge as purge_run
 
     loaded = choice.load()
@@ -110,7 +115,8 @@ def purge(choice: RunChoice, base_url: str | None, api_version: str, yes: bool, 
     if count and not (yes or _confirmed(f"Delete {counted(count, 'interaction')} of {directory.path} at the service?")):
         say("Nothing was deleted.")
         return
-    done = purge_run(loaded, directory, service, force=force)
+    also = None if keep_files else delete_files
+    done = purge_run(loaded, directory, service, force=force, also=also)
     if as_json:
         say_json(done.document())
     else:

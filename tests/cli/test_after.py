@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ PLANNING = {
     "agent_config": {"type": "deep-research", "collaborative_planning": True},
     "approve": "hold",
 }
+PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 SANDBOX = {"agent": "antigravity-preview-09-2026", "environment": "remote", "input": "Save primes to {{ word }}.csv"}
 
 
@@ -193,3 +195,19 @@ def test_files_of_environments_are_fetched_over_a_socket(tmp_path: Path) -> None
         code, out, err = command(tmp_path, "download", "job.json", "--base-url", url)
         assert (code, out.count("1 file written")) == (0, 3), err
     assert (tmp_path / "runs/job/environments/r2/word2.csv").read_text().startswith("[2, 3, 5")
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_purge_deletes_the_files_that_were_uploaded_for_the_run(keep: bool) -> None:
+    Path("scan.png").write_bytes(PIXEL)
+    part = {"type": "image", "path": "scan.png"}
+    request = {"model": "gemini-3.5-flash", "input": [part, {"type": "text", "text": "{{ id }}"}], "inline_limit": 0}
+    spec = {"name": "job", "input": {"path": "rows.jsonl", "key": "id"}, "request": request}
+    Path("job.json").write_text(json.dumps(spec))
+    Path("rows.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n')
+    batchrun("run", "job.json", "--emulator", "--latency", "0ms", "--set", "poll.first=0")
+    (uploaded,) = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
+    assert uploaded["file"] == "scan.png"
+    batchrun("purge", "job.json", "--emulator", "--yes", *(["--keep-files"] if keep else []))
+    left = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
+    assert [each["name"] for each in left] == ([uploaded["name"]] if keep else [])
