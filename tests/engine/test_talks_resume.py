@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchrun.errors import Exit
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Call, Reply
 from batchrun.store.store import Store
-from tests.engine.test_resume import death, stop_at_event
-from tests.engine.test_talks import calls, interview, weather
+from tests.engine.test_resume import Died, death, stop_at_event
+from tests.engine.test_talks import calls, interview, job_of, weather
 from tests.rehearsal import Rehearsal
 
 
@@ -117,3 +120,80 @@ def test_a_stop_at_every_event_loses_and_repeats_nothing(tmp_path: Path, kind: s
         assert texts(job) == texts(whole)
         assert len(job.accepted()) == len(whole.accepted())
     assert number > 10
+
+
+def pictures(where: Path) -> Rehearsal:
+    """A job whose answers only name their pictures."""
+    job = job_of(where, rows=2, input="Draw {{ id }}")
+    job.spec["request"] |= {
+        "model": "gemini-3.1-flash-image",
+        "response_format": {"type": "image", "aspect_ratio": "1:1", "image_size": "512", "delivery": "uri"},
+    }
+    job.spec["retry"] = {"ambiguous": {"max_resubmits": 50}}
+    return job
+
+
+def files_of(job: Rehearsal) -> dict[str, bytes]:
+    """The pictures on the disk by their names in the results, checked against what the results say of them."""
+    found = {}
+    for row in job.results():
+        (medium,) = row["media"]
+        content = (job.directory / medium["path"]).read_bytes()
+        assert (len(content), sha256(content).hexdigest()) == (medium["bytes"], medium["sha256"])
+        found[medium["path"]] = content
+    return found
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_death_at_every_commit_of_a_media_download(tmp_path: Path, before: bool) -> None:
+    whole = pictures(tmp_path / "whole")
+    commits = commits_of(whole)
+    for commit in range(1, commits + 1):
+        job = pictures(tmp_path / str(commit))
+        with death(commit, before=before):
+            job.run()
+        assert job.run().exit_code is Exit.OK
+        assert files_of(job) == files_of(whole)
+        assert_nothing_is_paid_unnoticed(job)
+        assert not list(job.directory.glob(".fetching-*"))
+
+
+def test_a_download_that_a_dying_process_left_half_done_is_made_again_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, job = pictures(tmp_path / "whole"), pictures(tmp_path / "job")
+    whole.run()
+    real = Client.download
+
+    async def dying(self: Client, uri: str, path: Path) -> Call:
+        path.with_name(f"{path.name}.part").write_bytes(b"half a pict")
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "download", dying)
+        with pytest.raises(Died):
+            job.run()
+    assert Client.download is real
+    assert job.run().exit_code is Exit.OK
+    assert files_of(job) == files_of(whole)
+    assert len(job.accepted()) == 2
+
+
+def test_a_file_that_cannot_be_fetched_fails_its_row_and_a_retry_fetches_it_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = pictures(tmp_path)
+
+    async def out_of_order(self: Client, uri: str, path: Path) -> Call:
+        return Reply(503, b"")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "download", out_of_order)
+        assert job.run().exit_code is Exit.SOME_ROWS_FAILED
+    assert {row["error_class"] for row in job.results()} == {"media_not_fetched"}
+    store = Store(job.directory / "run.db")
+    assert store.reopen(["failed"], [], job.clock.wall()) == 2
+    store.close()
+    assert job.run().exit_code is Exit.OK
+    assert len(files_of(job)) == 2
+    assert len(job.accepted()) == 2
