@@ -71,7 +71,7 @@ def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
         "input": row.data,
         "request": request,
         "request_differs_from_the_one_sent": differs,
-        "attempts": [_attempt_document(attempt) for attempt in reader.attempts(key, raw=True)],
+        "attempts": [_attempt_document(attempt, reader) for attempt in list(reader.attempts(key, raw=True))],
     }
 
 
@@ -94,11 +94,13 @@ def utc(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _attempt_document(attempt: AttemptRecord) -> dict[str, Any]:
+def _attempt_document(attempt: AttemptRecord, reader: Reader) -> dict[str, Any]:
     answer = None if attempt.raw is None else parse_json(attempt.raw)
     if attempt.raw is not None and answer is None:
         answer = attempt.raw.decode("utf-8", "backslashreplace")
     times = ("intent_at", "submitted_at", "fetched_at", "superseded_at", "purged_at")
     shown_times = {name: utc(at) if (at := getattr(attempt, name)) is not None else None for name in times}
     fields = {**asdict(attempt), **shown_times, "billed": attempt.billed, "answer": without_data(answer)}
+    if calls := [call.step for call in reader.tool_calls(attempt.id)]:
+        fields["functions_run"] = calls
     return {name: value for name, value in fields.items() if name not in ("raw", "id", "row_id", "key", "usage")}

@@ -42,7 +42,7 @@ def _advice(result: Result, same: str) -> Iterator[str]:
     if summary.unusable:
         yield f"See why with: batchrun show {same} KEY"
     if summary.failed + summary.invalid_output > result.never_sent:
-        yield f"Send again what was sent and failed, billed anew, with: batchrun retry {same}"
+        yield f"Send again what was sent and failed, billed anew where it has to be, with: batchrun retry {same}"
     if result.never_sent:
         yield f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again."
     if summary.incomplete:
@@ -51,8 +51,15 @@ def _advice(result: Result, same: str) -> Iterator[str]:
         yield "What the service refuses to answer, it refuses again: change those rows' prompts or media."
     if summary.awaiting_approval:
         yield f"Read the plans in results.parquet, then go on with: batchrun approve {same}"
-    if summary.ambiguous:
+    if summary.ambiguous > _interrupted(summary):
         yield f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous"
+    elif summary.ambiguous:
+        yield f"Run the interrupted functions again with: batchrun retry {same} --ambiguous"
+
+
+def _interrupted(summary: Summary) -> int:
+    """Rows that are held for the sake of a function, not of money."""
+    return summary.errors.get("function_interrupted", 0)
 
 
 def _why_nothing(result: Result) -> str:
@@ -76,8 +83,12 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
-    if summary.ambiguous:
-        lines.append(f"{counted(summary.ambiguous, 'row')} held: nobody can tell whether they were billed")
+    interrupted = _interrupted(summary)
+    if summary.ambiguous > interrupted:
+        rows = counted(summary.ambiguous - interrupted, "row")
+        lines.append(f"{rows} held: nobody can tell whether they were billed")
+    if interrupted:
+        lines.append(f"{counted(interrupted, 'row')} held: nobody can tell how far a function of yours came")
     if summary.awaiting_approval:
         lines.append(f"{counted(summary.awaiting_approval, 'plan')} of research to approve before it is carried out")
     lines += [f"{name}: {path}" for name, path in summary.outputs.items() if summary.unusable or name != "failed"]

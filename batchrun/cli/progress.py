@@ -21,6 +21,10 @@ _SHOWN_FAILURES = 10
 _COMPLAINT_SECONDS = 30.0
 
 
+#: Rows that only the user can say how to go on with.
+_HELD = (Outcome.AMBIGUOUS, Outcome.AWAITING_APPROVAL)
+
+
 @dataclass
 class Counts:
     """What has happened in this process; `rows` are those it set out to do."""
@@ -28,6 +32,7 @@ class Counts:
     rows: int = 0
     done: int = 0
     failed: int = 0
+    held: int = 0
     in_flight: int = 0
     tokens: int = 0
 
@@ -35,14 +40,15 @@ class Counts:
         match event:
             case Started(rows, in_flight):
                 self.rows, self.in_flight = rows, in_flight
-            case Posted(result="submitted"):
+            case Posted(result="submitted" | "fetched"):  # the answer to a POST that waits lands at once
                 self.in_flight += 1
             case Landed(tokens=tokens):
                 self.in_flight -= 1
                 self.tokens += tokens or 0
             case RowEnded(outcome=outcome):
                 self.done += 1
-                self.failed += outcome is not Outcome.SUCCEEDED
+                self.held += outcome in _HELD
+                self.failed += outcome not in (*_HELD, Outcome.SUCCEEDED)
 
 
 def progress_line(counts: Counts, elapsed: float) -> str:
@@ -50,6 +56,7 @@ def progress_line(counts: Counts, elapsed: float) -> str:
     rate = counts.done / elapsed if elapsed > 0 else 0.0
     parts = [f"{counts.done:,}/{counts.rows:,} done"]
     parts += [f"{counts.failed:,} failed"] if counts.failed else []
+    parts += [f"{counts.held:,} wait for you"] if counts.held else []
     parts += [f"{counts.in_flight:,} in flight", f"{rate:,.1f} rows/s", f"{counts.tokens:,} tokens"]
     if 0 < counts.done < counts.rows:
         parts.append(f"{duration((counts.rows - counts.done) / rate)} left")
@@ -115,7 +122,7 @@ class Progress:
                 self._complained_at = self._clock()
                 self._line(f"row {key}: its poll brought no answer and is made again: {reason}")
             case Stopping():
-                self._line("stopping: waiting for open POSTs to be answered; Ctrl-C now leaves at once")
+                self._line("stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once")
 
     def _line(self, text: str) -> None:
         if self._live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,40 +82,46 @@ class Printer:
 
     def __init__(self) -> None:
         self._mid_line = False
+        self._unended = False
+        self._interaction: str | None = None
 
     def __call__(self, piece: pieces.Piece) -> None:
         match piece:
             case pieces.Text(_, text):
                 click.echo(safe(text), nl=False)
-                self._mid_line = not text.endswith("\n")
+                self._mid_line = self._unended = not text.endswith("\n")
+            case pieces.Status(name, _) if name is not None and name != self._interaction:
+                self.end_line()
+                self._interaction = name
+                self._note(name)
             case _ if said := _said(piece):
                 self._note(said)
 
     def observe(self, event: object) -> None:
         """Says what happens beside the answer."""
         match event:
-            case Called(_, name, is_error):
-                self._note(f"{name} was run{' and failed' if is_error else ''}")
+            case Called(_, name, result, is_error):
+                self._note(f"{name} {'failed' if is_error else 'gave'}: {_compact(result)}")
             case Paused(seconds, reason):
                 self._note(f"waiting {seconds:.0f} s: {reason}")
 
     def _note(self, text: str) -> None:
         if self._mid_line:
             note("")  # on the screen the line ends; what is piped stays the answer and nothing else
+            self._mid_line = False
+            self._unended = True
         note(shortened(text, _WIDTH))
 
     def end_line(self) -> None:
         """What is printed next begins a line."""
-        if self._mid_line:
+        if self._unended:
             click.echo()
-            self._mid_line = False
+            self._mid_line = self._unended = False
 
 
 def _said(piece: pieces.Piece) -> str | None:
     """A line about a piece that is not text, None for one that says nothing new."""
     match piece:
-        case pieces.Status(name, status):
-            return f"{status or 'unknown'}: {name or 'no id yet'}"
         case pieces.Thought(_, text):
             return f"thought: {text}"
         case pieces.ToolCall(_, kind, name, arguments):
@@ -138,13 +145,19 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
     if not streamed:
         for answer in trial.answers:
             for piece in pieces.unseen({}, [step for _, step in answer.own_steps]):
-                printer(piece)
+                if not isinstance(piece, pieces.Media):  # they are files by now, and told below
+                    printer(piece)
     printer.end_line()
     if trial.stopped_by is not None:
         note(str(trial.stopped_by))
     row = trial.row
     if row is not None and row.outcome is not None:
         note(f"{row.outcome}" + (f": {row.error_class}: {row.error_message}" if row.error_class else ""))
+    from batchrun.outputs.media import media_of
+
+    for answer in trial.answers:
+        for medium in media_of(answer):
+            note(f"{medium.type} in {trial.directory.media / medium.name}")
     for line in _bill(trial, costs, emulated=emulated):
         note(line)
     note(f"kept in {trial.directory.path}")
@@ -153,22 +166,28 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
 def _bill(trial: Trial, costs: list[Cost | None], *, emulated: bool) -> Iterable[str]:
     """What was used, and what it costs."""
     used = [attempt.usage or {} for attempt in trial.attempts if attempt.billed is not False]
-    names = ("input", "output", "thought", "cached")
+    names = ("input", "output", "thought", "cached", "tool_use")
     totals = {name: [usage.get(f"total_{name}_tokens") for usage in used] for name in names}
     told = [f"{name} {sum(known):,}" for name, counts in totals.items() if (known := [c for c in counts if c])]
     yield f"{counted(len(used), 'interaction')}, tokens: {', '.join(told) or 'not told'}"
     known = [cost for cost in costs if cost is not None]
-    total = sum((cost.total for cost in known), start=type(known[0].total)(0)) if known else None
+    total = sum((cost.total for cost in known), start=Decimal(0)) if known else None
     lacking = sorted({name for cost in known for name in cost.unpriced})
     if len(known) < len(costs):
-        lacking.append("interactions of a model or agent without a known price")
+        lacking.append(counted(len(costs) - len(known), "interaction") + " without a known price or usage")
     amount = "unknown" if total is None else f"{'at least ' if lacking else ''}${total:.6f}"
+    parts = sorted({name for cost in known for name in cost.parts})
+    sums = [(name, sum((cost.parts.get(name, 0) for cost in known), start=Decimal(0))) for name in parts]
+    told_parts = ", ".join(f"{name} ${dollars:.6f}" for name, dollars in sums if dollars)
+    amount += f" ({told_parts})" if told_parts else ""
     yield f"{'would cost' if emulated else 'cost'}: {amount}" + (
         f" (not priced: {', '.join(lacking)})" if lacking else ""
     )
 
 
 def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
+    from batchrun.outputs.media import media_of
+
     row = trial.row
     return {
         "key": row and row.key,
@@ -176,6 +195,7 @@ def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
         "error_class": row and row.error_class,
         "error_message": row and row.error_message,
         "text": trial.answer.output_text,
+        "media": [str(trial.directory.media / each.name) for answer in trial.answers for each in media_of(answer)],
         "steps": [step for answer in trial.answers for _, step in answer.own_steps],
         "interactions": [
             {"id": attempt.interaction_id, "turn": attempt.turn, "state": attempt.state, "usage": attempt.usage}

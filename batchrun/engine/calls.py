@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from batchrun.engine.events import Called, Observer
-from batchrun.engine.talk import result_step
 from batchrun.errors import HeldError
 from batchrun.interactions.models import FunctionCall
 from batchrun.spec.asking import FunctionCallingSpec
@@ -18,7 +17,7 @@ from batchrun.tools import Toolbox
 
 
 class Caller:
-    """Carries out function calls. `open_calls` are the tasks that must not be cancelled now."""
+    """Carries out function calls. While it does, their row's task is in `busy`: it must not be cancelled."""
 
     def __init__(
         self,
@@ -43,7 +42,7 @@ class Caller:
         self._busy.add(task)  # a stop lets functions end: cut off, nobody could tell what they have done
         try:
             work = [self._one(row, attempt_id, n, call, known.get(n)) for n, call in enumerate(calls)]
-            return [result_step(done) for done in await asyncio.gather(*work)]
+            return [done.step for done in await asyncio.gather(*work)]
         finally:
             self._busy.discard(task)
 
@@ -66,5 +65,5 @@ class Caller:
             outcome = await self._toolbox.call(call.name, call.arguments)
             ended = self._wall()
             await self._store.call_ends(attempt_id, position, outcome.result, outcome.is_error, ended)
-        self._observe(Called(row.key, call.name, outcome.is_error))
+        self._observe(Called(row.key, call.name, outcome.result, outcome.is_error))
         return ToolCallRecord(position, call.id, call.name, ended, outcome.result, outcome.is_error)

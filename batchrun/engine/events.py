@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from batchrun.rows import Outcome
 
@@ -49,10 +50,11 @@ class Landed:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """One of the user's functions was run for the model."""
+    """One of the user's functions was run for the model. `result` is what the model is told: any JSON value."""
 
     key: str
     name: str
+    result: Any
     is_error: bool
 
 

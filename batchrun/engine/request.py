@@ -85,6 +85,8 @@ def prepare(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRS
     """The next request of a row, its first by default. Raises RowError; nothing is read or sent here."""
     job = bodies.job
     job.request.schema_for(bodies.data)
+    if not exchanges:
+        job.request.check_later_turns(bodies.data)
     body = bodies.body(exchanges, ask)
     labels = body.pop("labels", None) or {}
     stored = job.spec.request.store

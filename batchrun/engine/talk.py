@@ -10,7 +10,7 @@ from batchrun.engine.attempt import Attempt, under_way
 from batchrun.engine.conversation import Exchange, Word
 from batchrun.interactions.models import Interaction
 from batchrun.store.reader import Reader
-from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
+from batchrun.store.records import AttemptRecord, RowRecord
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
     answer = Interaction.parse(attempt.raw or b"") or Interaction({})
     results = None
     if answer.status == "requires_action":
-        results = tuple(result_step(call) for call in reader.tool_calls(attempt.id))
+        results = tuple(call.step for call in reader.tool_calls(attempt.id))
     return Exchange(attempt.id, answer, results, said(attempt.id, reader))
 
 
@@ -77,9 +77,3 @@ def said(attempt_id: int, reader: Reader) -> Word | None:
     """The user's word on the plan in an attempt's answer."""
     word = reader.word(attempt_id)
     return None if word is None else Word(*word)
-
-
-def result_step(call: ToolCallRecord) -> dict[str, Any]:
-    """The step that answers a call."""
-    step = {"type": "function_result", "call_id": call.call_id, "name": call.name, "result": call.result}
-    return {**step, "is_error": True} if call.is_error else step

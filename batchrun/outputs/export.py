@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -20,7 +20,7 @@ from batchrun.outputs.results import MEDIA_DIRECTORY, Layout, UnfitInput
 from batchrun.outputs.shapes import Kind, input_kind, json_paths
 from batchrun.outputs.steps import step_lines
 from batchrun.outputs.table import Table
-from batchrun.store.records import AttemptRecord, RowRecord
+from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
 
 #: The files by name, and the wish of the context without which there is none.
 FILES = {
@@ -41,6 +41,9 @@ class Source(Protocol):
 
     def attempts(self, *, raw: bool = False) -> Iterator[AttemptRecord]:
         """Every attempt by row position and number; the answer's bytes are read if `raw` is true."""
+
+    def tool_calls(self, attempt_id: int) -> Iterable[ToolCallRecord]:
+        """The functions that were run for an attempt's answer."""
 
     def input_types(self, column: str) -> set[str]:
         """SQLite `json_type` names of the values in an input column."""
@@ -131,7 +134,7 @@ def _write_usage(source: Source, draft: Path, context: ExportContext) -> None:
 def _write_steps(source: Source, draft: Path) -> None:
     with draft.open("wb") as file:
         for attempt in source.attempts(raw=True):
-            file.writelines(step_lines(attempt))
+            file.writelines(step_lines(attempt, source.tool_calls(attempt.id)))
 
 
 def _metadata(context: ExportContext, table: str) -> dict[str, str]:

@@ -1,16 +1,16 @@
-"""`steps.jsonl`: every step of every answered attempt, one a line, as the service told it."""
+"""`steps.jsonl`: every step of every answered attempt, one a line, and what functions gave that it called."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.jsonl import line
-from batchrun.store.records import AttemptRecord
+from batchrun.store.records import AttemptRecord, ToolCallRecord
 
 
-def step_lines(attempt: AttemptRecord) -> Iterator[bytes]:
-    """The lines of an attempt that holds its `raw` answer."""
+def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Iterator[bytes]:
+    """The lines of an attempt that holds its `raw` answer, then those of the functions that were run for it."""
     interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
     about = {
         "key": attempt.key,
@@ -19,7 +19,8 @@ def step_lines(attempt: AttemptRecord) -> Iterator[bytes]:
         "superseded": attempt.superseded_at is not None,
         "interaction_id": attempt.interaction_id,
     }
-    for index, step in enumerate(interaction.steps if interaction else ()):
+    ours = (call.step for call in calls if call.ended_at is not None)
+    for index, step in enumerate((*(interaction.steps if interaction else ()), *ours)):
         yield _line({**about, "index": index}, step)
 
 

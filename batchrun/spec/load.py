@@ -22,7 +22,7 @@ from batchrun.spec.references import resolve_schema
 from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.templates import Condition, Template
+from batchrun.spec.templates import Condition, Template, last_index_of
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,10 @@ def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:
             kind(source)
         except SpecError as error:
             yield path, str(error)
+            continue
+        before = path[2] if path[:2] == ("request", "turns") else 0
+        if isinstance(before, int) and 0 < before <= (asked := last_index_of("answers", source)):
+            yield path, f"`answers[{asked}]` is not there yet: the turns before are answers[0] to answers[{before - 1}]"
 
 
 def _sources(spec: JobSpec) -> Iterator[tuple[KeyPath, type[Template] | type[Condition], str]]:

@@ -19,7 +19,7 @@ from batchrun.spec.canonical import canonical_json, sha256_of
 from batchrun.spec.formats import TextFormat
 from batchrun.spec.own_requests import check, own_request, refuse_engine_s
 from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.templates import Template
+from batchrun.spec.templates import Template, lacks_a_column
 
 _PASSED_THROUGH = (
     "generation_config", "agent_config", "environment", "labels", "safety_settings", "service_tier", "webhook_config",
@@ -67,6 +67,18 @@ class RequestTemplate:
     def render(self, row: Mapping[str, Any], turn: int = 0, answers: Sequence[str] = ()) -> Rendered:
         """The request for one turn of a row; `answers` are the texts of the turns before. Raises RowError."""
         return self.turns[turn].render({**row, "answers": list(answers)} if turn else row, first=turn == 0)
+
+    def check_later_turns(self, row: Mapping[str, Any]) -> None:
+        """Raises RowError if a later turn needs what the row does not have: better now than after the first is paid.
+
+        What an answer will say is not known, so only a column is found that is missing whatever it says.
+        """
+        for number in range(1, len(self.turns)):
+            try:
+                self.render(row, number, [""] * number)
+            except RowError as error:
+                if lacks_a_column(error):
+                    raise RowError(error.kind, f"turns[{number}]: {error}") from None
 
     def plain_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a row's first request that are no templates. Raises RowError (`bad_request`)."""

@@ -115,6 +115,24 @@ def _guarded(evaluate: Callable[[], _T], row: Mapping[str, Any]) -> _T:
         raise RowError("template_error", f"{type(error).__name__}: {str(error)[:300]}") from None
 
 
+def lacks_a_column(error: RowError) -> bool:
+    """Whether a template failed for a column that the row does not have."""
+    return error.kind == "template_error" and str(error).startswith(_NO_COLUMN)
+
+
+def last_index_of(name: str, source: str) -> int:
+    """The highest number that stands in `name[…]` in a template, -1 if none does."""
+    items = _compiled(lambda: _ENVIRONMENT.parse(source)).find_all(jinja_nodes.Getitem)
+    found = (
+        item.arg.value
+        for item in items
+        if isinstance(item.node, jinja_nodes.Name)
+        and item.node.name == name
+        and isinstance(item.arg, jinja_nodes.Const)
+    )
+    return max((index for index in found if isinstance(index, int)), default=-1)
+
+
 def _with_columns(message: str, row: Mapping[str, Any]) -> str:
     return f"{message}; it has {_listed(row)}" if message.startswith(_NO_COLUMN) else message
 

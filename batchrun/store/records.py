@@ -83,6 +83,12 @@ class ToolCallRecord:
     is_error: bool
     released: bool = False
 
+    @property
+    def step(self) -> dict[str, Any]:
+        """The `function_result` step that answers the call."""
+        step = {"type": "function_result", "call_id": self.call_id, "name": self.name, "result": self.result}
+        return {**step, "is_error": True} if self.is_error else step
+
 
 @dataclass(frozen=True, slots=True)
 class RowRecord:

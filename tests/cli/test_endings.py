@@ -9,6 +9,8 @@ import pytest
 
 from batchrun.cli.ending import report_end
 from batchrun.cli.options import RunChoice
+from batchrun.cli.progress import Counts, progress_line
+from batchrun.engine.events import Landed, Posted, RowEnded, Started
 from batchrun.errors import Exit
 from batchrun.reports import summarize
 from batchrun.rows import Finish, Outcome
@@ -28,12 +30,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
     return RunDir(tmp_path / "runs" / "job.emulated")
 
 
-def end(run: RunDir, *outcomes: Outcome) -> Result:
+def end(run: RunDir, *outcomes: Outcome, kind: str = "") -> Result:
     """End the first rows once more, as the engine does; how the run then stands."""
 
     async def finish() -> None:
         for row_id, outcome in enumerate(outcomes, 1):
-            await store.finish(row_id, Finish(outcome, str(outcome), "because"), 1_800_000_000.0)
+            await store.finish(row_id, Finish(outcome, kind or str(outcome), "because"), 1_800_000_000.0)
 
     store = Store(run.checkpoint)
     store.begin_epoch()
@@ -43,8 +45,8 @@ def end(run: RunDir, *outcomes: Outcome) -> Result:
         return Result(summarize(reader), run)
 
 
-def told(run: RunDir, capsys: pytest.CaptureFixture[str], *outcomes: Outcome) -> str:
-    result = end(run, *outcomes)
+def told(run: RunDir, capsys: pytest.CaptureFixture[str], *outcomes: Outcome, kind: str = "") -> str:
+    result = end(run, *outcomes, kind=kind)
     capsys.readouterr()
     report_end(RunChoice(Path("job.json"), emulated=True), result)
     return capsys.readouterr().out
@@ -94,3 +96,25 @@ def test_a_plan_tells_which_rows_it_would_not_send(run: RunDir) -> None:
     plan = batchrun("plan", "job.json", "--emulator").stdout
     assert "1  reused: incomplete" in plan
     assert "1  reused: awaiting approval" in plan
+
+
+def test_answers_that_come_with_their_posts_leave_nothing_in_flight() -> None:
+    counts = Counts()
+    for event in (Started(2, 0), Posted("a", "fetched"), Landed("a", 5), Posted("b", "submitted")):
+        counts.take(event)
+    assert counts.in_flight == 1
+
+
+def test_rows_that_wait_for_the_user_are_not_counted_as_failed() -> None:
+    counts = Counts()
+    counts.take(Started(3, 0))
+    for outcome in (Outcome.AWAITING_APPROVAL, Outcome.AMBIGUOUS, Outcome.FAILED):
+        counts.take(RowEnded("a", outcome, "kind", "why"))
+    assert "1 failed · 2 wait for you" in progress_line(counts, 1.0)
+
+
+def test_an_interrupted_function_is_no_doubt_about_money(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(run, capsys, Outcome.AMBIGUOUS, kind="function_interrupted")
+    assert "1 row held: nobody can tell how far a function of yours came" in said
+    assert "Run the interrupted functions again with: batchrun retry job.json --emulator --ambiguous" in said
+    assert "billed" not in said

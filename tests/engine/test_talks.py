@@ -238,3 +238,23 @@ def test_a_conversation_can_be_begun_anew(tmp_path: Path) -> None:
     store.close()
     assert job.run().exit_code is Exit.OK
     assert len(job.accepted()) == 2 * 3 + 3
+
+
+def test_what_functions_gave_is_among_the_steps(tmp_path: Path) -> None:
+    job = weather(tmp_path)
+    job.spec["output"] = {"steps": True}
+    job.run()
+    lines = [json.loads(line) for line in (job.directory / "steps.jsonl").read_text().splitlines()]
+    given = {
+        line["step"]["call_id"]: line["step"]["result"] for line in lines if line["step"]["type"] == "function_result"
+    }
+    called = {line["step"]["id"] for line in lines if line["step"]["type"] == "function_call"}
+    assert called == set(given)
+    assert {"city": "Paris", "degrees": 5} in given.values()
+
+
+def test_a_slip_in_a_later_turn_costs_nothing(tmp_path: Path) -> None:
+    job = job_of(tmp_path, turns=["Hello {{ id }}", "{{ answers[0] }} {{ qestion }}"])
+    assert job.run().exit_code is Exit.SOME_ROWS_FAILED
+    assert {row["error_class"] for row in job.results()} == {"template_error"}
+    assert job.ledger() == []

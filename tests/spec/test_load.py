@@ -156,6 +156,7 @@ def test_a_mistake_in_the_request_is_at_its_line(write: Write, extra: str, messa
             "[a, {input: b, response_format: {schema: {type: 7}}}]",
             "job.yaml:6: request.turns[1].response_format.schema: not a usable",
         ),
+        ("[a, '{{ answers[0] }}', '{{ answers[2] }}']", "job.yaml:6: request.turns[2]: `answers[2]` is not there yet"),
         ("[[{type: image, path: a, uri: b}]]", "job.yaml:6: request.turns[0][0]: give `path` or `uri`, one of them"),
         ("[[{type: image, path: a, pages: '1'}]]", "`pages` is for documents without `processing`"),
         ("[[{type: image, path: a, channels: 1}]]", "`sample_rate` and `channels` are for audio"),

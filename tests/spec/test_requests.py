@@ -248,3 +248,11 @@ def test_how_rows_are_carried_is_no_part_of_what_is_sent() -> None:
     assert stateless.fingerprint not in prints
     with pytest.raises(RowError, match="foreground"):
         stateless.render({"request": {"store": True}})
+
+
+def test_a_column_that_only_a_later_turn_lacks_is_found_before_the_first() -> None:
+    spec = RequestSpec.model_validate({"model": "m", "turns": ["a", "{{ answers[0].split()[3] }}", "{{ nmae }}"]})
+    request = RequestTemplate(spec, [None] * 3)
+    with pytest.raises(RowError, match=r"turns\[2\]: the row has no column 'nmae'"):
+        request.check_later_turns({"name": "N"})
+    request.check_later_turns({"nmae": "N"})
