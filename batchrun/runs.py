@@ -156,12 +156,14 @@ def emulator_settings(
     )
 
 
-def retry(job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float) -> tuple[int, str]:
-    """Make ended rows pending again; each will be a new, billed interaction. Returns how many, and the run's target."""
+def retry(
+    job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False
+) -> tuple[int, str]:
+    """Make ended rows pending again: what failed will be billed anew. Returns how many, and the run's target."""
     with Reader(directory.checkpoint) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
-        return opened.store.reopen(outcomes, keys, at), target
+        return opened.store.reopen(outcomes, keys, at, from_start=from_start), target
 
 
 def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:

@@ -70,9 +70,8 @@ class Trial:
     def _cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
         day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
         answer = Interaction.parse(attempt.raw or b"") or Interaction({})
-        blocks = [
-            block for _, step in answer.own_steps for block in step.get("content") or () if isinstance(block, dict)
-        ]
+        lists = [held for _, step in answer.own_steps if isinstance(held := step.get("content"), list)]
+        blocks = [block for held in lists for block in held if isinstance(block, dict)]
         made = {kind: sum(block.get("type") == kind for block in blocks) for kind in ("image", "audio")}
         return prices.cost_of(attempt.model or "", attempt.service_tier, attempt.usage, day, made)
 

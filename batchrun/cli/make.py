@@ -165,11 +165,20 @@ def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> No
 @click.option("--incomplete", is_flag=True, help="Also rows whose answer is cut off: the same limit may cut it again.")
 @click.option("--blocked", is_flag=True, help="Also rows that the service refused to answer: it may refuse again.")
 @click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
+@click.option("--from-start", is_flag=True, help="Conversations from their first turn, billed again.")
 @click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
 def retry(
-    choice: RunChoice, failed: bool, incomplete: bool, blocked: bool, ambiguous: bool, keys: tuple[str, ...]
+    choice: RunChoice,
+    failed: bool,
+    incomplete: bool,
+    blocked: bool,
+    ambiguous: bool,
+    from_start: bool,
+    keys: tuple[str, ...],
 ) -> None:
-    """Make failed rows pending again; the next `run` sends each as a new, billed interaction.
+    """Make failed rows pending again; the next `run` sends anew, and pays again for, the interaction that failed.
+
+    What went well before it stays: the earlier turns of a conversation, answers whose files could not be fetched.
 
     Rows whose input could not be read stay failed: mend the input first. Plans that wait for approval are not failures:
     see `approve`.
@@ -180,13 +189,14 @@ def retry(
     loaded = choice.load()
     wanted = {"invalid_output": not failed, "incomplete": incomplete, "blocked": blocked, "ambiguous": ambiguous}
     outcomes = ["failed", *(outcome for outcome, asked in wanted.items() if asked)]
-    count, target = retry_rows(loaded, choice.directory(loaded), outcomes, list(keys), wall_clock())
+    directory = choice.directory(loaded)
+    count, target = retry_rows(loaded, directory, outcomes, list(keys), wall_clock(), from_start=from_start)
     if not count:
         others = "".join(f" --{name}" for name in ("incomplete", "blocked", "ambiguous") if not wanted[name])
         hint = f" Other rows are sent again only when asked for:{others}." if others else ""
         say(f"No row was made pending: none of these was sent and failed.{hint}")
         return
-    say(f"{counted(count, 'row')} pending again; each will be a new, billed interaction. Go on with:")
+    say(f"{counted(count, 'row')} pending again; what failed will be a new, billed interaction. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrun.cli import options
+from batchrun.cli.bills import cost_line, used_line
 from batchrun.cli.make import refuse_idle_options, warn
 from batchrun.cli.printing import counted, note, safe, say_json, shortened
 from batchrun.engine.events import Called, Paused
@@ -158,31 +157,10 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
     for answer in trial.answers:
         for medium in media_of(answer):
             note(f"{medium.type} in {trial.directory.media / medium.name}")
-    for line in _bill(trial, costs, emulated=emulated):
-        note(line)
-    note(f"kept in {trial.directory.path}")
-
-
-def _bill(trial: Trial, costs: list[Cost | None], *, emulated: bool) -> Iterable[str]:
-    """What was used, and what it costs."""
     used = [attempt.usage or {} for attempt in trial.attempts if attempt.billed is not False]
-    names = ("input", "output", "thought", "cached", "tool_use")
-    totals = {name: [usage.get(f"total_{name}_tokens") for usage in used] for name in names}
-    told = [f"{name} {sum(known):,}" for name, counts in totals.items() if (known := [c for c in counts if c])]
-    yield f"{counted(len(used), 'interaction')}, tokens: {', '.join(told) or 'not told'}"
-    known = [cost for cost in costs if cost is not None]
-    total = sum((cost.total for cost in known), start=Decimal(0)) if known else None
-    lacking = sorted({name for cost in known for name in cost.unpriced})
-    if len(known) < len(costs):
-        lacking.append(counted(len(costs) - len(known), "interaction") + " without a known price or usage")
-    amount = "unknown" if total is None else f"{'at least ' if lacking else ''}${total:.6f}"
-    parts = sorted({name for cost in known for name in cost.parts})
-    sums = [(name, sum((cost.parts.get(name, 0) for cost in known), start=Decimal(0))) for name in parts]
-    told_parts = ", ".join(f"{name} ${dollars:.6f}" for name, dollars in sums if dollars)
-    amount += f" ({told_parts})" if told_parts else ""
-    yield f"{'would cost' if emulated else 'cost'}: {amount}" + (
-        f" (not priced: {', '.join(lacking)})" if lacking else ""
-    )
+    note(used_line(used))
+    note(cost_line(costs, emulated=emulated))
+    note(f"kept in {trial.directory.path}")
 
 
 def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:

@@ -151,10 +151,15 @@ class Engine:
                 talk.doubts += 1
                 return self._after_ambiguous(talk.attempt, talk.doubts)
             attempt_id, answer = talk.attempt.id, await self.waiter.answer(row, talk.attempt)
-            answer = await self.submitter.keeper.fetch_media(row, attempt_id, answer)
+            answer = await self.submitter.keeper.complete_media(row, attempt_id, answer)
             talk.answered(answer, said(attempt_id, self._reader) if script.plans else None)
         attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
-        return conversation.after(talk.exchanges, script, self.work.check_for(row), attempts_left=attempts_left)
+        check = self.work.check_for(row)
+        try:
+            return conversation.after(talk.exchanges, script, check, attempts_left=attempts_left)
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:  # whatever a server says
+            why = f"batchrun cannot make sense of the answer ({type(error).__name__}: {error}). It is kept; report this"
+            raise RowError("unreadable_answer", why) from error
 
     async def _run_functions(self, row: RowRecord, talk: Talk, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
         assert self._caller is not None  # without functions no conversation asks for a call

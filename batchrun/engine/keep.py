@@ -11,12 +11,11 @@ from pathlib import Path
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer
 from batchrun.engine.limits import Lease
-from batchrun.errors import RowError
-from batchrun.interactions.bodies import encode
+from batchrun.errors import RowError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
-from batchrun.outputs.media import addresses, detach, may_hold_media
+from batchrun.outputs.media import addresses, complete, detach, holds_media, may_hold_media
 from batchrun.rows import Finish
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
@@ -44,7 +43,7 @@ class Keeper:
 
     async def keep(self, row: RowRecord, attempt: Attempt, found: Answer, end: Finish | None = None) -> Interaction:
         """Commit the answer, and return it as it is kept. `end` ends the row whatever the answer says."""
-        raw = await self._without_media(row, found.raw)
+        raw, trouble = await self._without_media(row, found.raw)
         answer = found.interaction if raw is found.raw else Interaction.parse(raw) or found.interaction
         await self._store.fetched(
             attempt.id,
@@ -59,25 +58,34 @@ class Keeper:
             row_end=None if end is None else (row.id, end),
         )
         self._account(row, attempt, answer.usage or {})
+        if trouble is not None:
+            raise trouble
         return answer
 
-    async def _without_media(self, row: RowRecord, raw: bytes) -> bytes:
-        """The answer with its media in files."""
+    async def _without_media(self, row: RowRecord, raw: bytes) -> tuple[bytes, StoreError | None]:
+        """The answer with its media in files; as it came, and why, where they cannot be written: it is paid for."""
         if not may_hold_media(raw):
-            return raw
-        return await asyncio.to_thread(detach, raw, self._media, row.key)
+            return raw, None
+        try:
+            return await asyncio.to_thread(detach, raw, self._media, row.key), None
+        except StoreError as error:
+            return raw, error
 
-    async def fetch_media(self, row: RowRecord, attempt_id: int, answer: Interaction) -> Interaction:
-        """The answer with the media it only names in files as well. Raises RowError where they cannot be fetched.
+    async def complete_media(self, row: RowRecord, attempt_id: int, answer: Interaction) -> Interaction:
+        """The answer with all its media in files, also those that it only names.
 
-        Fetching costs nothing: a row that fails here is made right by a retry without a new interaction.
+        Raises RowError where one cannot be fetched. That costs nothing: a retry makes the row right without a new
+        interaction.
         """
-        if not answer.has_media or not (named := addresses(encode(answer.data))):
+        named = addresses(answer)
+        if not named and not holds_media(answer):
             return answer
         with _directory(self._media.parent / f".fetching-{attempt_id}") as here:
             fetched = {uri: here / str(n) for n, uri in enumerate(named)}
             got = {uri: path for uri, path in fetched.items() if await self._download(uri, path)}
-            whole = await asyncio.to_thread(detach, encode(answer.data), self._media, row.key, got)
+            whole = await asyncio.to_thread(complete, answer, self._media, row.key, got)
+        if whole is None:
+            return answer
         await self._store.completed(attempt_id, whole)
         return Interaction.parse(whole) or answer
 
@@ -92,10 +100,8 @@ class Keeper:
             if pause is not None:
                 await asyncio.sleep(pause)
         reason = f"HTTP {call.status}" if isinstance(call, Reply) else call.reason
-        said = (
-            f"the answer names {uri[:150]!r}, which cannot be fetched: {reason}. `batchrun retry` tries again, for free"
-        )
-        raise RowError("media_not_fetched", said)
+        said = f"the answer names {uri[:150]!r}, which cannot be fetched: {reason}"
+        raise RowError("media_not_fetched", f"{said}. `batchrun retry` tries again, for free")
 
     def _account(self, row: RowRecord, attempt: Attempt, usage: dict[str, object]) -> None:
         spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")

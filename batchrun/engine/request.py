@@ -117,6 +117,10 @@ def sendable(body: dict[str, Any]) -> bytes:
     """The JSON of a body. Raises RowError for what JSON or UTF-8 cannot hold."""
     try:
         return encode(body)
+    except UnicodeEncodeError as error:
+        if not _replays(body):
+            raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()  # as the service itself wrote it
     except ValueError as error:
         raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
 
@@ -127,6 +131,12 @@ def _tokens_so_far(exchanges: Sequence[Exchange], stored: bool) -> int:
         return 0
     total = (exchanges[-1].answer.usage or {}).get("total_tokens")
     return total if isinstance(total, int) and 0 <= total < 10**9 else 0
+
+
+def _replays(body: dict[str, Any]) -> bool:
+    """Whether a request sends the service's own steps back to it."""
+    steps = body.get("input")
+    return isinstance(steps, list) and any(isinstance(s, dict) and s.get("type") == "model_output" for s in steps)
 
 
 def estimate_tokens(body: dict[str, Any]) -> int:

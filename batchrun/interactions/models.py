@@ -123,7 +123,7 @@ class Interaction:
     def function_calls(self) -> tuple[FunctionCall, ...]:
         """The calls that are not answered in the interaction itself. One without an id is named by its place."""
         steps = [step for _, step in self.own_steps]
-        answered = {step.get("call_id") for step in steps if step.get("type") == "function_result"}
+        answered = {_said(step.get("call_id")) for step in steps if step.get("type") == "function_result"} - {""}
         calls = [step for step in steps if step.get("type") == "function_call"]
         found = (
             FunctionCall(_said(call.get("id")) or f"call-{number}", _said(call.get("name")), call.get("arguments"))
@@ -135,7 +135,7 @@ class Interaction:
     def has_media(self) -> bool:
         """True if the model's output has a picture, sound, video or document."""
         blocks = (block for block in self._blocks_from_the_end() if isinstance(block, dict))
-        return any(block.get("type") in MEDIA for block in blocks)
+        return any(isinstance(kind := block.get("type"), str) and kind in MEDIA for block in blocks)
 
     @property
     def output_text(self) -> str | None:

@@ -48,23 +48,40 @@ class Medium:
     found_in: str
 
 
-def detach(raw: bytes, directory: Path, stem: str, fetched: Mapping[str, Path] | None = None) -> bytes:
+def detach(raw: bytes, directory: Path, stem: str) -> bytes:
     """Write each medium of an answer to `directory`; returns the answer with a note of the file in the data's place.
 
-    The files are named by `stem` (any text) and their content, and are durable when this returns. `fetched` has the
-    files that addresses in the answer led to; they are copied. An answer without media is returned as the same object.
-    Data that is not exact base64 stays where it is. Raises StoreError where the disk refuses.
+    The files are named by `stem` (any text) and their content, and are durable when this returns. An answer without
+    media is returned as the same object. Data that is not exact base64 stays where it is. What the service itself
+    says in the form of such a note is put aside. Raises StoreError where the disk refuses.
     """
-    if not may_hold_media(raw) and not fetched:
+    interaction = Interaction.parse(raw) if may_hold_media(raw) else None
+    if interaction is None:
         return raw
-    interaction = Interaction.parse(raw)
-    found = _found(interaction, fetched or {}) if interaction else []
-    if interaction is None or not found:
-        return raw
+    forged = [block for _, _, block in _blocks(enumerate(interaction.steps)) if isinstance(block.get("data"), dict)]
+    for block in forged:
+        block["data_received"] = block.pop("data")
+    written = complete(interaction, directory, stem, {})
+    return written or (_encoded(interaction.data) if forged else None) or raw
+
+
+def complete(answer: Interaction, directory: Path, stem: str, fetched: Mapping[str, Path]) -> bytes | None:
+    """As `detach`, for an answer that is kept already; None if nothing of it is left to write.
+
+    `fetched` has the files that addresses in the answer led to; they are copied.
+    """
+    found = _found(answer, fetched)
+    if not found:
+        return None
     with filling(directory):
         for block, content in found:
             block["data"] = _write(block, content, directory, stem)
-    return _encoded(interaction.data) or raw
+    return _encoded(answer.data)
+
+
+def holds_media(answer: Interaction) -> bool:
+    """Whether the answer has data of media in itself."""
+    return any(isinstance(block.get("data"), str) for _, _, block in _blocks(answer.own_steps))
 
 
 def may_hold_media(raw: bytes) -> bool:
@@ -101,12 +118,9 @@ def media_of(interaction: Interaction) -> list[Medium]:
     return [medium for medium in found if medium is not None]
 
 
-def addresses(raw: bytes) -> list[str]:
+def addresses(answer: Interaction) -> list[str]:
     """The addresses of the media that an answer names instead of bringing them."""
-    interaction = Interaction.parse(raw) if b'"uri"' in raw else None
-    if interaction is None:
-        return []
-    uris = (block.get("uri") for _, _, block in _blocks(interaction.own_steps) if block.get("data") is None)
+    uris = (block.get("uri") for _, _, block in _blocks(answer.own_steps) if block.get("data") is None)
     return list(dict.fromkeys(uri for uri in uris if isinstance(uri, str)))
 
 

@@ -58,14 +58,16 @@ _BEGIN_ANEW = f"UPDATE attempt SET superseded_at = ?, superseded_by = 'purge' WH
 _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
 
 #: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
-#: a template that did not render, rounds of calls used up, a function call that was interrupted. Not so a plan that was
-#: purged: nothing can follow it.
+#: a template that did not render, rounds of calls used up, a function that was interrupted, media not fetched. Not so
+#: a plan that was purged: nothing can follow it.
 _ENDED_ITS_ROW = """(turn = (SELECT max(turn) FROM attempt later WHERE later.row_id = attempt.row_id
                       AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
-                  AND NOT (state = 'fetched' AND coalesce(interaction_status, '') IN ('completed', 'requires_action')
-                      AND (SELECT outcome IN ('failed', 'ambiguous')
-                               AND error_class NOT IN ('requires_action', 'purged')
-                           FROM row WHERE row.id = attempt.row_id)))"""
+                  AND NOT (state = 'fetched' AND
+                      (SELECT error_class = 'media_not_fetched' OR
+                              (outcome IN ('failed', 'ambiguous') AND error_class NOT IN ('requires_action', 'purged')
+                               AND coalesce(interaction_status, '')
+                                   IN ('completed', 'requires_action', 'requires_continuation'))
+                       FROM row WHERE row.id = attempt.row_id)))"""
 
 
 @dataclass(frozen=True, slots=True)

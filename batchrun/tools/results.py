@@ -55,7 +55,7 @@ def failed_by(error: BaseException) -> ToolResult:
     """The error's type and message, without its traceback."""
     try:
         message = str(error)
-    except Exception:  # an exception class of the user's
+    except BaseException:  # an exception class of the user's
         message = ""
     return failed(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 

@@ -32,7 +32,9 @@ async def _outcome(work: Callable[[], object], blocking: bool) -> ToolResult:
         if (task := asyncio.current_task()) and task.cancelling():
             raise
         return failed_by(error)  # the function cancelled something of its own
-    except (Exception, SystemExit) as error:
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # the user's functions may raise anything; Ctrl-C is no exception in our loop
         return failed_by(error)
 
 

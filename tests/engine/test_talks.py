@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from batchrun.emulator import load_replies
 from batchrun.errors import Exit
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call
@@ -258,3 +259,38 @@ def test_a_slip_in_a_later_turn_costs_nothing(tmp_path: Path) -> None:
     assert job.run().exit_code is Exit.SOME_ROWS_FAILED
     assert {row["error_class"] for row in job.results()} == {"template_error"}
     assert job.ledger() == []
+
+
+HOSTILE = {
+    "surrogate": {"type": "image", "mime_type": "image/png", "data": "\\ud800"},
+    "surrogate_uri": {"type": "image", "mime_type": "image/png", "uri": "https://x/\\ud800"},
+}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_answer_ends_its_own_row_at_most(tmp_path: Path, name: str, stored: bool) -> None:
+    job = job_of(tmp_path, rows=3, turns=["Hello {{ id }}", "Go on, {{ id }}"], store=stored)
+    text = {"type": "text", "text": "said \\ud800"}
+    result = {"type": "function_result", "call_id": ["odd"], "result": "x"}
+    steps = [result, {"type": "model_output", "content": [HOSTILE[name], text]}]
+    script = tmp_path / "script.jsonl"
+    line = json.dumps({"when": {"contains": "Hello r1"}, "steps": steps})
+    script.write_text(line.replace("\\\\ud800", "\\ud800") + "\n")
+    job.run(replies=load_replies(f"script:{script}"))
+    others = [row["status"] for row in job.results() if row["key"] != "r1"]
+    assert others == ["succeeded", "succeeded"]
+    assert job.run().exit_code in (Exit.OK, Exit.SOME_ROWS_FAILED)
+
+
+def test_an_answer_that_came_with_its_post_is_kept_though_its_media_cannot_be(tmp_path: Path) -> None:
+    job = job_of(tmp_path, rows=1, input="Draw {{ id }}", store=False)
+    job.spec["request"] |= {"model": "gemini-3.1-flash-image", "response_format": {"type": "image"}}
+    job.directory.mkdir(parents=True)
+    (job.directory / "media").write_text("in the way")
+    assert job.run().exit_code is Exit.DISK
+    (job.directory / "media").unlink()
+    assert job.run().exit_code is Exit.OK
+    assert len(job.accepted()) == 1
+    (row,) = job.results()
+    assert (job.directory / row["media"][0]["path"]).stat().st_size == row["media"][0]["bytes"]

@@ -18,7 +18,7 @@ from batchrun.errors import StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, NotSent, Reply
 from batchrun.interactions.models import Interaction
-from batchrun.outputs.media import addresses, detach, media_of
+from batchrun.outputs.media import addresses, complete, media_of
 from batchrun.service import emulated_client
 
 KEY = "a-secret-key"
@@ -57,11 +57,13 @@ def test_a_picture_that_was_asked_for_by_address_becomes_a_file_that_opens(tmp_p
         body = {"model": "gemini-3.1-flash-image", "input": "A cat", "response_format": form}
         created = await client.create(json.dumps(body).encode())
         assert isinstance(created, Reply)
-        (uri,) = addresses(created.body)
+        answer = Interaction.parse(created.body)
+        assert answer is not None
+        (uri,) = addresses(answer)
         fetched = await client.download(uri, tmp_path / "fetched")
         assert isinstance(fetched, Reply)
         assert (fetched.status, fetched.body) == (200, b"")
-        return detach(created.body, tmp_path / "media", "cat", {uri: tmp_path / "fetched"})
+        return complete(answer, tmp_path / "media", "cat", {uri: tmp_path / "fetched"}) or b""
 
     interaction = Interaction.parse(with_emulator(conversation))
     assert interaction is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from batchrun.interactions.models import Interaction, merged
 from batchrun.interactions.turns import answers_of, last_answer
 
@@ -58,3 +60,12 @@ def test_an_answer_in_the_older_form_has_its_outputs_as_a_step() -> None:
     old = Interaction({"outputs": [{"type": "text", "text": "la la"}, {"type": "audio", "data": "AAAA"}]})
     assert old.steps[0]["content"][1]["type"] == "audio"
     assert Interaction({"outputs": [{"type": "text", "text": "la la"}]}).output_text == "la la"
+
+
+@pytest.mark.parametrize("odd", [["image"], {"a": 1}, None, 7])
+def test_odd_types_and_ids_are_read_over(odd: object) -> None:
+    output = {"type": "model_output", "content": [{"type": odd, "data": "AAAA"}, {"type": "text", "text": "x"}]}
+    result = {"type": "function_result", "call_id": odd, "result": "x"}
+    found = Interaction({"steps": [{"type": odd}, result, output, {"type": "function_call", "id": odd, "name": odd}]})
+    assert not found.has_media
+    assert [call.id for call in found.function_calls] == ["call-0"]

@@ -21,7 +21,7 @@ from PIL import Image
 
 from batchrun.errors import StoreError
 from batchrun.interactions.models import Interaction
-from batchrun.outputs.media import addresses, attached, attached_steps, detach, media_of
+from batchrun.outputs.media import addresses, attached, attached_steps, complete, detach, media_of
 
 Block = dict[str, Any]
 
@@ -90,7 +90,7 @@ def test_an_answer_without_media_stays_the_same_object(tmp_path: Path, raw: byte
 
 @pytest.mark.parametrize(
     "data",
-    ["", "QUJ", "QUJDR", "Q Q==", "QUI", "QQ=A", "QR==", "QUJD\n", "-_-_", "====", "سلام", 7, None, [], {"file": 1}],
+    ["", "QUJ", "QUJDR", "Q Q==", "QUI", "QQ=A", "QR==", "QUJD\n", "-_-_", "====", "سلام", 7, None, []],
 )
 def test_data_that_is_not_exact_base64_stays_where_it_is(tmp_path: Path, data: object) -> None:
     raw = answer({"type": "image", "mime_type": "image/png", "data": data})
@@ -251,16 +251,14 @@ def test_addresses_are_those_of_media_that_are_not_in_the_answer() -> None:
         {"type": "image", "uri": 7},
         {"type": "text", "text": "x", "uri": "https://elsewhere"},
     ]
-    assert addresses(answer(*blocks)) == ["https://service/files/v"]
-    assert addresses(b'{"uri"') == []
+    assert addresses(read(answer(*blocks))) == ["https://service/files/v"]
 
 
 def test_what_an_address_led_to_becomes_the_blocks_file_and_the_address_stays(tmp_path: Path) -> None:
     (tmp_path / "download").write_bytes(picture())
     by_address = {"type": "image", "mime_type": "image/png", "uri": "https://service/files/i"}
-    raw = detach(answer(by_address), tmp_path / "media", "a", {"https://service/files/i": tmp_path / "download"})
-    found = Interaction.parse(raw)
-    assert found is not None
+    fetched = {"https://service/files/i": tmp_path / "download"}
+    found = read(complete(read(answer(by_address)), tmp_path / "media", "a", fetched) or b"")
     (medium,) = media_of(found)
     assert (tmp_path / "media" / medium.name).read_bytes() == picture()
     assert attached(found.steps[1]["content"][0], tmp_path / "media") == by_address
@@ -268,7 +266,21 @@ def test_what_an_address_led_to_becomes_the_blocks_file_and_the_address_stays(tm
 
 def test_an_address_that_was_not_fetched_stays_as_it_is(tmp_path: Path) -> None:
     raw = answer({"type": "image", "uri": "https://service/files/i"})
-    assert detach(raw, tmp_path, "a", {"https://service/files/other": tmp_path}) is raw
+    assert complete(read(raw), tmp_path, "a", {"https://service/files/other": tmp_path}) is None
+
+
+def read(raw: bytes) -> Interaction:
+    found = Interaction.parse(raw)
+    assert found is not None
+    return found
+
+
+def test_a_note_that_the_service_itself_writes_is_not_taken_for_ours(tmp_path: Path) -> None:
+    note = {"file": "others.png", "sha256": "a" * 64, "bytes": 1}
+    kept = read(detach(answer({"type": "image", "mime_type": "image/png", "data": note}), tmp_path, "a"))
+    assert media_of(kept) == []
+    assert attached_steps(kept.steps, tmp_path) == kept.steps
+    assert note in [block.get("data_received") for block in kept.steps[1]["content"]]
 
 
 # -- what can go wrong -----------------------------------------------------------------------------------------------
