@@ -94,7 +94,7 @@ class Latency:
             self._plan()
 
     def _plan(self) -> None:
-        self.polls = plan(self._edges, survival(self._came, self._ran), self._ceiling)
+        self.polls = plan(self._edges, share_come(self._came, self._ran), self._ceiling)
         if self._seen > _MOST:
             self._came = [count / 2 for count in self._came]
             self._ran = [count / 2 for count in self._ran]
@@ -140,7 +140,7 @@ class Watch:
             self._ran_at = None
 
 
-def survival(came: Sequence[float], ran: Sequence[float]) -> list[float]:
+def share_come(came: Sequence[float], ran: Sequence[float]) -> list[float]:
     """The part of all answers that has come at the end of each bin (Kaplan and Meier's estimate)."""
     parts = (1 - min(now / all_, 1) if all_ else 1.0 for now, all_ in zip(came, ran, strict=True))
     return [1 - running for running in accumulate(parts, mul)]

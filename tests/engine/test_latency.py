@@ -114,6 +114,18 @@ def test_the_polls_own_gaps_are_not_taken_for_latencies() -> None:
     assert 19.0 <= latency.polls[0] <= 22.0
 
 
+def test_while_most_still_run_the_few_that_were_fast_are_not_taken_for_all() -> None:
+    latency = Latency(SPEC)
+    watches = [Watch(SPEC, latency, 0.0, number) for number in range(200)]
+    for now in (2.0, 5.0):
+        for watch in watches[10:]:
+            watch.saw(RUNNING, now)
+    for watch in watches[:10]:
+        watch.saw(FOUND, 2.0)
+    assert len(latency.polls) == 1
+    assert len(ages(latency, 40.0)) <= len(ages(Latency(SPEC), 40.0))
+
+
 def test_an_outlier_is_polled_on_up_to_the_ceiling() -> None:
     latency = Latency(SPEC)
     rows(latency, 100, lambda: 5.0)
