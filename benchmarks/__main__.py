@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import emulator, media, memory, resume, row_cost, startup
+from benchmarks import emulator, media, memory, polls, resume, row_cost, startup
 from benchmarks.figures import Figure, document, machine, table
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "memory": memory.run,
     "media": media.run,
     "resume": resume.run,
+    "polls": polls.run,
     "emulator": emulator.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"

@@ -50,7 +50,7 @@ PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
     "spec/refused.py", "spec/targets.py", "spec/shapes.py",
-    "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/retry.py",
+    "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
     "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
     "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",

@@ -1,14 +1,13 @@
-"""What one poll says about an interaction, and when to poll next. Pure."""
+"""What one poll says about an interaction, and how long it is waited for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from batchrun.interactions.evidence import Answer, Call, Lost, Reply, server_delay
 from batchrun.interactions.models import ApiError, Interaction
-from batchrun.spec.model import JobSpec, PollSpec
+from batchrun.spec.model import JobSpec
 
 #: A new interaction may answer 404 for a while (seen with agents); after this it counts as lost.
 NOT_FOUND_GRACE = 600.0
@@ -147,13 +146,3 @@ def _of_error(reply: Reply, now: float) -> Poll:
     if reply.status in (403, 404) and error is not None:
         return NotFound(message)
     return NoAnswer(message, server_delay(reply, error, now))
-
-
-def delays(spec: PollSpec, *, resumed: bool) -> Iterator[float]:
-    """Waits before each poll, in seconds. A resumed interaction is looked at at once: it may have ended long ago."""
-    if resumed:
-        yield 0.0
-    delay = min(spec.first, spec.ceiling)
-    while True:
-        yield delay
-        delay = min(delay * spec.growth, spec.ceiling)

@@ -10,6 +10,7 @@ from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer, Polled, PollFailed
 from batchrun.engine.keep import Keeper
+from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.errors import CredentialError, RefusedError, RowError
@@ -40,6 +41,7 @@ class Waiter:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
         self._observe, self._keeper = observe, keeper
         self._pace = Pace(Limits(spec.poll.rpm))
+        self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()
         self._last_answered = float("-inf")
         self._unknown_earlier: set[int] = set()
@@ -61,9 +63,12 @@ class Waiter:
     async def _wait(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
         patience = polling.Patience(self._spec, self._wall(), attempt.submitted_at)
-        for delay in polling.delays(self._spec.poll, resumed=attempt.resumed):
-            await asyncio.sleep(delay)
+        clock = asyncio.get_running_loop().time
+        watch = self._watch(row, attempt, clock())
+        while True:
+            await asyncio.sleep(watch.wait(clock()))
             poll = await self._poll(row, attempt)
+            watch.saw(poll, clock())
             match patience.judge(poll, self._wall()):
                 case Answer() as answer:
                     return answer
@@ -73,7 +78,13 @@ class Waiter:
                     self._slow_down(row, poll)
                 case verdict:
                     await self._give_up(verdict, row, attempt, poll, patience)
-        raise AssertionError("delays never end")
+
+    def _watch(self, row: RowRecord, attempt: Attempt, now: float) -> Watch:
+        """When to poll. `now` is the loop's time, which does not jump as the wall's does."""
+        age = max(0.0, self._wall() - attempt.submitted_at)
+        own = (row.data or {}).get(self._spec.request.column)
+        kind = str(own.get("model") or own.get("agent")) if isinstance(own, dict) else None
+        return Watch(self._spec.poll, self._latencies.of(kind), now - age, attempt.id, resumed=attempt.resumed)
 
     async def _poll(self, row: RowRecord, attempt: Attempt) -> polling.Poll:
         lease = await self._pace.start()

@@ -57,11 +57,24 @@ class LimitsSpec(Strict):
 
 
 class PollSpec(Strict):
-    """How answers are fetched."""
+    """How answers are fetched: polled at ages at which earlier rows have got theirs, once a few have."""
 
-    first: Duration = Field(default=2.0, description="Wait before the first poll of an interaction.")
-    growth: float = Field(default=1.5, ge=1, description="Factor from one wait to the next.")
-    ceiling: Duration = Field(default=30.0, description="Longest wait between two polls.")
+    first: Duration = Field(
+        default=2.0,
+        description="Least wait before the first poll of an interaction, and the wait until answers show how long "
+        "they take.",
+    )
+    growth: float = Field(
+        default=1.5,
+        ge=1,
+        description="Factor from one wait to the next, until answers show how long they take, and for those that take "
+        "longer than any did.",
+    )
+    ceiling: Duration = Field(
+        default=30.0,
+        description="Longest wait between two polls. Before the first it may be longer where nearly all answers took "
+        "longer.",
+    )
     deadline: Duration = Field(
         default=3600.0,
         description="A row that has no answer this long after its submission is cancelled and fails as `timed_out`.",

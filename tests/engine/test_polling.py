@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from batchrun.engine import polling
 from batchrun.engine.polling import Answer, Denied, NoAnswer, NotFound, Patience, Poll, Running, Verdict, of_poll
 from batchrun.interactions.evidence import Lost, NotSent, Reply
 from batchrun.interactions.models import STOP_STATUSES, Interaction
-from batchrun.spec.model import JobSpec, PollSpec
+from batchrun.spec.model import JobSpec
 
 
 def poll(http: int = 200, /, **body: object) -> Poll:
@@ -50,12 +49,6 @@ def test_an_unknown_id_and_a_bad_key_are_told_apart() -> None:
     assert isinstance(error(403, "permission_denied"), NotFound)
     assert isinstance(error(401, "authentication"), Denied)
     assert isinstance(error(400, "invalid", details=[{"reason": "API_KEY_INVALID"}]), Denied)
-
-
-def test_waits_grow_to_a_ceiling_and_a_resumed_row_is_polled_at_once() -> None:
-    spec = PollSpec(first=2.0, growth=2.0, ceiling=5.0)
-    assert list(islice(polling.delays(spec, resumed=False), 4)) == [2, 4, 5, 5]
-    assert list(islice(polling.delays(spec, resumed=True), 3)) == [0, 2, 4]
 
 
 def answer(**data: object) -> Answer:
