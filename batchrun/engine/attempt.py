@@ -41,7 +41,10 @@ class Work:
 
 @dataclass(slots=True)
 class Attempt:
-    """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable."""
+    """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable.
+
+    `kind` is what takes about as long: the model or agent, and the turn.
+    """
 
     id: int
     state: AttemptState
@@ -53,6 +56,7 @@ class Attempt:
     lease: Lease | None = None
     resumed: bool = False
     polls: int = 0
+    kind: tuple[str | None, int] = (None, 0)
 
 
 def under_way(row: RowRecord) -> Attempt | None:
@@ -69,4 +73,5 @@ def under_way(row: RowRecord) -> Attempt | None:
         known.agent,
         None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
         resumed=True,
+        kind=(known.model, known.turn),
     )

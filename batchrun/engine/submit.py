@@ -194,6 +194,7 @@ class Submitter:
             case Submitted(interaction_id):
                 known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
                 known.lease = posting.lease
+                known.kind = posting.prepared.model, posting.turn
                 return known
             case Answer():
                 assert posting.answered is not None

@@ -64,7 +64,7 @@ class Waiter:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
         patience = polling.Patience(self._spec, self._wall(), attempt.submitted_at)
         clock = asyncio.get_running_loop().time
-        watch = self._watch(row, attempt, clock())
+        watch = self._watch(attempt, clock())
         while True:
             await asyncio.sleep(watch.wait(clock()))
             poll = await self._poll(row, attempt)
@@ -79,12 +79,10 @@ class Waiter:
                 case verdict:
                     await self._give_up(verdict, row, attempt, poll, patience)
 
-    def _watch(self, row: RowRecord, attempt: Attempt, now: float) -> Watch:
+    def _watch(self, attempt: Attempt, now: float) -> Watch:
         """When to poll. `now` is the loop's time, which does not jump as the wall's does."""
         age = max(0.0, self._wall() - attempt.submitted_at)
-        own = (row.data or {}).get(self._spec.request.column)
-        kind = str(own.get("model") or own.get("agent")) if isinstance(own, dict) else None
-        return Watch(self._spec.poll, self._latencies.of(kind), now - age, attempt.id, resumed=attempt.resumed)
+        return Watch(self._spec.poll, self._latencies.of(attempt.kind), now - age, attempt.id, resumed=attempt.resumed)
 
     async def _poll(self, row: RowRecord, attempt: Attempt) -> polling.Poll:
         lease = await self._pace.start()
