@@ -43,7 +43,7 @@ class Bodies:
         if isinstance(ask, Continue):
             body["continuation_token"] = ask.token
         if self.job.spec.request.store:
-            return self._chained(body, exchanges[-1].answer, ask)
+            return self._chained(body, exchanges[-1].answer)
         return {**body, "input": self._history(exchanges, ask)}
 
     def _alone(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Bodies:
         rendered = self.job.request.render(self.data, turn, said)
         return {name: value for name, value in rendered.body.items() if name != "input"}
 
-    def _chained(self, body: dict[str, Any], last: Interaction, ask: Ask) -> dict[str, Any]:
+    def _chained(self, body: dict[str, Any], last: Interaction) -> dict[str, Any]:
         body["previous_interaction_id"] = last.id
         if "agent" in body and last.environment_id:
             body["environment"] = last.environment_id

@@ -58,8 +58,8 @@ CLAIM = """
 import sys
 from pathlib import Path
 from batchrun.store.files import Content, FileRegistry
-registry = FileRegistry(Path(sys.argv[1]))
-print(registry.claim(Content("ab" * 32, "image/png", "owner", "https://service")), flush=True)
+uploads = FileRegistry(Path(sys.argv[1]))
+print(uploads.claim(Content("ab" * 32, "image/png", "owner", "https://service")), flush=True)
 sys.stdin.read()
 """
 
