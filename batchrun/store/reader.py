@@ -30,7 +30,8 @@ _ROW_FIELDS = 12
 _LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
-_CHOSEN = "r.seen = (SELECT max(seen) FROM row)"
+_LAST_PASS = "SELECT max(seen) FROM row"
+_CHOSEN = f"r.seen = ({_LAST_PASS})"
 
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
 _KEPT = "interaction_id > '' AND purged_at IS NULL AND state != 'submitted'"
@@ -234,11 +235,12 @@ class Reader:
         )
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
-                    WHERE r.outcome IS NULL AND {wanted} AND {_CHOSEN}
+                    WHERE r.outcome IS NULL AND {wanted} AND r.seen = ?
                     AND (r.position, r.id) > (?, ?) AND r.position < ?
                     ORDER BY r.position, r.id LIMIT 64"""
-        after = (-1, 0)
-        while page := self.connection.execute(query, (*after, 1 << 62 if limit is None else limit)).fetchall():
+        (last_pass,) = self.connection.execute(_LAST_PASS).fetchone()  # once: it is a scan, and would be one a page
+        after, bound = (-1, 0), 1 << 62 if limit is None else limit
+        while page := self.connection.execute(query, (last_pass, *after, bound)).fetchall():
             after = (page[-1][1], page[-1][0])
             yield from map(_row, page)
 

@@ -143,6 +143,20 @@ def test_rows_under_way_come_before_rows_to_send_and_ended_rows_do_not_come(stor
         assert (reader.count_pending(), reader.count_pending(limit=2)) == (4, 1)
 
 
+def test_reading_what_is_pending_costs_each_row_the_same_however_many_there_are(tmp_path: Path) -> None:
+    def steps(count: int) -> int:
+        """Work of SQLite's, in hundreds of instructions."""
+        store, done = Store(tmp_path / f"{count}.db"), []
+        admit(store, rows(count), 1.0, named=True, complete=True)
+        store.close()
+        with Reader(store.path) as reader:
+            reader.connection.set_progress_handler(lambda: done.append(1), 100)
+            assert sum(1 for _ in reader.pending(under_way=False)) == count
+        return len(done)
+
+    assert steps(4_000) < 5 * steps(1_000)
+
+
 def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path) -> None:
     store = Store(tmp_path / "run.db")
     bad = InputRow("bad", "in:9", "f" * 64, {"x": 1}, Problem("bad_key", "no"))
