@@ -15,7 +15,7 @@ from batchrun.errors import RowError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
-from batchrun.outputs.media import addresses, complete, detach, holds_media, may_hold_media
+from batchrun.outputs.media import addresses, complete, detach, may_hold_media, tells_of_media
 from batchrun.rows import Finish
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
@@ -77,9 +77,9 @@ class Keeper:
         Raises RowError where one cannot be fetched. That costs nothing: a retry makes the row right without a new
         interaction.
         """
-        named = addresses(answer)
-        if not named and not holds_media(answer):
+        if not tells_of_media(answer):
             return answer
+        named = addresses(answer)
         with _directory(self._media.parent / f".fetching-{attempt_id}") as here:
             fetched = {uri: here / str(n) for n, uri in enumerate(named)}
             got = {uri: path for uri, path in fetched.items() if await self._download(uri, path)}

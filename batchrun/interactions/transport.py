@@ -121,7 +121,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 async def _content(request: httpx.Request) -> _Content:
     """A whole body as it is, and one in pieces as pieces: joined they would need twice the memory."""
-    if isinstance(request.stream, httpx.ByteStream) or not isinstance(request.stream, AsyncIterable):
+    if isinstance(request.stream, httpx.ByteStream):
+        return b"".join(request.stream) or None
+    if not isinstance(request.stream, AsyncIterable):
         return await request.aread() or None
     return request.stream
 

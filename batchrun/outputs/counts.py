@@ -30,7 +30,7 @@ def counts_of(usage: dict[str, Any] | None) -> dict[str, int]:
     """Every count in `usage` by column name, such as `input_text_tokens`; kinds without a column of ours included."""
     if not usage:
         return {}
-    counts = {name: usage[name] for name in TOTALS if _is_count(usage.get(name))}
+    counts = _totals(usage)
     for family in FAMILIES:
         for kind, tokens in _pairs(usage.get(f"{family}_tokens_by_modality"), "modality", "tokens"):
             _add(counts, f"{family}_{kind}_tokens", tokens)
@@ -49,9 +49,8 @@ def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
     missing = 0
     for attempt in attempts:
         missing += attempt.usage is None and attempt.billed is not False and attempt.state not in _UNDER_WAY
-        for name, count in counts_of(attempt.usage).items():
-            if name in totals:
-                totals[name] = (totals[name] or 0) + count
+        for name, count in _totals(attempt.usage or {}).items():
+            totals[name] = (totals[name] or 0) + count
     return {**totals, "attempts_without_usage": missing}
 
 
@@ -66,6 +65,10 @@ def search_queries(raw: bytes | None) -> int | None:
 
 
 _NO_SEARCH = Interaction({})
+
+
+def _totals(usage: dict[str, Any]) -> dict[str, int]:
+    return {name: usage[name] for name in TOTALS if _is_count(usage.get(name))}
 
 
 def _pairs(items: object, kind: str, count: str) -> Iterator[tuple[str, int]]:

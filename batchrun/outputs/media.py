@@ -79,9 +79,9 @@ def complete(answer: Interaction, directory: Path, stem: str, fetched: Mapping[s
     return _encoded(answer.data)
 
 
-def holds_media(answer: Interaction) -> bool:
-    """Whether the answer has data of media in itself."""
-    return any(isinstance(block.get("data"), str) for _, _, block in _blocks(answer.own_steps))
+def tells_of_media(answer: Interaction) -> bool:
+    """Whether there is any medium in the answer, in a file by now or not."""
+    return next(_blocks(answer.own_steps), None) is not None
 
 
 def may_hold_media(raw: bytes) -> bool:
