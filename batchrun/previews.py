@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.engine.media import library_of, previewed
+from batchrun.engine.file_bodies import previewed
+from batchrun.engine.media import library_of
 from batchrun.engine.request import Prepared
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from batchrun.engine.media import library_of, previewed
+from batchrun.engine.file_bodies import previewed
+from batchrun.engine.media import library_of
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchrun.engine.media import built
+from batchrun.engine.file_bodies import built
 from batchrun.engine.request import Draft, Prepared
 from batchrun.errors import RowError
 from batchrun.inputs import media

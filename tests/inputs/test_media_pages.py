@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from batchrun.engine.media import built
+from batchrun.engine.file_bodies import built
 from batchrun.engine.request import Draft, Prepared
 from batchrun.errors import RowError
 from batchrun.inputs import media_pages
