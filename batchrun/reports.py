@@ -85,7 +85,7 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)
-    known = sent is not None and sent.turn == 0 and request.sha
+    known = sent is not None and sent.exchange == 0 and request.sha
     return shown(request), bool(known and sent and sent.request_sha != request.sha)
 
 

@@ -33,7 +33,7 @@ class Posting:
 
     row: RowRecord
     number: int
-    turn: int
+    exchange: int
     prepared: Prepared
     attempt_id: int = 0
     lease: Lease | None = None
@@ -126,7 +126,7 @@ class Submitter:
 
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
-        name = intent_key(self._work.run_id, row.key, "", posting.turn, posting.number)
+        name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
         return Intent(
             row.id,
             posting.number,
@@ -134,7 +134,7 @@ class Submitter:
             prepared.sha,
             prepared.model,
             prepared.agent,
-            turn=posting.turn,
+            exchange=posting.exchange,
             files=prepared.media,
         )
 
@@ -194,7 +194,7 @@ class Submitter:
             case Submitted(interaction_id):
                 known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
                 known.lease = posting.lease
-                known.kind = posting.prepared.model, posting.turn
+                known.kind = posting.prepared.model, posting.exchange
                 return known
             case Answer():
                 assert posting.answered is not None

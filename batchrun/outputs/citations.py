@@ -55,7 +55,7 @@ def columns() -> list[Column[Citation]]:
     """The columns of `citations.parquet` in order."""
     return [
         Column("key", TEXT, lambda c: storable(c.attempt.key)),
-        Column("turn", COUNT, lambda c: c.attempt.turn),
+        Column("exchange", COUNT, lambda c: c.attempt.exchange),
         Column("kind", TEXT, _text("type")),
         Column("text", TEXT, lambda c: None if c.text is None else storable(c.text)),
         Column("start", COUNT, lambda c: c.span[0]),

@@ -41,7 +41,7 @@ FILES = pa.list_(
     pa.struct(
         {
             "file": TEXT,
-            "turn": COUNT,
+            "exchange": COUNT,
             "block": COUNT,
             "type": TEXT,
             "mime_type": TEXT,
@@ -69,7 +69,7 @@ MEDIA = pa.list_(
             "mime_type": TEXT,
             "bytes": COUNT,
             "sha256": TEXT,
-            "turn": COUNT,
+            "exchange": COUNT,
             "found_in": TEXT,
         }
     )
@@ -113,7 +113,7 @@ class Layout:
 class Result:
     """One row as the outputs show it. `answer` is the parsed answer, `fields` the values of its columns.
 
-    `media` are the files that came with it, each after its turn, `extras` the values of the layout's EXTRAS.
+    `media` are the files that came with it, each after its exchange, `extras` the values of the layout's EXTRAS.
     """
 
     row: RowRecord
@@ -200,10 +200,10 @@ def media_records(result: Result) -> list[dict[str, Any]]:
             "mime_type": medium.mime_type,
             "bytes": medium.bytes,
             "sha256": medium.sha256,
-            "turn": turn,
+            "exchange": exchange,
             "found_in": medium.found_in,
         }
-        for turn, medium in result.media
+        for exchange, medium in result.media
     ]
 
 

@@ -14,7 +14,7 @@ def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Itera
     interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
     about = {
         "key": attempt.key,
-        "turn": attempt.turn,
+        "exchange": attempt.exchange,
         "attempt": attempt.number,
         "superseded": attempt.superseded_at is not None,
         "interaction_id": attempt.interaction_id,

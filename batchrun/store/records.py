@@ -39,7 +39,7 @@ class AttemptRecord:
     key: str
     number: int
     stage: str
-    turn: int
+    exchange: int
     state: AttemptState
     evidence: str | None
     intent_key: str
@@ -95,7 +95,7 @@ class RowRecord:
     """One row with its last attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
 
     `strikes` counts the answers that were thrown away for a new attempt since the user last reopened the row.
-    `earlier` are the answered attempts at the turns before `attempt`'s, in their order: a row's conversation is
+    `earlier` are the answered attempts at the exchanges before `attempt`'s, in their order: a row's conversation is
     `earlier` and then `attempt`.
     """
 

@@ -77,7 +77,7 @@ def test_turns_are_chained_at_the_service_with_what_does_not_carry_over(
     usage = [row["interaction_id"] for row in job.usage() if row["key"] == "r1"]
     assert "previous_interaction_id" not in first
     assert [second["previous_interaction_id"], third["previous_interaction_id"]] == usage[:2]
-    assert [row["turn"] for row in job.usage() if row["key"] == "r1"] == [0, 1, 2]
+    assert [row["exchange"] for row in job.usage() if row["key"] == "r1"] == [0, 1, 2]
     assert first["input"] == "Remember What is 1 plus 1?"
     assert third["input"] == "Sum up r1."
     for body in (first, second, third):

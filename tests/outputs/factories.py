@@ -31,7 +31,7 @@ def an_attempt(answer: object = NO_ANSWER, **overrides: Any) -> AttemptRecord:
         "key": "a",
         "number": 1,
         "stage": "main",
-        "turn": 0,
+        "exchange": 0,
         "state": AttemptState.FETCHED,
         "evidence": "S",
         "intent_key": "intent-1",

@@ -103,7 +103,7 @@ def test_media_are_listed_with_paths_that_lead_to_them_from_the_results_file(run
         interaction(thought(image(b"draft")), output(image(b"final", "image/jpeg"))),
     )
     (row,) = run.results(run.path.parent)
-    assert [(m["turn"], m["found_in"], m["mime_type"], m["bytes"]) for m in row["media"]] == [
+    assert [(m["exchange"], m["found_in"], m["mime_type"], m["bytes"]) for m in row["media"]] == [
         (0, "model_output", "image/png", 6),
         (1, "thought", "image/png", 5),
         (1, "model_output", "image/jpeg", 5),
@@ -193,7 +193,9 @@ def test_the_steps_of_every_answered_attempt_are_told_and_replaced_ones_marked(
     run.hold(said("bad"), superseded=True, outcome=None)
     run.hold(interaction(thought(text("hm")), output(text("good"), image())))
     lines = [json.loads(line) for line in run.export(tmp_path, steps=True)["steps"].read_text().splitlines()]
-    about = [(line["attempt"], line["turn"], line["superseded"], line["index"], line["step"]["type"]) for line in lines]
+    about = [
+        (line["attempt"], line["exchange"], line["superseded"], line["index"], line["step"]["type"]) for line in lines
+    ]
     assert about == [
         (1, 0, True, 0, "model_output"),
         (2, 0, False, 0, "thought"),
@@ -228,5 +230,5 @@ def test_the_same_conversations_make_the_same_bytes(run: Conversations, tmp_path
 def test_media_have_a_type_that_queries_can_rely_on_even_if_there_are_none(run: Conversations, tmp_path: Path) -> None:
     column = pq.read_schema(run.export(tmp_path)["results"]).field("media").type.value_type
     assert [column.field(n).name for n in range(column.num_fields)] == [
-        "path", "type", "mime_type", "bytes", "sha256", "turn", "found_in",
+        "path", "type", "mime_type", "bytes", "sha256", "exchange", "found_in",
     ]  # fmt: skip
