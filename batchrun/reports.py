@@ -69,6 +69,7 @@ def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
         "error_class": row.error_class,
         "error_message": row.error_message,
         "input": row.data,
+        "exchanges": row.exchanges,
         "request": request,
         "request_differs_from_the_one_sent": differs,
         "attempts": [_attempt_document(attempt, reader) for attempt in list(reader.attempts(key, raw=True))],

@@ -62,7 +62,7 @@ class Attempt:
 def under_way(row: RowRecord) -> Attempt | None:
     """The attempt that an earlier run left behind, None if the row has to be sent."""
     known = row.attempt
-    if known is None or known.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) or known.superseded_at:
+    if known is None or not known.live:
         return None
     return Attempt(
         known.id,

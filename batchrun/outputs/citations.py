@@ -56,6 +56,7 @@ def columns() -> list[Column[Citation]]:
     return [
         Column("key", TEXT, lambda c: storable(c.attempt.key)),
         Column("exchange", COUNT, lambda c: c.attempt.exchange),
+        Column("turn", COUNT, lambda c: c.attempt.turn),
         Column("kind", TEXT, _text("type")),
         Column("text", TEXT, lambda c: None if c.text is None else storable(c.text)),
         Column("start", COUNT, lambda c: c.span[0]),

@@ -15,6 +15,7 @@ def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Itera
     about = {
         "key": attempt.key,
         "exchange": attempt.exchange,
+        "turn": attempt.turn,
         "attempt": attempt.number,
         "superseded": attempt.superseded_at is not None,
         "interaction_id": attempt.interaction_id,

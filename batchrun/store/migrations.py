@@ -20,6 +20,7 @@ OPEN = "state IN ('intent', 'submitted', 'ambiguous')"
 def m001_initial(db: Database) -> None:
     """Meta values, input rows and the attempts made for them.
 
+    `exchange` is the number of the interaction in its row's conversation, `turn` that of the user's turn it belongs to.
     Times are Unix seconds; `raw` is zlib; `files` lists the files in the request; a `rejected` row failed when it was
     read and is never sent. `tool_call` holds the functions run for an answer that asks for them, `word` what the user
     said to a research plan. `purged_at` is when the service was seen to have
@@ -36,8 +37,9 @@ def m001_initial(db: Database) -> None:
         "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",
         """CREATE TABLE attempt (
             id INTEGER PRIMARY KEY, row_id INTEGER NOT NULL REFERENCES row (id), number INTEGER NOT NULL,
-            stage TEXT NOT NULL DEFAULT '', exchange INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL,
-            state TEXT NOT NULL, intent_key TEXT NOT NULL UNIQUE, request_sha TEXT NOT NULL, evidence TEXT,
+            stage TEXT NOT NULL DEFAULT '', exchange INTEGER NOT NULL DEFAULT 0,
+            turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, state TEXT NOT NULL,
+            intent_key TEXT NOT NULL UNIQUE, request_sha TEXT NOT NULL, evidence TEXT,
             model TEXT, agent INTEGER NOT NULL DEFAULT 0, interaction_id TEXT, interaction_status TEXT,
             service_tier TEXT, posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
             http_status INTEGER, error_class TEXT, error_message TEXT,

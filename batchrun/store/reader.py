@@ -16,8 +16,8 @@ from batchrun.errors import SpecError, StoreError
 from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 
-_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.state, a.evidence, a.intent_key, a.request_sha,
-    a.model, a.agent,
+_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
+    a.request_sha, a.model, a.agent,
     a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
     a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.purged_at, a.usage, a.files"""
 _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
@@ -294,7 +294,7 @@ def _row(values: tuple[Any, ...]) -> RowRecord:
 
 def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
     *plain, usage, files, raw = values
-    plain[6], plain[11] = AttemptState(plain[6]), bool(plain[11])
+    plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)
     listed = () if files is None else tuple(json.loads(files))
     fields: list[Any] = [*plain, counted, listed, None if raw is None else zlib.decompress(raw)]

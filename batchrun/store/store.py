@@ -32,8 +32,8 @@ _GATHER_SECONDS = 0.002
 
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
-_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, epoch, state, intent_key, request_sha, model,
-                agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
+_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
+                model, agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
 _RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 error_class = NULL, error_message = NULL WHERE id = ?"""
@@ -82,6 +82,7 @@ class Intent:
     agent: bool = False
     stage: str = ""
     exchange: int = 0
+    turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
 
 
@@ -229,7 +230,7 @@ class Store:
             i = intent
             files = json.dumps(i.files) if i.files else None
             who = (i.intent_key, i.request_sha, i.model, i.agent, files)
-            values = (i.row_id, i.number, i.stage, i.exchange, self.epoch, *who)
+            values = (i.row_id, i.number, i.stage, i.exchange, i.turn, self.epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
         return await self.write(work)

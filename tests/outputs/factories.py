@@ -32,6 +32,7 @@ def an_attempt(answer: object = NO_ANSWER, **overrides: Any) -> AttemptRecord:
         "number": 1,
         "stage": "main",
         "exchange": 0,
+        "turn": 0,
         "state": AttemptState.FETCHED,
         "evidence": "S",
         "intent_key": "intent-1",
