@@ -70,6 +70,7 @@ def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
         "error_class": row.error_class,
         "error_message": row.error_message,
         "input": row.data,
+        "exchanges": row.exchanges,
         "request": request,
         "request_differs_from_the_one_sent": differs,
         "attempts": [_attempt_document(attempt, reader) for attempt in list(reader.attempts(key, raw=True))],
@@ -86,7 +87,7 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)
-    known = sent is not None and sent.turn == 0 and request.sha
+    known = sent is not None and sent.exchange == 0 and request.sha
     return shown(request), bool(known and sent and sent.request_sha != request.sha)
 
 

@@ -30,9 +30,9 @@ LIMITS = {"extract_invoices": 4, "extract_invoice_texts": 4}
 
 
 class FunctionCall(NamedTuple):
-    """A call of a function. `turn` is the number of the interaction that asks for it, `tries` how often it was run."""
+    """A call of a function. `exchange` is that of the interaction that asks for it, `tries` how often it was run."""
 
-    turn: int
+    exchange: int
     name: str
     arguments: dict[str, Any]
     is_error: bool
@@ -74,12 +74,14 @@ class Done:
         return [body for body in self.bodies if body["labels"]["batchrun-intent"] in labels]
 
     def function_calls(self, key: str) -> list[FunctionCall]:
-        query = """SELECT turn, name, arguments, is_error, tries FROM tool_call JOIN attempt ON attempt.id = attempt_id
-            JOIN row ON row.id = row_id WHERE key = ? ORDER BY turn, tool_call.position"""
+        query = """SELECT exchange, name, arguments, is_error, tries FROM tool_call
+            JOIN attempt ON attempt.id = attempt_id JOIN row ON row.id = row_id WHERE key = ?
+            ORDER BY exchange, tool_call.position"""
         with closing(sqlite3.connect(self.directory / "run.db")) as database:
             found = database.execute(query, [key]).fetchall()
         return [
-            FunctionCall(turn, name, json.loads(given), bool(bad), tries) for turn, name, given, bad, tries in found
+            FunctionCall(exchange, name, json.loads(given), bool(bad), tries)
+            for exchange, name, given, bad, tries in found
         ]
 
     def medium(self, key: str) -> Path:

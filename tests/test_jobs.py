@@ -66,7 +66,7 @@ def test_an_interview_has_an_interaction_for_each_turn_chained_at_the_service(ru
     done = run("interview")
     assert done.statuses_at_the_service() == {200}
     for key, attempts in done.table("usage").items():
-        assert [attempt["turn"] for attempt in attempts] == [0, 1, 2, 3]
+        assert [attempt["exchange"] for attempt in attempts] == [0, 1, 2, 3]
         ids = [attempt["interaction_id"] for attempt in attempts]
         assert [body.get("previous_interaction_id") for body in done.requests(key)] == [None, *ids[:-1]]
 
@@ -164,12 +164,12 @@ def test_citations_are_the_cited_words_in_any_language(run: Run) -> None:
 def test_functions_are_called_once_each_at_once_or_one_after_the_other(run: Run) -> None:
     done = run("weather_tool")
     calls = {key: done.function_calls(key) for key in input_keys("weather_tool")}
-    assert [(call.turn, call.arguments["city"]) for call in calls["parallel"]] == [
+    assert [(call.exchange, call.arguments["city"]) for call in calls["parallel"]] == [
         (0, "Lisbon"),
         (0, "Oslo"),
         (0, "New York"),
     ]
-    assert [(call.turn, call.name) for call in calls["compositional"]] == [
+    assert [(call.exchange, call.name) for call in calls["compositional"]] == [
         (0, "get_temperature"),
         (1, "suggest_clothes"),
     ]

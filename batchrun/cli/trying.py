@@ -176,7 +176,13 @@ def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
         "media": [str(trial.directory.media / each.name) for answer in trial.answers for each in media_of(answer)],
         "steps": [step for answer in trial.answers for _, step in answer.own_steps],
         "interactions": [
-            {"id": attempt.interaction_id, "turn": attempt.turn, "state": attempt.state, "usage": attempt.usage}
+            {
+                "id": attempt.interaction_id,
+                "exchange": attempt.exchange,
+                "turn": attempt.turn,
+                "state": attempt.state,
+                "usage": attempt.usage,
+            }
             for attempt in trial.attempts
         ],
         "cost_usd": [None if cost is None else str(cost.total) for cost in costs],

@@ -43,7 +43,7 @@ class Work:
 class Attempt:
     """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable.
 
-    `kind` is what takes about as long: the model or agent, and the turn.
+    `kind` is what takes about as long: the model or agent, and the number of the exchange.
     """
 
     id: int
@@ -62,7 +62,7 @@ class Attempt:
 def under_way(row: RowRecord) -> Attempt | None:
     """The attempt that an earlier run left behind, None if the row has to be sent."""
     known = row.attempt
-    if known is None or known.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) or known.superseded_at:
+    if known is None or not known.live:
         return None
     return Attempt(
         known.id,
@@ -73,5 +73,5 @@ def under_way(row: RowRecord) -> Attempt | None:
         known.agent,
         None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
         resumed=True,
-        kind=(known.model, known.turn),
+        kind=(known.model, known.exchange),
     )

@@ -158,7 +158,7 @@ def _data(value: Any) -> Iterator[int]:
             yield from [len(inner)] if name == "data" and isinstance(inner, str) else _data(inner)
 
 
-def intent_key(run_id: str, key: str, stage: str, turn: int, number: int) -> str:
+def intent_key(run_id: str, key: str, stage: str, exchange: int, number: int) -> str:
     """36 characters that name one attempt and fit the API's label rules."""
-    mark = hashlib.sha256("\0".join((run_id, key, stage, str(turn), str(number))).encode()).hexdigest()
+    mark = hashlib.sha256("\0".join((run_id, key, stage, str(exchange), str(number))).encode()).hexdigest()
     return "br1-" + mark[:32]

@@ -11,7 +11,7 @@ from random import Random
 from tenacity import AsyncRetrying, RetryCallState
 
 from batchrun.engine.attempt import Attempt, Work
-from batchrun.engine.conversation import Ask, Exchange
+from batchrun.engine.conversation import Ask, Exchange, Say, turn_of
 from batchrun.engine.events import Observer, Paused, Posted
 from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease, Limits
@@ -29,10 +29,14 @@ from batchrun.store.store import Intent, Store
 
 @dataclass(slots=True)
 class Posting:
-    """A row's request on its way; `attempt_id` is known once the intent is durable, `started` is the loop's time."""
+    """A row's request on its way. `exchange` is its number in the conversation, `turn` that of the user's turn.
+
+    `attempt_id` is known once the intent is durable, `started` is the loop's time.
+    """
 
     row: RowRecord
     number: int
+    exchange: int
     turn: int
     prepared: Prepared
     attempt_id: int = 0
@@ -68,8 +72,9 @@ class Submitter:
         memory and few POSTs are open.
         """
         ready = await self._ready(row, exchanges, ask)
+        turn = ask.turn if isinstance(ask, Say) else turn_of(exchanges, self._work.script_for(row))
         async with self._slots:
-            posting = Posting(row, number, len(exchanges), await self._finished(ready))
+            posting = Posting(row, number, len(exchanges), turn, await self._finished(ready))
             result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
             if self._work.media.disowned(posting.prepared, result):
                 posting.prepared = await self._finished(await self._ready(row, exchanges, ask))
@@ -126,7 +131,7 @@ class Submitter:
 
     def _intent(self, posting: Posting) -> Intent:
         row, prepared = posting.row, posting.prepared
-        name = intent_key(self._work.run_id, row.key, "", posting.turn, posting.number)
+        name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
         return Intent(
             row.id,
             posting.number,
@@ -134,6 +139,7 @@ class Submitter:
             prepared.sha,
             prepared.model,
             prepared.agent,
+            exchange=posting.exchange,
             turn=posting.turn,
             files=prepared.media,
         )
@@ -194,7 +200,7 @@ class Submitter:
             case Submitted(interaction_id):
                 known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
                 known.lease = posting.lease
-                known.kind = posting.prepared.model, posting.turn
+                known.kind = posting.prepared.model, posting.exchange
                 return known
             case Answer():
                 assert posting.answered is not None

@@ -56,8 +56,8 @@ class Talk:
 def resumed(row: RowRecord, reader: Reader) -> Talk:
     """A row's conversation as the store knows it."""
     talk = Talk(row.attempts, row.strikes, attempt=under_way(row))
-    if row.attempt is not None and row.attempt.turn > 0:
-        earlier = list(reader.earlier(row.id, row.attempt.turn))
+    if row.attempt is not None and row.attempt.exchange > 0:
+        earlier = list(reader.earlier(row.id, row.attempt.exchange))
         talk.exchanges = [_exchange(attempt, reader) for attempt in earlier]
         talk.purged = {attempt.id for attempt in earlier if attempt.purged_at is not None}
     if row.attempt is not None and row.attempt.purged_at is not None:

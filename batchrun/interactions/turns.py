@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from batchrun.interactions.models import Interaction, merged
 
 #: The answer is cut off, and goes on in the next interaction.
 _CONTINUES = "requires_continuation"
-#: The user's turn is not answered yet: the next interaction belongs to it.
+#: The user's turn is not answered yet.
 _UNDER_WAY = ("requires_action", _CONTINUES)
 
 
@@ -20,11 +21,14 @@ def last_answer(history: Sequence[Interaction]) -> Interaction:
     return merged(history[first:])
 
 
-def answers_of(history: Sequence[Interaction]) -> list[str | None]:
+def answers_of(history: Sequence[tuple[int, Interaction]]) -> list[str | None]:
     """The text of each of the user's turns that is answered, in order; None where an answer has no text.
 
-    Rounds of function calls and continuations belong to the turn whose end follows.
+    Each interaction comes after the number of its turn. Rounds of function calls, continuations and research plans
+    belong to the turn whose end follows.
     """
-    ends = [number for number, each in enumerate(history, 1) if each.status not in _UNDER_WAY]
-    starts = [0, *ends[:-1]]
-    return [last_answer(history[start:end]).output_text for start, end in zip(starts, ends, strict=False)]
+    numbers, found = [turn for turn, _ in history], [interaction for _, interaction in history]
+    ends = [at for at, (turn, following) in enumerate(pairwise(numbers), 1) if turn != following]
+    if found and found[-1].status not in _UNDER_WAY:
+        ends.append(len(found))
+    return [last_answer(found[:end]).output_text for end in ends]

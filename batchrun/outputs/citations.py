@@ -55,6 +55,7 @@ def columns() -> list[Column[Citation]]:
     """The columns of `citations.parquet` in order."""
     return [
         Column("key", TEXT, lambda c: storable(c.attempt.key)),
+        Column("exchange", COUNT, lambda c: c.attempt.exchange),
         Column("turn", COUNT, lambda c: c.attempt.turn),
         Column("kind", TEXT, _text("type")),
         Column("text", TEXT, lambda c: None if c.text is None else storable(c.text)),

@@ -52,11 +52,11 @@ class History:
 
     @property
     def answers(self) -> list[str | None] | None:
-        """The text of each turn's answer; None where it cannot be told which turns these are."""
-        turns = [attempt.turn for attempt, _ in self.answered]
-        if not turns or turns != list(range(len(turns))):
+        """The text of each turn's answer; None where an exchange before it is missing."""
+        numbers = [attempt.exchange for attempt, _ in self.answered]
+        if not numbers or numbers != list(range(len(numbers))):
             return None
-        found = answers_of([interaction for _, interaction in self.answered])
+        found = answers_of([(attempt.turn, interaction) for attempt, interaction in self.answered])
         return [None if text is None else storable(text) for text in found]
 
     @property
@@ -67,10 +67,11 @@ class History:
 
     @property
     def files(self) -> list[dict[str, Any]] | None:
-        """What file, and which of its pages, went into which block of which turn's request."""
+        """What file, and which of its pages, went into which block of which exchange's request."""
         found = [
             {
                 **{name: entry.get(name) for name in _OF_A_FILE},
+                "exchange": attempt.exchange,
                 "turn": attempt.turn,
                 "first_page": (entry.get("pages") or (None, None))[0],
                 "last_page": (entry.get("pages") or (None, None))[1],
@@ -82,12 +83,12 @@ class History:
         return found or None
 
     @property
-    def media(self) -> tuple[tuple[int, Medium], ...]:
-        """The files that came with the answers, each after the turn of its interaction."""
-        found: tuple[tuple[int, Medium], ...] = ()
+    def media(self) -> tuple[tuple[AttemptRecord, Medium], ...]:
+        """The files that came with the answers, each after its attempt."""
+        found: tuple[tuple[AttemptRecord, Medium], ...] = ()
         for attempt, interaction in self.answered:
             if b'"sha256"' in (attempt.raw or b""):
-                found += tuple((attempt.turn, medium) for medium in media_of(interaction))
+                found += tuple((attempt, medium) for medium in media_of(interaction))
         return found
 
 

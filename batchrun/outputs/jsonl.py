@@ -46,6 +46,7 @@ def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes
         "error_class": result.error_class,
         "error_message": result.error_message,
         "attempts": row.attempts,
+        "exchanges": row.exchanges,
         "submitted_at": _iso(submitted_at),
         "finished_at": _iso(row.finished_at),
         "prompt_sha": attempt and attempt.request_sha,

@@ -17,7 +17,7 @@ from batchrun.outputs.media import Medium
 from batchrun.outputs.shapes import Field, Kind, Struct, answer_columns, apart, shape_of
 from batchrun.outputs.table import COUNT, TEXT, TIME, Column, arrow_type, microseconds
 from batchrun.rows import Outcome
-from batchrun.store.records import RowRecord
+from batchrun.store.records import AttemptRecord, RowRecord
 
 #: Columns before and after those of the input and the answer.
 LEADING = ("key", "status")
@@ -29,6 +29,7 @@ TRAILING = (
     "error_class",
     "error_message",
     "attempts",
+    "exchanges",
     "submitted_at",
     "finished_at",
     "prompt_sha",
@@ -41,6 +42,7 @@ FILES = pa.list_(
     pa.struct(
         {
             "file": TEXT,
+            "exchange": COUNT,
             "turn": COUNT,
             "block": COUNT,
             "type": TEXT,
@@ -69,6 +71,7 @@ MEDIA = pa.list_(
             "mime_type": TEXT,
             "bytes": COUNT,
             "sha256": TEXT,
+            "exchange": COUNT,
             "turn": COUNT,
             "found_in": TEXT,
         }
@@ -113,7 +116,7 @@ class Layout:
 class Result:
     """One row as the outputs show it. `answer` is the parsed answer, `fields` the values of its columns.
 
-    `media` are the files that came with it, each after its turn, `extras` the values of the layout's EXTRAS.
+    `media` are the files that came with it, each after its attempt, `extras` the values of the layout's EXTRAS.
     """
 
     row: RowRecord
@@ -122,7 +125,7 @@ class Result:
     fields: dict[str, Any]
     error_class: str | None
     error_message: str | None
-    media: Sequence[tuple[int, Medium]] = ()
+    media: Sequence[tuple[AttemptRecord, Medium]] = ()
     extras: Mapping[str, Any] = field(default_factory=lambda: _NONE)
 
     @property
@@ -169,6 +172,7 @@ def columns(layout: Layout, schema_sha: str | None) -> list[Column[Result]]:
         Column("error_class", TEXT, lambda r: _storable(r.error_class)),
         Column("error_message", TEXT, lambda r: _storable(r.error_message)),
         Column("attempts", COUNT, attrgetter("row.attempts")),
+        Column("exchanges", COUNT, attrgetter("row.exchanges")),
         Column("submitted_at", TIME, lambda r: r.row.attempt and microseconds(r.row.attempt.submitted_at)),
         Column("finished_at", TIME, lambda r: microseconds(r.row.finished_at)),
         Column("prompt_sha", TEXT, lambda r: r.row.attempt and r.row.attempt.request_sha),
@@ -200,10 +204,11 @@ def media_records(result: Result) -> list[dict[str, Any]]:
             "mime_type": medium.mime_type,
             "bytes": medium.bytes,
             "sha256": medium.sha256,
-            "turn": turn,
+            "exchange": attempt.exchange,
+            "turn": attempt.turn,
             "found_in": medium.found_in,
         }
-        for turn, medium in result.media
+        for attempt, medium in result.media
     ]
 
 

@@ -14,6 +14,7 @@ def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Itera
     interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
     about = {
         "key": attempt.key,
+        "exchange": attempt.exchange,
         "turn": attempt.turn,
         "attempt": attempt.number,
         "superseded": attempt.superseded_at is not None,

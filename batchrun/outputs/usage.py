@@ -25,6 +25,7 @@ def columns() -> list[Column[Used]]:
         _text("key"),
         Column("attempt", COUNT, lambda u: u[0].number),
         _text("stage"),
+        _same("exchange", COUNT),
         _same("turn", COUNT),
         Column("state", TEXT, lambda u: str(u[0].state)),
         _text("evidence"),

@@ -16,8 +16,8 @@ from batchrun.errors import SpecError, StoreError
 from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 
-_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.turn, a.state, a.evidence, a.intent_key, a.request_sha,
-    a.model, a.agent,
+_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
+    a.request_sha, a.model, a.agent,
     a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
     a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.purged_at, a.usage, a.files"""
 _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
@@ -178,16 +178,17 @@ class Reader:
         return map(self._with_earlier, map(_row, self.connection.execute(query)))
 
     def _with_earlier(self, row: RowRecord) -> RowRecord:
-        """The row with its earlier turns, which most rows do not have."""
-        if row.attempt is None or row.attempt.turn == 0:
+        """The row with its earlier exchanges, which most rows do not have."""
+        if row.attempt is None or row.attempt.exchange == 0:
             return row
-        return replace(row, earlier=tuple(self.earlier(row.id, row.attempt.turn)))
+        return replace(row, earlier=tuple(self.earlier(row.id, row.attempt.exchange)))
 
-    def earlier(self, row_id: int, turn: int) -> Iterator[AttemptRecord]:
-        """A row's answered attempts at the turns before this one, with their answers."""
+    def earlier(self, row_id: int, exchange: int) -> Iterator[AttemptRecord]:
+        """A row's answered attempts at the exchanges before this one, with their answers."""
         query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
-                    WHERE r.id = ? AND a.turn < ? AND a.state = 'fetched' AND a.superseded_at IS NULL ORDER BY a.turn"""
-        return map(_attempt, self.connection.execute(query, (row_id, turn)))
+                    WHERE r.id = ? AND a.exchange < ? AND a.state = 'fetched' AND a.superseded_at IS NULL
+                    ORDER BY a.exchange"""
+        return map(_attempt, self.connection.execute(query, (row_id, exchange)))
 
     def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:
         """The functions that were run, or begun, for an answer, in the order of its calls."""
@@ -230,9 +231,8 @@ class Reader:
         Reads in pages, so a consumer may take its time while rows ahead of it get their outcomes.
         `limit` bounds the input position, as the run's own limit does.
         """
-        live = (
-            f"""a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B} ORDER BY b.turn DESC LIMIT 1)"""
-        )
+        live = f"""a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B}
+                            ORDER BY b.exchange DESC LIMIT 1)"""
         wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
                     WHERE r.outcome IS NULL AND {wanted} AND r.seen = ?
@@ -296,7 +296,7 @@ def _row(values: tuple[Any, ...]) -> RowRecord:
 
 def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
     *plain, usage, files, raw = values
-    plain[6], plain[11] = AttemptState(plain[6]), bool(plain[11])
+    plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)
     listed = () if files is None else tuple(json.loads(files))
     fields: list[Any] = [*plain, counted, listed, None if raw is None else zlib.decompress(raw)]

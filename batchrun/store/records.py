@@ -28,6 +28,7 @@ class AttemptState(StrEnum):
 class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 
+    `exchange` is the number of the interaction in its row's conversation, `turn` that of the user's turn it belongs to.
     `superseded_at` is set when a later attempt of the same row replaced this one, `purged_at` when its interaction was
     deleted at the service. `model` is the id of an agent if `agent` is true. `files` tells what file, and which of its
     pages, went into which block of the request. `billed` is True when an interaction id is known, False when it is
@@ -39,6 +40,7 @@ class AttemptRecord:
     key: str
     number: int
     stage: str
+    exchange: int
     turn: int
     state: AttemptState
     evidence: str | None
@@ -69,6 +71,11 @@ class AttemptRecord:
             return True
         return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
 
+    @property
+    def live(self) -> bool:
+        """True if it is one of its row's conversation: neither replaced nor refused."""
+        return self.superseded_at is None and self.state not in (AttemptState.NOT_SENT, AttemptState.REFUSED)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCallRecord:
@@ -95,8 +102,8 @@ class RowRecord:
     """One row with its last attempt. `outcome` is None while the row is pending; `attempts` counts all of them.
 
     `strikes` counts the answers that were thrown away for a new attempt since the user last reopened the row.
-    `earlier` are the answered attempts at the turns before `attempt`'s, in their order: a row's conversation is
-    `earlier` and then `attempt`.
+    `earlier` are the answered attempts at the exchanges before `attempt`'s, in their order: a row's conversation is
+    `earlier` and then `attempt`. Only `Reader.row` and `rows` read it.
     """
 
     id: int
@@ -113,3 +120,8 @@ class RowRecord:
     attempt: AttemptRecord | None
     strikes: int = 0
     earlier: tuple[AttemptRecord, ...] = ()
+
+    @property
+    def exchanges(self) -> int:
+        """The interactions in the row's conversation: attempts that were replaced or refused are none of them."""
+        return len(self.earlier) + (self.attempt is not None and self.attempt.live)

@@ -32,8 +32,8 @@ _GATHER_SECONDS = 0.002
 
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
-_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, turn, epoch, state, intent_key, request_sha, model,
-                agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
+_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
+                model, agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
 _RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 error_class = NULL, error_message = NULL WHERE id = ?"""
@@ -60,7 +60,7 @@ _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finis
 #: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
 #: a template that did not render, rounds of calls used up, a function that was interrupted, media not fetched. Not so
 #: a plan that was purged: nothing can follow it.
-_ENDED_ITS_ROW = """(turn = (SELECT max(turn) FROM attempt later WHERE later.row_id = attempt.row_id
+_ENDED_ITS_ROW = """(exchange = (SELECT max(exchange) FROM attempt later WHERE later.row_id = attempt.row_id
                       AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
                   AND NOT (state = 'fetched' AND
                       (SELECT error_class = 'media_not_fetched' OR
@@ -81,6 +81,7 @@ class Intent:
     model: str | None
     agent: bool = False
     stage: str = ""
+    exchange: int = 0
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
 
@@ -229,7 +230,7 @@ class Store:
             i = intent
             files = json.dumps(i.files) if i.files else None
             who = (i.intent_key, i.request_sha, i.model, i.agent, files)
-            values = (i.row_id, i.number, i.stage, i.turn, self.epoch, *who)
+            values = (i.row_id, i.number, i.stage, i.exchange, i.turn, self.epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
         return await self.write(work)
@@ -334,13 +335,13 @@ class Store:
         await self.write(work)
 
     async def begin_anew(self, row_id: int, at: float) -> None:
-        """Allow the row's conversation from its first turn again: what it would go on from was purged."""
+        """Allow the row's conversation from its start again: what it would go on from was purged."""
         await self.write(lambda db: db.execute(_BEGIN_ANEW, (at, row_id)))
 
     def reopen(self, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False) -> int:
         """Make ended rows pending again, but for rejected ones; the attempt that ended each is superseded.
 
-        Turns that were answered well before it are paid for and stay, unless `from_start`.
+        Exchanges that were answered well before it are paid for and stay, unless `from_start`.
         """
         chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
                      AND (? OR key IN ({_marks(keys)}))"""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from batchrun.emulator import load_replies
@@ -77,7 +78,7 @@ def test_turns_are_chained_at_the_service_with_what_does_not_carry_over(
     usage = [row["interaction_id"] for row in job.usage() if row["key"] == "r1"]
     assert "previous_interaction_id" not in first
     assert [second["previous_interaction_id"], third["previous_interaction_id"]] == usage[:2]
-    assert [row["turn"] for row in job.usage() if row["key"] == "r1"] == [0, 1, 2]
+    assert [row["exchange"] for row in job.usage() if row["key"] == "r1"] == [0, 1, 2]
     assert first["input"] == "Remember What is 1 plus 1?"
     assert third["input"] == "Sum up r1."
     for body in (first, second, third):
@@ -148,6 +149,35 @@ def results_in(body: dict[str, Any]) -> list[Any]:
     return [step["result"] for step in steps if step["type"] == "function_result"]
 
 
+def test_every_output_tells_the_exchange_and_the_users_turn_it_belongs_to(tmp_path: Path) -> None:
+    job = job_of(
+        tmp_path, 1, turns=["Get the weather in Paris", "Sum up"], functions="weather", tools=["google_search"]
+    )
+    job.spec["output"] = {"steps": True}
+    (tmp_path / "weather.py").write_text(FUNCTIONS)
+    call = {"type": "function_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Paris"}}
+    lines = [
+        {"when": {"contains": "Get the weather"}, "steps": [cited("I look."), call], "status": "requires_action"},
+        {"steps": [cited("So it is.")]},
+    ]
+    script = tmp_path / "script.jsonl"
+    script.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert job.run(replies=load_replies(f"script:{script}")).exit_code is Exit.OK
+    told = [(0, 0), (1, 0), (2, 1)]
+    steps = [json.loads(line) for line in (job.directory / "steps.jsonl").read_text().splitlines()]
+    citations = pq.read_table(job.directory / "citations.parquet").to_pylist()
+    assert [(record["exchange"], record["turn"]) for record in job.usage()] == told
+    assert [(record["exchange"], record["turn"]) for record in citations] == told
+    assert list(dict.fromkeys((step["exchange"], step["turn"]) for step in steps)) == told
+    (row,) = job.results()
+    assert (row["attempts"], row["exchanges"], row["answers"]) == (3, 3, ["So it is.", "So it is."])
+
+
+def cited(said: str) -> dict[str, Any]:
+    note = {"type": "url_citation", "url": "https://example.com", "start_index": 0, "end_index": 2}
+    return {"type": "model_output", "content": [{"type": "text", "text": said, "annotations": [note]}]}
+
+
 def test_a_function_that_fails_tells_the_model_so(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
     job = weather(tmp_path, rows=3)
     assert job.run().exit_code is Exit.OK
@@ -170,6 +200,7 @@ def test_an_answer_that_is_broken_off_is_continued(tmp_path: Path, sent: list[di
     assert job.run(decode_limit=20).exit_code is Exit.OK
     assert [row["text"] for row in job.results()] == [row["text"] for row in whole.results()]
     assert any("continuation_token" in body for body in sent)
+    assert {record["turn"] for record in job.usage()} == {0}
 
 
 def plan(where: Path, approve: str) -> Rehearsal:
@@ -189,6 +220,7 @@ def test_a_plan_is_approved_by_the_job(tmp_path: Path, sent: list[dict[str, Any]
     first, last = (body for body in sent if about(body, job, "r1"))
     assert first["agent_config"]["collaborative_planning"] is True
     assert last["agent_config"] == {"type": "deep-research", "collaborative_planning": False}
+    assert [(record["exchange"], record["turn"]) for record in job.usage()] == [(0, 0), (1, 0)] * 2
 
 
 def about(body: dict[str, Any], job: Rehearsal, key: str) -> bool:

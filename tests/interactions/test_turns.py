@@ -34,19 +34,25 @@ def test_an_answer_that_was_never_continued_is_what_there_is_of_it() -> None:
 
 def test_rounds_of_function_calls_and_hops_belong_to_the_turn_that_they_end_in() -> None:
     history = [
-        said("one"),
-        said("I call", "requires_action"),
-        said("and again", "requires_action"),
-        said("tw", "requires_continuation"),
-        said("o"),
-        said("three", "incomplete"),
+        (0, said("one")),
+        (1, said("I call", "requires_action")),
+        (1, said("and again", "requires_action")),
+        (1, said("tw", "requires_continuation")),
+        (1, said("o")),
+        (2, said("three", "incomplete")),
     ]
     assert answers_of(history) == ["one", "two", "three"]
 
 
+def test_a_research_plan_is_no_answer_to_its_turn_once_it_is_carried_out() -> None:
+    history = [(0, said("a plan")), (0, said("a report")), (1, said("a summary"))]
+    assert answers_of(history[:1]) == ["a plan"]
+    assert answers_of(history) == ["a report", "a summary"]
+
+
 def test_a_turn_that_is_not_answered_yet_has_no_answer() -> None:
-    assert answers_of([said("one"), said("I call", "requires_action")]) == ["one"]
-    assert answers_of([Interaction({"status": "completed"}), said("two")]) == [None, "two"]
+    assert answers_of([(0, said("one")), (1, said("I call", "requires_action"))]) == ["one"]
+    assert answers_of([(0, Interaction({"status": "completed"})), (1, said("two"))]) == [None, "two"]
     assert answers_of([]) == []
 
 

@@ -58,27 +58,29 @@ class Conversations:
         *answers: dict[str, Any],
         key: str = "a",
         outcome: Outcome | None = Outcome.SUCCEEDED,
-        first_turn: int = 0,
         superseded: bool = False,
     ) -> None:
-        """Interactions of a row, each the next turn; then its outcome."""
-        asyncio.run(self._hold(key, answers, outcome, first_turn, superseded))
+        """Interactions of a row, each the next exchange; a completed one ends the user's turn. Then its outcome."""
+        asyncio.run(self._hold(key, answers, outcome, superseded))
 
     async def _hold(
-        self, key: str, answers: Sequence[dict[str, Any]], outcome: Outcome | None, first_turn: int, superseded: bool
+        self, key: str, answers: Sequence[dict[str, Any]], outcome: Outcome | None, superseded: bool
     ) -> None:
         row_id = self.store.connection.execute("SELECT id FROM row WHERE key = ?", (key,)).fetchone()[0]
-        for turn, answer in enumerate(answers, first_turn):
-            attempt = await self._answered(row_id, key, turn, answer)
+        turn = 0
+        for exchange, answer in enumerate(answers):
+            attempt = await self._answered(row_id, key, (exchange, turn), answer)
+            turn += answer["status"] == "completed"
             if superseded:
                 await self.store.supersede(attempt, AT + 9)
         if outcome is not None:
             await self.store.finish(row_id, Finish(outcome), AT + 10)
 
-    async def _answered(self, row_id: int, key: str, turn: int, answer: dict[str, Any]) -> int:
+    async def _answered(self, row_id: int, key: str, place: tuple[int, int], answer: dict[str, Any]) -> int:
         number = self._numbers[key] = self._numbers.get(key, 0) + 1
         name = f"v1_{key}_{number}"
-        intent = Intent(row_id, number, f"{key}-{number}", "f00d", "gemini-3.5-flash", turn=turn)
+        exchange, turn = place
+        intent = Intent(row_id, number, f"{key}-{number}", "f00d", "gemini-3.5-flash", exchange=exchange, turn=turn)
         attempt = await self.store.arm(intent, AT)
         await self.store.submitted(attempt, name, AT + 1)
         raw = detach(json.dumps({"id": name, **answer}).encode(), self.media, key)

@@ -31,6 +31,7 @@ def an_attempt(answer: object = NO_ANSWER, **overrides: Any) -> AttemptRecord:
         "key": "a",
         "number": 1,
         "stage": "main",
+        "exchange": 0,
         "turn": 0,
         "state": AttemptState.FETCHED,
         "evidence": "S",

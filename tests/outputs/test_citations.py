@@ -33,7 +33,7 @@ def test_bytes_of_persian_become_characters(run: Conversations, tmp_path: Path) 
     assert places(record) == (cited, 11, 23)
     assert PERSIAN[record["start"] : record["end"]] == cited
     assert (record["url"], record["title"], record["kind"]) == ("https://example.com", "چای", "url_citation")
-    assert (record["key"], record["turn"], record["step"], record["block"]) == ("a", 0, 0, 0)
+    assert (record["key"], record["exchange"], record["step"], record["block"]) == ("a", 0, 0, 0)
 
 
 @given(st.text(), st.data())
@@ -88,14 +88,14 @@ def test_places_in_a_continued_answer_count_from_its_first_part(run: Conversatio
     run.hold(first, interaction(output(text("two", url(0, 3)))))
     (row,) = run.results(tmp_path)
     found = run.citations(tmp_path)
-    assert [(c["turn"], c["start_in_text"], c["end_in_text"]) for c in found] == [(0, 0, 3), (1, 4, 7)]
+    assert [(c["exchange"], c["start_in_text"], c["end_in_text"]) for c in found] == [(0, 0, 3), (1, 4, 7)]
     assert [row["text"][c["start_in_text"] : c["end_in_text"]] for c in found] == ["one", "two"]
 
 
 def test_the_citations_of_earlier_turns_are_there_and_not_in_the_rows_text(run: Conversations, tmp_path: Path) -> None:
     run.hold(interaction(output(text("one", url(0, 3)))), said("two"))
     (record,) = run.citations(tmp_path)
-    assert (record["turn"], record["text"], record["start_in_text"]) == (0, "one", None)
+    assert (record["exchange"], record["text"], record["start_in_text"]) == (0, "one", None)
 
 
 def test_every_kind_fills_its_own_columns(run: Conversations, tmp_path: Path) -> None:

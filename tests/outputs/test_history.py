@@ -17,7 +17,7 @@ from batchrun.outputs.results import Layout
 from batchrun.rows import Outcome
 
 from .conversations import Conversations, interaction, output, records, said, text
-from .factories import an_object
+from .factories import a_row, an_attempt, an_object, exported
 
 
 def image(content: bytes = b"pixels", mime_type: str = "image/png") -> dict[str, Any]:
@@ -35,6 +35,26 @@ def test_the_rows_text_is_that_of_its_last_turn(run: Conversations, tmp_path: Pa
     run.hold(said("first"), said("second"))
     (row,) = run.results(tmp_path)
     assert (row["text"], row["interaction_id"], row["attempts"]) == ("second", "v1_a_2", 2)
+
+
+def test_attempts_are_all_that_were_made_and_exchanges_those_of_the_conversation(
+    run: Conversations, tmp_path: Path
+) -> None:
+    run.hold(said("calling", "requires_action"), said("bad"), superseded=True, outcome=None)
+    assert run.results(tmp_path)[0]["exchanges"] == 0
+    run.hold(said("calling", "requires_action"), said("one"), said("two"))
+    (row,) = run.results(tmp_path)
+    assert (row["attempts"], row["exchanges"]) == (5, 3)
+
+
+@pytest.mark.parametrize(("state", "exchanges"), [("refused", 0), ("not_sent", 0), ("submitted", 1), ("ambiguous", 1)])
+def test_a_post_that_was_not_taken_is_an_attempt_and_no_exchange(
+    run: Conversations, tmp_path: Path, state: str, exchanges: int
+) -> None:
+    run.hold(said("one"), outcome=None)
+    run.store.connection.execute("UPDATE attempt SET state = ?", (state,))
+    (row,) = run.results(tmp_path)
+    assert (row["attempts"], row["exchanges"]) == (1, exchanges)
 
 
 def test_an_answer_that_was_continued_is_whole_and_fills_its_columns(run: Conversations, tmp_path: Path) -> None:
@@ -99,14 +119,15 @@ def test_a_column_that_the_job_does_not_ask_for_is_free_for_its_answers() -> Non
 
 def test_media_are_listed_with_paths_that_lead_to_them_from_the_results_file(run: Conversations) -> None:
     run.hold(
+        said("calling", "requires_action"),
         interaction(output(text("a sketch"), image(b"sketch"))),
         interaction(thought(image(b"draft")), output(image(b"final", "image/jpeg"))),
     )
     (row,) = run.results(run.path.parent)
-    assert [(m["turn"], m["found_in"], m["mime_type"], m["bytes"]) for m in row["media"]] == [
-        (0, "model_output", "image/png", 6),
-        (1, "thought", "image/png", 5),
-        (1, "model_output", "image/jpeg", 5),
+    assert [(m["exchange"], m["turn"], m["found_in"], m["mime_type"], m["bytes"]) for m in row["media"]] == [
+        (1, 0, "model_output", "image/png", 6),
+        (2, 1, "thought", "image/png", 5),
+        (2, 1, "model_output", "image/jpeg", 5),
     ]
     for medium in row["media"]:
         content = (run.path.parent / medium["path"]).read_bytes()
@@ -193,7 +214,9 @@ def test_the_steps_of_every_answered_attempt_are_told_and_replaced_ones_marked(
     run.hold(said("bad"), superseded=True, outcome=None)
     run.hold(interaction(thought(text("hm")), output(text("good"), image())))
     lines = [json.loads(line) for line in run.export(tmp_path, steps=True)["steps"].read_text().splitlines()]
-    about = [(line["attempt"], line["turn"], line["superseded"], line["index"], line["step"]["type"]) for line in lines]
+    about = [
+        (line["attempt"], line["exchange"], line["superseded"], line["index"], line["step"]["type"]) for line in lines
+    ]
     assert about == [
         (1, 0, True, 0, "model_output"),
         (2, 0, False, 0, "thought"),
@@ -228,5 +251,14 @@ def test_the_same_conversations_make_the_same_bytes(run: Conversations, tmp_path
 def test_media_have_a_type_that_queries_can_rely_on_even_if_there_are_none(run: Conversations, tmp_path: Path) -> None:
     column = pq.read_schema(run.export(tmp_path)["results"]).field("media").type.value_type
     assert [column.field(n).name for n in range(column.num_fields)] == [
-        "path", "type", "mime_type", "bytes", "sha256", "turn", "found_in",
+        "path", "type", "mime_type", "bytes", "sha256", "exchange", "turn", "found_in",
     ]  # fmt: skip
+
+
+def test_files_are_listed_with_the_exchange_and_the_turn_that_sent_them(tmp_path: Path) -> None:
+    page = {"file": "a.pdf", "block": 1, "type": "document", "bytes": 9, "sent": "inline", "pages": [2, 3], "of": 7}
+    answer = an_attempt({}, exchange=2, turn=1, files=({**page, "pages": None, "of": None},))
+    earlier = an_attempt({}, files=(page,)), an_attempt({}, exchange=1)
+    (row,) = exported(tmp_path, [a_row(attempt=answer, earlier=earlier)], extras=("files",))
+    told = [(f["file"], f["exchange"], f["turn"], f["first_page"], f["last_page"], f["pages"]) for f in row["files"]]
+    assert told == [("a.pdf", 0, 0, 2, 3, 7), ("a.pdf", 2, 1, None, None, None)]

@@ -43,9 +43,9 @@ def test_every_count_has_its_column_and_what_is_missing_is_null(tmp_path: Path) 
 
 
 def test_the_columns_about_the_attempt_are_filled(tmp_path: Path) -> None:
-    (record,) = exported_usage(tmp_path, an_attempt(number=2, superseded_at=1_700_000_009.0))
-    about = ("key", "attempt", "stage", "turn", "state", "evidence", "billed", "posts", "polls", "superseded")
-    assert [record[name] for name in about] == ["a", 2, "main", 0, "fetched", "S", True, 1, 2, True]
+    (record,) = exported_usage(tmp_path, an_attempt(number=2, exchange=3, turn=1, superseded_at=1_700_000_009.0))
+    about = ("key", "attempt", "stage", "exchange", "turn", "state", "evidence", "billed", "posts", "superseded")
+    assert [record[name] for name in about] == ["a", 2, "main", 3, 1, "fetched", "S", True, 1, True]
     assert record["fetched_at"] == datetime(2023, 11, 14, 22, 13, 23, 500_000, tzinfo=UTC)
 
 
