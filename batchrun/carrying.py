@@ -12,7 +12,7 @@ from batchrun.engine.conversation import Ask, Check, Exchange
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer
 from batchrun.engine.media import Media, library_of
-from batchrun.engine.request import Draft, Prepared, prepare, script_of
+from batchrun.engine.request import Draft, Request, next_request, script_of
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError, RunError
 from batchrun.interactions.client import Client
@@ -51,11 +51,11 @@ async def carry_all(
     try:
         await engine.run(limit)
     except RunError as error:
-        return engine.submitter.posts, error
+        return engine.poster.posts, error
     finally:
         await media.aclose()
         await client.aclose()
-    return engine.submitter.posts, None
+    return engine.poster.posts, None
 
 
 def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
@@ -76,16 +76,16 @@ def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
     job, tally = opened.job, opened.reader.tally()
     calling = job.spec.request.function_calling
 
-    def prepared(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Prepared | Draft:
+    def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:
         if row.data is None:
             raise RowError("bad_input", f"{row.source}: this row cannot be read")
         script = script_of(job, row.data)
-        return prepare(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
+        return next_request(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
 
     return Work(
         job.spec,
         opened.run_id,
-        prepared,
+        next_of,
         media,
         check_for=checks_of(job),
         script_for=lambda row: script_of(job, row.data or {}),

@@ -11,7 +11,7 @@ from typing import Any
 
 from batchrun.engine.file_bodies import previewed
 from batchrun.engine.media import library_of
-from batchrun.engine.request import Prepared
+from batchrun.engine.request import Request
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
@@ -157,7 +157,7 @@ def _complain(found: Preview, problem: str) -> None:
         found.more_problems += 1
 
 
-def shown(request: Prepared) -> dict[str, Any]:
+def shown(request: Request) -> dict[str, Any]:
     """A request as a person wants to see it: long base64 data is replaced by its length."""
     body = json.loads(bytes(request.core))
     if request.labels:

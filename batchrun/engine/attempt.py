@@ -9,7 +9,7 @@ from pathlib import Path
 from batchrun.engine.conversation import Ask, Check, Exchange, Script
 from batchrun.engine.limits import Lease
 from batchrun.engine.media import Media
-from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.request import Draft, Request
 from batchrun.interactions.models import Interaction
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
@@ -20,7 +20,7 @@ from batchrun.tools import Toolbox
 class Work:
     """A job as the engine sees it.
 
-    `prepare` makes a row's next request, after the exchanges so far; it raises RowError; `media` reads the files of a
+    `next_request` makes a row's request after the exchanges so far; it raises RowError; `media` reads the files of a
     Draft. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
     `answers` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many
     the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
@@ -28,7 +28,7 @@ class Work:
 
     spec: JobSpec
     run_id: str
-    prepare: Callable[[RowRecord, Sequence[Exchange], Ask], Prepared | Draft]
+    next_request: Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]
     media: Media
     check_for: Callable[[RowRecord], Check | None]
     script_for: Callable[[RowRecord], Script]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine import conversation
-from batchrun.engine.conversation import Ask, Call, Continue, Exchange, Reply, Say, Script, Tell
+from batchrun.engine.conversation import Ask, Continue, Exchange, RunFunctions, Script, SendResults, SendTurn, SendWord
 from batchrun.errors import RowError, StoreError
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import attached_steps
@@ -49,12 +49,12 @@ class Bodies:
     def _alone(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
         """The request as if it stood alone."""
         match ask:
-            case Say(turn):
+            case SendTurn(turn):
                 said = conversation.answers(exchanges, self.script) if turn else ()
                 return {**self.job.request.render(self.data, turn, said).body}
-            case Reply(results):
+            case SendResults(results):
                 return {**self._of_turn(exchanges), "input": list(results)}
-            case Tell(word):
+            case SendWord(word):
                 body = self._of_turn(exchanges)
                 config = {**body.get("agent_config", {}), "collaborative_planning": not word.go}
                 return {**body, "agent_config": config, "input": word.text or _GO_AHEAD}
@@ -87,7 +87,7 @@ class Bodies:
         """What was asked after these exchanges."""
         ask = conversation.follow(exchanges, self.script)
         assert ask is not None
-        assert not isinstance(ask, Call)
+        assert not isinstance(ask, RunFunctions)
         return self._said(exchanges, ask)
 
     def _said(self, exchanges: Sequence[Exchange], ask: Ask) -> list[Step]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from batchrun.engine.events import Called, Observer
+from batchrun.engine.shelter import Shelter
 from batchrun.errors import HeldError
 from batchrun.interactions.models import FunctionCall
 from batchrun.spec.asking import FunctionCallingSpec
@@ -17,7 +18,7 @@ from batchrun.tools import Toolbox
 
 
 class Caller:
-    """Carries out function calls. While it does, their row's task is in `busy`: it must not be cancelled."""
+    """Carries out function calls, in `shelter` while they run."""
 
     def __init__(
         self,
@@ -27,24 +28,19 @@ class Caller:
         reader: Reader,
         wall: Callable[[], float],
         observe: Observer,
-        busy: set[asyncio.Task[None]],
+        shelter: Shelter,
     ) -> None:
         self._toolbox, self._spec, self._store, self._reader = toolbox, spec, store, reader
-        self._wall, self._observe, self._busy = wall, observe, busy
+        self._wall, self._observe, self._shelter = wall, observe, shelter
         self._slots = asyncio.Semaphore(spec.at_once)
 
     async def results(self, row: RowRecord, attempt_id: int, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
         """A `function_result` step for each call. Raises HeldError where an earlier run died in the midst of one."""
         known = {call.position: call for call in self._reader.tool_calls(attempt_id)}
         self._hold_interrupted(known.values())
-        task = asyncio.current_task()
-        assert task is not None
-        self._busy.add(task)  # a stop lets functions end: cut off, nobody could tell what they have done
-        try:
+        with self._shelter.hold():  # a stop lets functions end: cut off, nobody could tell what they have done
             work = [self._one(row, attempt_id, n, call, known.get(n)) for n, call in enumerate(calls)]
             return [done.step for done in await asyncio.gather(*work)]
-        finally:
-            self._busy.discard(task)
 
     def _hold_interrupted(self, known: Any) -> None:
         names = [call.name for call in known if call.ended_at is None and not call.released]

@@ -68,14 +68,14 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SendTurn:
     """Send the user's turn of this number."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SendResults:
     """Send the results of function calls."""
 
     results: tuple[dict[str, Any], ...]
@@ -89,14 +89,14 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class SendWord:
     """Send the word on a research plan."""
 
     word: Word
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RunFunctions:
     """Run the functions that the model calls."""
 
     calls: tuple[FunctionCall, ...]
@@ -110,8 +110,8 @@ class Again:
 
 
 #: What a request may be about.
-Ask = Say | Reply | Continue | Tell
-Decision = Finish | Again | Call | Ask
+Ask = SendTurn | SendResults | Continue | SendWord
+Decision = Finish | Again | RunFunctions | Ask
 
 
 def after(exchanges: Sequence[Exchange], script: Script, check: Check | None, *, attempts_left: int = 0) -> Decision:
@@ -119,24 +119,24 @@ def after(exchanges: Sequence[Exchange], script: Script, check: Check | None, *,
     return follow(exchanges, script) or _end(exchanges, script, check, attempts_left)
 
 
-def follow(exchanges: Sequence[Exchange], script: Script) -> Call | Ask | None:
+def follow(exchanges: Sequence[Exchange], script: Script) -> RunFunctions | Ask | None:
     """How the conversation goes on; None where it is over, well or not."""
     if not exchanges:
-        return Say(0)
+        return SendTurn(0)
     last, place = exchanges[-1], _place(exchanges, script)
     match last.answer.status:
         case "requires_action" if script.functions and last.results is not None:
-            return Reply(last.results)
+            return SendResults(last.results)
         case "requires_action" if script.functions and place.rounds < script.rounds:
             calls = last.answer.function_calls
-            return Call(calls) if calls else None
+            return RunFunctions(calls) if calls else None
         case "requires_continuation" if (token := last.answer.continuation_token) and place.goes_on(exchanges):
             return Continue(token)
         case "completed" if place.planning:
             word = last.word or (Word(go=True) if script.approve == "auto" else None)
-            return None if word is None else Tell(word)
+            return None if word is None else SendWord(word)
         case "completed" if place.turn + 1 < script.turns and _has_output(_whole(exchanges)):
-            return Say(place.turn + 1)
+            return SendTurn(place.turn + 1)
     return None
 
 
@@ -147,7 +147,7 @@ def turn_of(exchanges: Sequence[Exchange], script: Script) -> int:
 
 def answers(exchanges: Sequence[Exchange], script: Script) -> list[str]:
     """The text that answered each of the user's turns but the last one under way."""
-    ends = [n for n in range(1, len(exchanges) + 1) if isinstance(follow(exchanges[:n], script), Say)]
+    ends = [n for n in range(1, len(exchanges) + 1) if isinstance(follow(exchanges[:n], script), SendTurn)]
     return [_whole(exchanges[:n]).output_text or "" for n in ends]
 
 

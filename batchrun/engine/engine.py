@@ -14,10 +14,15 @@ from typing import Any
 from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.calls import Caller
-from batchrun.engine.conversation import Again, Call, Decision
+from batchrun.engine.conversation import Again, Decision, RunFunctions
 from batchrun.engine.events import Observer, RowEnded, Stopping
+from batchrun.engine.keep import Keeper
+from batchrun.engine.limits import Limits
+from batchrun.engine.pace import Pace
+from batchrun.engine.post import Poster
+from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
-from batchrun.engine.talk import Talk, resumed, said
+from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
 from batchrun.errors import HeldError, InvariantError, QuotaError, RowError, RunError
 from batchrun.interactions.client import Client
@@ -50,12 +55,16 @@ class Engine:
         self.work = work
         self.failure: RunError | None = None
         self.leaving = False
-        self.submitter = Submitter(work, store, client, wall, random, observe)
-        self.waiter = Waiter(work.spec, store, client, wall, observe, self.submitter.keeper)
+        self._shelter = Shelter()
+        pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
+        self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
+        self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
+        self._submitter = Submitter(work, self.poster, pace, self._shelter, random, wall, observe)
+        self._waiter = Waiter(work.spec, store, client, wall, observe, self._keeper)
         self._caller = None
         if work.toolbox is not None:
-            rules, busy = work.spec.request.function_calling, self.submitter.open_posts
-            self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, busy)
+            rules = work.spec.request.function_calling
+            self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, self._shelter)
         self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = _allowed_resubmits(work) - work.resubmits
@@ -89,7 +98,7 @@ class Engine:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
         self._send_no_more(reason)
         self.leaving = True
-        for task in self._tasks - self.submitter.open_posts:
+        for task in self._tasks - self._shelter.tasks:
             task.cancel()
 
     def _send_no_more(self, reason: RunError) -> None:
@@ -97,8 +106,8 @@ class Engine:
         if self.failure is None:
             self.failure = reason
             self._observe(Stopping(str(reason)))
-        self.submitter.stopping = True
-        for task in self._tasks - self.submitter.open_posts - self.waiter.polling:
+        self._shelter.closed = True
+        for task in self._tasks - self._shelter.tasks - self._waiter.polling:
             task.cancel()
         if self._feeder is not None:
             self._feeder.cancel()
@@ -135,11 +144,11 @@ class Engine:
                     case _ if talk.at_purged and self.work.spec.request.store:
                         await self._store.begin_anew(row.id, self._wall())
                         talk.begin_anew()
-                    case Call(calls):
+                    case RunFunctions(calls):
                         talk.carried_out(await self._run_functions(row, talk, calls))
                     case ask:
                         talk.number += 1
-                        talk.attempt = await self.submitter.submit(row, talk.number, talk.exchanges, ask)
+                        talk.attempt = await self._submitter.submit(row, talk.number, talk.exchanges, ask)
             except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
                 return await self._finish(row, _end_by(error))
 
@@ -150,9 +159,9 @@ class Engine:
             if talk.attempt.state is AttemptState.AMBIGUOUS:
                 talk.doubts += 1
                 return self._after_ambiguous(talk.attempt, talk.doubts)
-            attempt_id, answer = talk.attempt.id, await self.waiter.answer(row, talk.attempt)
-            answer = await self.submitter.keeper.complete_media(row, attempt_id, answer)
-            talk.answered(answer, said(attempt_id, self._reader) if script.plans else None)
+            attempt_id, answer = talk.attempt.id, await self._waiter.answer(row, talk.attempt)
+            answer = await self._keeper.complete_media(row, attempt_id, answer)
+            talk.answered(answer, word_on(attempt_id, self._reader) if script.plans else None)
         attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
         check = self.work.check_for(row)
         try:

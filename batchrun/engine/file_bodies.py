@@ -8,7 +8,7 @@ from hashlib import sha256
 from mmap import mmap
 from typing import Any
 
-from batchrun.engine.request import Draft, Prepared, estimate_tokens, first_request, prepared, sendable
+from batchrun.engine.request import Draft, Request, estimate_tokens, first_request, request_of, sendable
 from batchrun.errors import RowError
 from batchrun.inputs.media import (
     FileBlock,
@@ -44,7 +44,7 @@ class _Content:
     mark: dict[str, Any]
 
 
-def built(draft: Draft, body: dict[str, Any], brought: Mapping[Use, Upload]) -> Prepared:
+def built(draft: Draft, body: dict[str, Any], brought: Mapping[Use, Upload]) -> Request:
     """The request of an opened body, with the content of its files but for those that were uploaded. Raises RowError.
 
     Its `sha` is made of the files' hashes, so it does not depend on how they were sent.
@@ -57,13 +57,13 @@ def built(draft: Draft, body: dict[str, Any], brought: Mapping[Use, Upload]) -> 
     return replace(request, files=tuple(brought.values()), media=tuple(_page_map(body, contents, brought)))
 
 
-def previewed(job: Job, data: dict[str, Any], library: Library, *, hashed: bool = False) -> Prepared:
+def previewed(job: Job, data: dict[str, Any], library: Library, *, hashed: bool = False) -> Request:
     """A row's request as it would be sent, without its files' content. Nothing is fetched or uploaded. Raises RowError.
 
     With media its `sha` is empty unless the files are `hashed`, and where it depends on what would be fetched.
     """
     draft = first_request(job, data)
-    if isinstance(draft, Prepared):
+    if isinstance(draft, Request):
         return draft
     local = replaced(draft.body, lambda ref: [_unfetched(ref) if ref.fetched else ref])
     body = opened(local, library, {})
@@ -117,10 +117,10 @@ def _filled(body: dict[str, Any], contents: Mapping[Use, _Content], *, marks: bo
     return replaced(body, block_of)
 
 
-def _request(draft: Draft, body: dict[str, Any], contents: Mapping[Use, _Content], core: bytes | Body) -> Prepared:
+def _request(draft: Draft, body: dict[str, Any], contents: Mapping[Use, _Content], core: bytes | Body) -> Request:
     outline = _filled(body, contents, marks=True)
     tokens = estimate_tokens(outline) + sum(map(_tokens, file_blocks(body)))
-    return prepared(draft, core, sha256(sendable(outline)).hexdigest(), tokens)
+    return request_of(draft, core, sha256(sendable(outline)).hexdigest(), tokens)
 
 
 def _pieces(body: dict[str, Any]) -> Iterator[bytes | mmap]:

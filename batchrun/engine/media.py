@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.file_bodies import Use, built
-from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.request import Draft, Request
 from batchrun.engine.transfer import Source
 from batchrun.engine.uploads import Uploads
 from batchrun.inputs.media import Library, file_blocks, opened, references, to_upload
@@ -62,7 +62,7 @@ class Media:
         _remove(copy for copy in copies if str(copy) in uploaded)  # a row may wait long for its slot
         return Ready(draft, body, sources, copies)
 
-    async def finished(self, ready: Ready) -> Prepared:
+    async def finished(self, ready: Ready) -> Request:
         """The request. Raises RowError or RunError."""
         try:
             brought = {use: await self._uploads.bring(source) for use, source in ready.sources.items()}
@@ -70,7 +70,7 @@ class Media:
         finally:
             _remove(ready.scratch)
 
-    def disowned(self, request: Prepared, result: PostResult) -> bool:
+    def disowned(self, request: Request, result: PostResult) -> bool:
         """Whether a POST was refused because the service no longer knows a file; then it is uploaded anew."""
         if not isinstance(result, Refused) or result.status not in (400, 403, 404):
             return False

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.engine.bodies import Bodies
-from batchrun.engine.conversation import Ask, Exchange, Say, Script
+from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.spec.blocks import MediaRef
@@ -23,7 +23,7 @@ INTENT_LABEL = "batchrun-intent"
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Request:
     """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
     `files` are the uploads that it refers to; `media` says which file, and which of its pages, went into which block.
@@ -44,9 +44,9 @@ class Prepared:
         return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
 
 
-def first_request(job: Job, data: dict[str, Any]) -> Prepared | Draft:
+def first_request(job: Job, data: dict[str, Any]) -> Request | Draft:
     """The first request of a row. Raises RowError."""
-    return prepare(Bodies(job, data, script_of(job, data), job.base))
+    return next_request(Bodies(job, data, script_of(job, data), job.base))
 
 
 def script_of(job: Job, data: dict[str, Any]) -> Script:
@@ -66,7 +66,7 @@ def script_of(job: Job, data: dict[str, Any]) -> Script:
 
 
 _PLAIN = Script()
-_FIRST = Say(0)
+_FIRST = SendTurn(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Draft:
     tokens: int = 0
 
 
-def prepare(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Prepared | Draft:
+def next_request(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Request | Draft:
     """The next request of a row, its first by default. Raises RowError; nothing is read or sent here."""
     job = bodies.job
     job.request.schema_for(bodies.data)
@@ -101,16 +101,16 @@ def _refers(value: Any) -> bool:
     return isinstance(value, MediaRef) or (isinstance(value, dict) and _refers(value.get("content")))
 
 
-def complete(draft: Draft) -> Prepared:
+def complete(draft: Draft) -> Request:
     """The request of a draft that has no media. Raises RowError."""
     core = sendable(draft.body)
-    return prepared(draft, core, hashlib.sha256(core).hexdigest(), estimate_tokens(draft.body))
+    return request_of(draft, core, hashlib.sha256(core).hexdigest(), estimate_tokens(draft.body))
 
 
-def prepared(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Prepared:
+def request_of(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Request:
     """What a draft has become."""
     body, tokens = draft.body, tokens + draft.tokens
-    return Prepared(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
+    return Request(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
 
 
 def sendable(body: dict[str, Any]) -> bytes:

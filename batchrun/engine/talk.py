@@ -70,10 +70,10 @@ def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
     results = None
     if answer.status == "requires_action":
         results = tuple(call.step for call in reader.tool_calls(attempt.id))
-    return Exchange(attempt.id, answer, results, said(attempt.id, reader))
+    return Exchange(attempt.id, answer, results, word_on(attempt.id, reader))
 
 
-def said(attempt_id: int, reader: Reader) -> Word | None:
+def word_on(attempt_id: int, reader: Reader) -> Word | None:
     """The user's word on the plan in an attempt's answer."""
     word = reader.word(attempt_id)
     return None if word is None else Word(*word)

@@ -9,14 +9,14 @@ import pytest
 
 from batchrun.engine.conversation import (
     Again,
-    Call,
     Continue,
     Decision,
     Exchange,
-    Reply,
-    Say,
+    RunFunctions,
     Script,
-    Tell,
+    SendResults,
+    SendTurn,
+    SendWord,
     Word,
     after,
     answers,
@@ -74,22 +74,22 @@ def kind_of(decision: Decision) -> tuple[Outcome, str | None]:
 
 
 TRANSITIONS: list[tuple[Script, list[Exchange], Decision]] = [
-    (Script(), [], Say(0)),
-    (Script(turns=2), talk(interaction("one")), Say(1)),
+    (Script(), [], SendTurn(0)),
+    (Script(turns=2), talk(interaction("one")), SendTurn(1)),
     (Script(turns=2), talk(interaction("one"), interaction("two")), Finish(Outcome.SUCCEEDED)),
-    (FUNCTIONS, talk(calling("f", "g")), Call((F, G))),
-    (FUNCTIONS, talk(carried_out("f")), Reply((RESULT,))),
+    (FUNCTIONS, talk(calling("f", "g")), RunFunctions((F, G))),
+    (FUNCTIONS, talk(carried_out("f")), SendResults((RESULT,))),
     (FUNCTIONS, talk(carried_out("f"), interaction("done")), Finish(Outcome.SUCCEEDED)),
-    (FUNCTIONS, talk(carried_out("f"), calling("g")), Call((G,))),
-    (replace(FUNCTIONS, turns=2), talk(carried_out("f"), interaction("one")), Say(1)),
+    (FUNCTIONS, talk(carried_out("f"), calling("g")), RunFunctions((G,))),
+    (replace(FUNCTIONS, turns=2), talk(carried_out("f"), interaction("one")), SendTurn(1)),
     (Script(), talk(broken_off("ha")), Continue("t")),
     (Script(), talk(broken_off("ha", "t"), broken_off("l", "u")), Continue("u")),
     (Script(), talk(broken_off("ha"), interaction("lf")), Finish(Outcome.SUCCEEDED)),
-    (Script(turns=2), talk(broken_off("ha"), interaction("lf")), Say(1)),
-    (Script(plans=True), talk(interaction("a plan")), Tell(Word(go=True))),
+    (Script(turns=2), talk(broken_off("ha"), interaction("lf")), SendTurn(1)),
+    (Script(plans=True), talk(interaction("a plan")), SendWord(Word(go=True))),
     (Script(plans=True), talk(interaction("a plan"), interaction("report")), Finish(Outcome.SUCCEEDED)),
-    (PLANS, talk(said("shorter", go=False)), Tell(Word(False, "shorter"))),
-    (PLANS, talk(said("", go=True)), Tell(Word(True, ""))),
+    (PLANS, talk(said("shorter", go=False)), SendWord(Word(False, "shorter"))),
+    (PLANS, talk(said("", go=True)), SendWord(Word(True, ""))),
     (PLANS, talk(said("shorter", go=False), said("", go=True), interaction("report")), Finish(Outcome.SUCCEEDED)),
 ]  # fmt: skip
 
@@ -124,7 +124,7 @@ def test_every_end_that_is_no_success(script: Script, exchanges: list[Exchange],
 def test_rounds_of_calls_are_counted_in_each_turn_anew() -> None:
     script = replace(FUNCTIONS, turns=2)
     exchanges = talk(carried_out("f"), carried_out("f"), interaction("one"), carried_out("f"), calling("f"))
-    assert isinstance(after(exchanges, script, None), Call)
+    assert isinstance(after(exchanges, script, None), RunFunctions)
 
 
 def test_an_answer_in_hops_is_judged_whole() -> None:
@@ -143,7 +143,7 @@ def test_templates_see_the_text_that_answered_each_turn() -> None:
 
 def test_only_the_last_turn_is_checked() -> None:
     wrong = lambda _answer: ["wrong"]  # noqa: E731
-    assert after(talk(interaction("no json")), Script(turns=2), wrong) == Say(1)
+    assert after(talk(interaction("no json")), Script(turns=2), wrong) == SendTurn(1)
     assert kind_of(after(talk(interaction("x"), interaction("{}")), Script(turns=2), wrong))[1] == "schema_mismatch"
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from batchrun.engine.events import Event, Posted
 from batchrun.engine.media import Media
-from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.request import Draft, Request
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import Exit
 from batchrun.inputs.media import Library
@@ -180,7 +180,7 @@ def test_a_fetched_file_is_sent_like_a_local_one_and_its_copy_is_removed(tmp_pat
     world = World(tmp_path)
     draft = Draft({"input": [MediaRef("image", url, fetched=True), {"type": "text", "text": "?"}]}, {})
 
-    async def act(uploads: Uploads) -> Prepared:
+    async def act(uploads: Uploads) -> Request:
         media = Media(Library(tmp_path, tmp_path), limit, uploads, Fetching(frozenset()), tmp_path)
         ready = await media.ready(draft)
         assert bool(list(tmp_path.glob("fetched-*"))) == bool(limit)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchrun.engine.file_bodies import built
-from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.request import Draft, Request
 from batchrun.errors import RowError
 from batchrun.inputs import media
 from batchrun.inputs.media import Library, file_blocks, opened, to_upload
@@ -43,7 +43,7 @@ def root(tmp_path: Path) -> Path:
     return inside
 
 
-def request(root: Path, *refs: MediaRef, base: Path | None = None) -> Prepared:
+def request(root: Path, *refs: MediaRef, base: Path | None = None) -> Request:
     """The request of a text and some files, all inline."""
     body = {"model": "m", "input": [{"type": "text", "text": "Read"}, *refs]}
     with closing(Library(base or root, root)) as library:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from batchrun.engine.file_bodies import built
-from batchrun.engine.request import Draft, Prepared
+from batchrun.engine.request import Draft, Request
 from batchrun.errors import RowError
 from batchrun.inputs import media_pages
 from batchrun.inputs.media import Library, opened
@@ -104,7 +104,7 @@ def test_ranges_are_cut_where_a_block_is_full(asked: str, pages: int | None, ran
     assert page_ranges(asked, pages, "a.pdf") == ranges
 
 
-def request(where: Path, *refs: MediaRef) -> Prepared:
+def request(where: Path, *refs: MediaRef) -> Request:
     body = {"model": "m", "input": [*refs]}
     with closing(Library(where, where)) as library:
         return built(Draft(body, {}), opened(body, library, {}), {})

@@ -1,0 +1,124 @@
+"""One POST, the step that costs money: the intent is durable before it, what it proved is durable after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.events import Observer, Posted
+from batchrun.engine.keep import Keeper
+from batchrun.engine.limits import Lease
+from batchrun.engine.pace import Pace
+from batchrun.engine.request import Request, intent_key
+from batchrun.engine.shelter import Shelter
+from batchrun.interactions import evidence
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
+from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.store import Intent, Store
+
+
+@dataclass(slots=True)
+class Posting:
+    """A row's request on its way. `exchange` is its number in the conversation, `turn` that of the user's turn.
+
+    `attempt_id` is known once the intent is durable, `started` is the loop's time. `answered` is the attempt of a POST
+    that brought its answer.
+    """
+
+    row: RowRecord
+    number: int
+    exchange: int
+    turn: int
+    request: Request
+    attempt_id: int = 0
+    lease: Lease | None = None
+    started: float = 0.0
+    answered: Attempt | None = None
+
+
+class Poster:
+    """Makes POSTs as fast as `pace` allows, each in `shelter`: cut off, a paid answer would be unknown."""
+
+    def __init__(
+        self,
+        work: Work,
+        store: Store,
+        client: Client,
+        keeper: Keeper,
+        pace: Pace,
+        shelter: Shelter,
+        wall: Callable[[], float],
+        observe: Observer,
+    ) -> None:
+        self.posts = 0
+        self._work, self._store, self._client, self._keeper = work, store, client, keeper
+        self._pace, self._shelter, self._wall, self._observe = pace, shelter, wall, observe
+        self._timeout = work.spec.poll.deadline if work.waits else None
+
+    async def post(self, posting: Posting) -> PostResult:
+        """Send the request once. Raises StoreError if what happens cannot be made durable."""
+        posting.lease = await self._pace.start(posting.request.tokens)
+        posting.started = asyncio.get_running_loop().time()
+        intent = self._intent(posting)
+        body = posting.request.body(intent.intent_key)
+        with self._shelter.hold():
+            posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
+            self.posts += 1
+            call = await self._client.create(body, self._timeout)
+            result = evidence.of_post(call, self._wall(), waits=self._work.waits)
+            await self._record(posting, result)
+        self._observe(Posted(posting.row.key, state_of(result).value))
+        return result
+
+    def _intent(self, posting: Posting) -> Intent:
+        row, request = posting.row, posting.request
+        name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
+        return Intent(
+            row.id,
+            posting.number,
+            name,
+            request.sha,
+            request.model,
+            request.agent,
+            exchange=posting.exchange,
+            turn=posting.turn,
+            files=request.media,
+        )
+
+    async def _record(self, posting: Posting, result: PostResult) -> None:
+        state, attempt_id = state_of(result), posting.attempt_id
+        if isinstance(result, Submitted | Answer):
+            self._pace.limits.accepted()
+        elif posting.lease is not None:
+            self._pace.limits.give_back(posting.lease)
+        match result:
+            case Submitted(interaction_id):
+                await self._store.submitted(attempt_id, interaction_id, self._wall())
+            case Answer(_, interaction):
+                posting.answered = Attempt(attempt_id, AttemptState.FETCHED, interaction.id or "", self._wall())
+                posting.answered.lease = posting.lease
+                posting.answered.answer = await self._keeper.keep(posting.row, posting.answered, result)
+            case Refused(status, error):
+                await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
+            case Ambiguous(reason, http_status):
+                await self._store.not_submitted(attempt_id, state, reason, http_status, "ambiguous")
+            case NotSent(reason):
+                await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
+
+
+def state_of(result: PostResult) -> AttemptState:
+    """The state in which a POST leaves its attempt."""
+    match result:
+        case Submitted():
+            return AttemptState.SUBMITTED
+        case Answer():
+            return AttemptState.FETCHED
+        case Refused():
+            return AttemptState.REFUSED
+        case NotSent():
+            return AttemptState.NOT_SENT
+        case Ambiguous():
+            return AttemptState.AMBIGUOUS
