@@ -10,7 +10,6 @@ from pathlib import Path
 
 from batchrun.errors import LockedError, StoreError
 
-
 #: Descriptors of the locks that this process holds.
 _HELD: set[int] = set()
 

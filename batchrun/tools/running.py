@@ -28,10 +28,10 @@ async def run(work: Callable[[], object], loop: OwnLoop, *, blocking: bool, time
 
 async def _outcome(work: Callable[[], object], loop: OwnLoop, blocking: bool) -> ToolResult:
     try:
-        made = await _in_thread(work) if blocking else None
-        if isinstance(made, ToolResult):
-            return made
-        return await _done_by(loop, (lambda: made) if blocking else work)
+        if not blocking:
+            return await _on(loop, work)
+        made = await _in_thread(work)
+        return made if isinstance(made, ToolResult) else await _on(loop, lambda: made)
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) and task.cancelling():
             raise
@@ -40,13 +40,17 @@ async def _outcome(work: Callable[[], object], loop: OwnLoop, blocking: bool) ->
         return failed_by(error)
 
 
+async def _on(loop: OwnLoop, work: Callable[[], object]) -> ToolResult:
+    def begin() -> Any:  # an executor takes no coroutine function
+        return work()
+
+    done: ToolResult = await asyncio.get_running_loop().run_in_executor(loop, begin)
+    return done
+
+
 def _in_thread(work: Callable[[], object]) -> Awaitable[object]:
     context = contextvars.copy_context()
-    return _done_by(_Threads(), context.run, _result_of, work)
-
-
-def _done_by(executor: Executor, work: Callable[..., Any], *arguments: object) -> Awaitable[Any]:
-    return asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    return asyncio.get_running_loop().run_in_executor(_Threads(), context.run, _result_of, work)
 
 
 def _result_of(work: Callable[[], object]) -> object:

@@ -103,9 +103,7 @@ def test_a_function_that_cancels_its_own_task_is_an_answer(load: Load) -> None:
     assert answer(box, "cancels_itself") == ToolResult("CancelledError", is_error=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("stops_the_loop", "went on"), ("leaves_an_exit_behind", "still here")]
-)
+@pytest.mark.parametrize(("name", "said"), [("stops_the_loop", "went on"), ("leaves_an_exit_behind", "still here")])
 def test_a_loop_that_was_stopped_goes_on(load: Load, name: str, said: str) -> None:
     box = load(CLUMSY)
     for _ in range(3):
