@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ async def carry_all(
     except RunError as error:
         return engine.poster.posts, error
     finally:
+        if work.toolbox is not None:
+            await asyncio.to_thread(work.toolbox.close)
         await media.aclose()
         await client.aclose()
     return engine.poster.posts, None

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from batchrun.cli import after, emulate, files, look, make, scaffold, trying
+from batchrun.cli.output import drop_unread, hide_descriptor
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -78,8 +79,10 @@ for command in (
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
+    hide_descriptor()
     try:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    finally:
+        drop_unread()

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchrun.cli.output import own_output
+
 if TYPE_CHECKING:
     from batchrun.rundir import RunDir
     from batchrun.spec.load import Job
 
-job = click.argument("job", type=click.Path(path_type=Path))
+_job = click.argument("job", type=click.Path(path_type=Path))
 overrides = click.option(
     "--set",
     "overrides",
@@ -50,6 +52,17 @@ _api_version = click.option(
 def service(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name the service of a run that exists."""
     return _base_url(_api_version(command))
+
+
+def job(command: Callable[..., Any]) -> Callable[..., Any]:
+    """JOB. Its Python modules run in the command, which keeps standard output to itself."""
+
+    @wraps(command)
+    def alone(*arguments: Any, **options: Any) -> Any:
+        with own_output():
+            return command(*arguments, **options)
+
+    return _job(alone)
 
 
 @dataclass(frozen=True)

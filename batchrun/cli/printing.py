@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from batchrun.cli.output import output
+
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _KEPT = frozenset("\n\u200c\u200d")  # line ends are ours; the joiners are letters of Persian and other scripts
 
@@ -25,7 +27,7 @@ def _escaped(character: str) -> str:
 
 def say(text: str = "") -> None:
     """One line of result, on standard output."""
-    click.echo(safe(text))
+    write(f"{safe(text)}\n")
 
 
 def note(text: str) -> None:
@@ -40,7 +42,12 @@ def fail(text: str) -> None:
 
 def say_json(value: Any) -> None:
     """JSON that people can read and that no terminal trips over."""
-    click.echo(json_text(value))
+    write(f"{json_text(value)}\n")
+
+
+def write(text: str) -> None:
+    """A part of the result as it is, on standard output."""
+    click.echo(text, file=output(), nl=False)
 
 
 def json_text(value: Any) -> str:

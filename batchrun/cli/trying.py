@@ -12,7 +12,7 @@ import click
 from batchrun.cli import options
 from batchrun.cli.bills import cost_line, used_line
 from batchrun.cli.make import refuse_idle_options, warn
-from batchrun.cli.printing import counted, note, safe, say_json, shortened
+from batchrun.cli.printing import counted, note, safe, say_json, shortened, write
 from batchrun.engine.events import Called, Paused
 from batchrun.interactions import pieces
 
@@ -87,7 +87,7 @@ class Printer:
     def __call__(self, piece: pieces.Piece) -> None:
         match piece:
             case pieces.Text(_, text):
-                click.echo(safe(text), nl=False)
+                write(safe(text))
                 self._mid_line = self._unended = not text.endswith("\n")
             case pieces.Status(name, _) if name is not None and name != self._interaction:
                 self.end_line()
@@ -114,7 +114,7 @@ class Printer:
     def end_line(self) -> None:
         """What is printed next begins a line."""
         if self._unended:
-            click.echo()
+            write("\n")
             self._mid_line = self._unended = False
 
 

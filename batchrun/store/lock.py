@@ -10,9 +10,22 @@ from pathlib import Path
 
 from batchrun.errors import LockedError, StoreError
 
+#: Descriptors of the locks that this process holds.
+_HELD: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a process that was forked off (the user's functions may do that), and may outlive the run."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 class RunLock:
-    """Held from creation until `close` or the death of the process.
+    """Held from creation until `close` or the death of the process; a fork of the process does not hold it.
 
     Raises LockedError if another process holds it, StoreError if it cannot be had at all.
     """
@@ -30,12 +43,15 @@ class RunLock:
             holder = _holder(os.pread(self._fd, 200, 0))
             os.close(self._fd)
             raise LockedError(f"{run_dir}: this run is already going on{holder}; nothing was sent. {advice}") from None
+        _HELD.add(self._fd)
         note = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, note, 0)
 
     def close(self) -> None:
-        os.close(self._fd)
+        if self._fd in _HELD:
+            _HELD.discard(self._fd)
+            os.close(self._fd)
 
 
 def running(run_dir: Path) -> str | None:

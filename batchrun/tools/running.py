@@ -1,4 +1,4 @@
-"""Runs one call of a function: async ones on the event loop, plain ones in a thread, both for a limited time."""
+"""Runs one call of a function: async ones on their own event loop, plain ones in a thread, both for a limited time."""
 
 from __future__ import annotations
 
@@ -10,32 +10,42 @@ from inspect import isawaitable
 from threading import Thread
 from typing import Any
 
+from batchrun.tools.own_loop import OwnLoop
 from batchrun.tools.results import ToolResult, failed, failed_by, succeeded
 
 
-async def run(work: Callable[[], object], *, blocking: bool, timeout: float) -> ToolResult:
-    """What the call came to after at most `timeout` seconds. Raises nothing but cancellation and interrupts."""
+async def run(work: Callable[[], object], loop: OwnLoop, *, blocking: bool, timeout: float) -> ToolResult:
+    """What the call came to after at most `timeout` seconds. Raises nothing but cancellation.
+
+    `blocking` work runs in a thread; what it returns to be awaited, and all other work, runs on `loop`.
+    """
     try:
         async with asyncio.timeout(timeout):
-            return await _outcome(work, blocking)
+            return await _outcome(work, loop, blocking)
     except TimeoutError:  # ours: those of the function are results
         return failed(f"TimeoutError: no result after {timeout:g} s")
 
 
-async def _outcome(work: Callable[[], object], blocking: bool) -> ToolResult:
+async def _outcome(work: Callable[[], object], loop: OwnLoop, blocking: bool) -> ToolResult:
     try:
-        made = await _in_thread(work) if blocking else work()
-        if isinstance(made, ToolResult):
-            return made
-        return succeeded(await made if isawaitable(made) else made)
+        if not blocking:
+            return await _on(loop, work)
+        made = await _in_thread(work)
+        return made if isinstance(made, ToolResult) else await _on(loop, lambda: made)
     except asyncio.CancelledError as error:
         if (task := asyncio.current_task()) and task.cancelling():
             raise
-        return failed_by(error)  # the function cancelled something of its own
-    except GeneratorExit:
-        raise
-    except BaseException as error:  # the user's functions may raise anything; Ctrl-C is no exception in our loop
+        return failed_by(error)  # a function cancelled every task, this call's among them
+    except Exception as error:  # no thread can be started, the loop was closed
         return failed_by(error)
+
+
+async def _on(loop: OwnLoop, work: Callable[[], object]) -> ToolResult:
+    def begin() -> Any:  # an executor takes no coroutine function
+        return work()
+
+    done: ToolResult = await asyncio.get_running_loop().run_in_executor(loop, begin)
+    return done
 
 
 def _in_thread(work: Callable[[], object]) -> Awaitable[object]:
