@@ -49,7 +49,8 @@ COMPOSITION = {
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
-    "spec/refused.py", "spec/targets.py", "spec/shapes.py",
+    "spec/refused.py", "spec/targets.py", "spec/shapes.py", "spec/idle.py", "spec/choices.py", "spec/fitness.py",
+    "spec/kinds.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
     "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",

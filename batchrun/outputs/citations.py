@@ -15,9 +15,6 @@ from batchrun.outputs.history import History
 from batchrun.outputs.table import COUNT, TEXT, Column
 from batchrun.store.records import AttemptRecord
 
-#: Tools whose answers cite what they found.
-CITING = frozenset({"google_search", "google_maps", "url_context", "file_search", "retrieval"})
-
 Span = tuple[int | None, int | None]
 _NOWHERE: Span = (None, None)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchrun.outputs.citations import CITING
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.load import Job
+from batchrun.spec.targets import CITING
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
 

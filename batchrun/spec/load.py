@@ -14,6 +14,7 @@ from batchrun.spec.credentials import key_paths
 from batchrun.spec.documents import Document, joined, read_document
 from batchrun.spec.explain import explained
 from batchrun.spec.functions import Function, load_functions
+from batchrun.spec.idle import idle_settings
 from batchrun.spec.model import JobSpec
 from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
@@ -35,7 +36,7 @@ class Job:
     request: RequestTemplate
     functions: tuple[Function, ...] = ()
     warnings: tuple[str, ...] = ()
-    """What the service may ignore or refuse, a line for each, with file, line and key."""
+    """What the service may ignore or refuse, and what does nothing here, a line for each, with file, line and key."""
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -55,11 +56,12 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
     functions = _functions(document, spec.request, base, problems)
-    found = findings(spec.request, schemas)
+    found = findings(spec.request, schemas, [function.name for function in functions])
     problems += [document.problem(each.path, each.message) for each in found if each.refused]
     if problems:
         raise SpecError(joined(problems))
-    warnings = tuple(document.problem(each.path, each.message) for each in found if not each.refused)
+    warned = [*(each for each in found if not each.refused), *idle_settings(spec)]
+    warnings = tuple(document.problem(each.path, each.message) for each in warned)
     declared = [function.declaration for function in functions]
     return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions, warnings)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from batchrun.spec.accepted import COMPRESSED, FORMATS, SETTINGS, TOOLS
 from batchrun.spec.asking import RequestSpec, Turn
+from batchrun.spec.choices import of_the_tools
 from batchrun.spec.formats import AudioFormat, TextFormat, VideoFormat
 from batchrun.spec.ignored import MOST_NESTED_ITEMS, ignored_keywords, nested_items
 from batchrun.spec.parts import MediaPart
@@ -27,15 +28,17 @@ _MOST_INLINE = 75_000_000
 _TOOL = by_type(TOOLS)
 
 
-def findings(request: RequestSpec, schemas: Sequence[OutputSchema | None]) -> list[Finding]:
+def findings(
+    request: RequestSpec, schemas: Sequence[OutputSchema | None], functions: Sequence[str] = ()
+) -> list[Finding]:
     """What is to be said about a request and its turns; key paths begin at the top of the job file.
 
-    `schemas` are those of the turns.
+    `schemas` are those of the turns, `functions` the names of the user's own.
     """
     found = (
         replace(each, path=_place(request, number, each.path))
         for number, (turn, schema) in enumerate(zip(request.each_turn(), schemas, strict=True))
-        for each in _of_turn(turn, schema)
+        for each in (*_of_turn(turn, schema), *of_the_tools(turn, functions))
     )
     return list(dict.fromkeys(found))  # what turns take from the request is found in each of them
 

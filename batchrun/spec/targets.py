@@ -8,28 +8,21 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchrun.spec.asking import RequestSpec
+from batchrun.spec.fitness import of_the_formats, of_the_settings
 from batchrun.spec.formats import TextFormat
+from batchrun.spec.kinds import MODELS, unversioned
 from batchrun.spec.parts import MediaPart
 from batchrun.spec.shapes import Finding, Findings, advice
 
-_MODELS = """
-    gemini-2.5-flash gemini-2.5-flash-lite gemini-2.5-pro gemini-3-flash-preview gemini-3.1-pro-preview
-    gemini-3.1-pro-preview-customtools gemini-3.1-flash-lite gemini-3.5-flash gemini-3.5-flash-lite gemini-3.6-flash
-    gemini-3.7-flash gemini-3.8-flash gemini-4-argon gemini-4-carbon gemini-4-hydrogen gemma-4-26b-a4b-it
-    gemma-4-31b-it gemini-flash-latest gemini-flash-lite-latest gemini-pro-latest gemini-robotics-er-1.6-preview
-    gemini-robotics-er-2-preview gemini-2.5-flash-image gemini-3-pro-image nano-banana-pro-preview
-    gemini-3.1-flash-image gemini-3.1-flash-lite-image gemini-nano-banana-2.1 gemini-3.1-flash-tts-preview
-    gemini-3.8-flash-tts gemini-3.8-flash-lite-tts gemini-3.5-transcribe lyria-3-clip-preview lyria-3-pro-preview
-    lyria-3.5 gemini-omni-flash-preview gemini-omni-1.1-flash gemini-omni-1.2-flash
-"""
 _AGENTS = """
     deep-research-pro-preview-12-2025 deep-research-preview-04-2026 deep-research-max-preview-04-2026
     antigravity-preview-05-2026 antigravity-preview-09-2026
 """
-MODELS, AGENTS = frozenset(_MODELS.split()), frozenset(_AGENTS.split())
+AGENTS = frozenset(_AGENTS.split())
 _RETIRED = {"antigravity-preview-05-2026": ("2026-10-05", "antigravity-preview-09-2026")}
+#: Tools of the service whose answers name sources.
+CITING = frozenset({"google_search", "google_maps", "url_context", "file_search", "retrieval"})
 _VERSION = re.compile(r"gemini-(\d{1,3})(?:\.(\d{1,3}))?(?:-|$)")
-_NUMBERS = re.compile(r"\d+(?:[.-]\d+)*")
 
 
 def of_the_model(request: RequestSpec, model: str) -> Findings:
@@ -37,6 +30,8 @@ def of_the_model(request: RequestSpec, model: str) -> Findings:
     yield from _doubts("model", model, MODELS, AGENTS)
     if request.agent_config is not None:
         yield Finding(("agent_config",), "only agents take this; remove it, or name an `agent`")
+    yield from of_the_formats(request, model)
+    yield from of_the_settings(request, model)
     for name in ("temperature", "top_p"):
         if (request.generation_config or {}).get(name) is not None:
             yield _sampling(name, model)
@@ -87,16 +82,12 @@ def _doubts(kind: str, name: str, known: frozenset[str], others: frozenset[str])
     other = "agent" if kind == "model" else "model"
     if name in others:
         yield advice((kind,), f"{name} is the name of {_a(other)}; write `{other}: {name}`")
-    elif _unversioned(name) not in map(_unversioned, known) and (close := get_close_matches(name, known, 1, 0.85)):
+    elif unversioned(name) not in map(unversioned, known) and (close := get_close_matches(name, known, 1, 0.85)):
         yield advice((kind,), f"no {kind} of this name is known here; did you mean {close[0]}?")
 
 
 def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
-
-
-def _unversioned(name: str) -> str:
-    return _NUMBERS.sub("#", name)
 
 
 def _of_config(request: RequestSpec, family: str) -> Findings:

@@ -14,12 +14,12 @@ from batchrun.emulator.resources.models import MODELS as EMULATED
 from batchrun.errors import SpecError
 from batchrun.spec.accepted import GENERATION
 from batchrun.spec.asking import RequestSpec
+from batchrun.spec.kinds import MODELS
 from batchrun.spec.load import load_job
 from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.shapes import Finding
-from batchrun.spec.targets import MODELS
 from tests.emulator.in_process import post
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))
@@ -27,6 +27,9 @@ FUNCTION = {"type": "function", "name": "look", "parameters": {"type": "object",
 SCHEMA = {"schema": {"type": "object"}}
 RESEARCH = {"model": None, "agent": "deep-research-preview-04-2026"}
 SANDBOX = {"model": None, "agent": "antigravity-preview-09-2026", "environment": "remote"}
+IMAGES, SPEECH, FILMS = (
+    {"model": name} for name in ("gemini-3.1-flash-image", "gemini-3.8-flash-tts", "gemini-omni-1.2-flash")
+)
 NESTED = {"type": "array", "maxItems": 2000, "items": {"type": "array", "maxItems": 2000, "items": {"type": "string"}}}
 
 
@@ -48,6 +51,10 @@ def parts(*listed: dict[str, Any]) -> dict[str, Any]:
 
 def media(kind: str, mime_type: str | None, **fields: Any) -> dict[str, Any]:
     return {"type": kind, "uri": "https://example.com/it", "mime_type": mime_type, **fields}
+
+
+#: An address that batchrun might have to fetch, as far as the job tells.
+FETCHED = {"fetch": ["example.org"], **parts(media("image", "image/png", uri="{{ 'https://example.com/it' }}"))}
 
 
 def turns(*listed: Any) -> dict[str, Any]:
@@ -226,9 +233,9 @@ IGNORED: list[tuple[dict[str, Any], str, str]] = [
         "generation_config.image_config",
         "deprecated: write `response_format` with `type: image`",
     ),
-    (config(speech_config=[{"voice": "Kore"}]), "generation_config.speech_config", "the older form"),
+    ({**SPEECH, **config(speech_config=[{"voice": "Kore"}])}, "generation_config.speech_config", "the older form"),
     (
-        config(transcription_config={"diarization_mode": "speaker"}),
+        {"model": "gemini-3.5-transcribe", **config(transcription_config={"diarization_mode": "speaker"})},
         "generation_config.transcription_config.diarization_mode",
         "deprecated",
     ),
@@ -243,20 +250,15 @@ IGNORED: list[tuple[dict[str, Any], str, str]] = [
         "ignores uniqueItems;",
     ),
     ({**tools("google_search"), "response_format": SCHEMA}, "response_format.schema", "leave arrays empty"),
-    (
-        tools({**FUNCTION, "parameters": {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}}}),
-        "tools[0].parameters",
-        "ignores maxLength (a)",
-    ),
     (tools("retrieval"), "tools[0]", "only the Enterprise service"),
     (
         tools({"type": "google_search", "search_types": ["enterprise_web_search"]}),
         "tools[0].search_types",
         "only the Enterprise service",
     ),
-    (answer(type="video", gcs_uri="gs://a/b"), "response_format.gcs_uri", "only the Enterprise service"),
+    ({**FILMS, **answer(type="video", gcs_uri="gs://a/b")}, "response_format.gcs_uri", "only the Enterprise service"),
     ({"service_tier": "deferred"}, "service_tier", "a preview"),
-    ({"inline_limit": 80_000_000}, "inline_limit", "100 MB a request"),
+    ({"inline_limit": 80_000_000, **FETCHED}, "inline_limit", "100 MB a request"),
     ({"labels": {"batchrun-intent": "mine"}}, "labels.batchrun-intent", "yours is replaced"),
     ({"safety_settings": [{"type": "harassment", "threshold": "off"}]}, "safety_settings", "not supported yet"),
     (
@@ -271,8 +273,12 @@ IGNORED: list[tuple[dict[str, Any], str, str]] = [
 DOUBTFUL: list[tuple[dict[str, Any], str, str]] = [
     (tools({"type": "mcp_server", "name": "a", "url": "https://a.io"}), "tools[0]", "did not take remote MCP"),
     (answer(schema=NESTED), "response_format.schema", "up to 4,000,000 items: the service may find this too complex"),
-    (answer(type="audio", bit_rate=64000), "response_format.bit_rate", "write one as `mime_type`"),
-    (answer(type="audio", mime_type="audio/wav", bit_rate=64000), "response_format.bit_rate", "only audio/mp3 and"),
+    ({**SPEECH, **answer(type="audio", bit_rate=64000)}, "response_format.bit_rate", "write one as `mime_type`"),
+    (
+        {**SPEECH, **answer(type="audio", mime_type="audio/wav", bit_rate=64000)},
+        "response_format.bit_rate",
+        "only audio/mp3 and",
+    ),
     (parts(media("document", "text/plain")), "input[0].mime_type", "give it as a part of `type: text`"),
     (parts(media("image", "image/svg+xml")), "input[0].mime_type", "not among the documented types of image parts"),
     (parts(media("image", None)), "input[0]", "without `mime_type`; add it"),
@@ -310,23 +316,22 @@ FINE: list[dict[str, Any]] = [
     parts(media("video", "video/mp4", processing={"type": "static", "fps": 1, "end_offset": "10.5s"})),
     parts(media("document", "application/pdf", resolution="high", processing="static")),
     {"response_format": SCHEMA},
-    answer(type="image", mime_type="image/jpeg", aspect_ratio="16:9", image_size="2K"),
-    answer(type="audio", mime_type="audio/mp3", bit_rate=64000),
-    answer(type="video", resolution="1080p", duration="8s", delivery="uri"),
+    {**IMAGES, **answer(type="image", mime_type="image/jpeg", aspect_ratio="16:9", image_size="2K")},
+    {**SPEECH, **answer(type="audio", mime_type="audio/mp3", bit_rate=64000)},
+    {**FILMS, **answer(type="video", resolution="1080p", duration="8s", delivery="uri")},
     tools("google_search", "url_context", "code_execution"),
-    tools(FUNCTION),
     {"store": False, "functions": "mine:look"},
     {**tools({"type": "computer_use", "environment": "browser"}), "functions": "mine:look"},
     tools({"type": "file_search", "file_search_store_names": ["fileSearchStores/papers"], "top_k": 3}),
     config(thinking_level="xhigh", max_output_tokens=100, seed=7, stop_sequences=["END"], thinking_summaries="auto"),
-    config(tool_choice={"allowed_tools": {"mode": "any", "tools": ["look"]}}),
-    config(speech_config={"speakers": [{"speaker": "A", "voice": "Kore", "language": "en-US"}]}),
+    {**config(tool_choice={"allowed_tools": {"mode": "any", "tools": ["look"]}}), "functions": "mine:look"},
+    {**SPEECH, **config(speech_config={"speakers": [{"speaker": "A", "voice": "Kore", "language": "en-US"}]})},
     {"generation_config": {"seed": None}},
     RESEARCH,
     {**RESEARCH, **tools("google_search"), "response_format": {"type": "text"}},
     {**RESEARCH, "agent_config": {"type": "deep-research", "collaborative_planning": True, "visualization": "off"}},
     SANDBOX,
-    {**SANDBOX, **tools(FUNCTION), "system_instruction": "Be brief."},
+    {**SANDBOX, "functions": "mine:look", "system_instruction": "Be brief."},
     {**SANDBOX, "agent_config": {"type": "antigravity", "max_total_tokens": "100000"}},
     {**SANDBOX, "agent_config": {"type": "antigravity", "max_total_tokens": 100000}},
     {**SANDBOX, "environment": {"type": "remote", "network": "disabled"}},
