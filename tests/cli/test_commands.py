@@ -137,6 +137,7 @@ def test_show_tells_everything_about_a_row() -> None:
     assert row["request"]["input"] == "Say w1"
     assert row["outcome"] == "succeeded"
     assert row["request_differs_from_the_one_sent"] is False
+    assert (row["exchanges"], row["attempts"][0]["exchange"], row["attempts"][0]["turn"]) == (1, 0, 0)
     assert row["attempts"][0]["answer"]["status"] == "completed"
     assert row["attempts"][0]["billed"] is True
     assert "no row has the key" in batchrun("show", "job.json", "r9", code=65).stderr

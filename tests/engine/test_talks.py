@@ -149,20 +149,24 @@ def results_in(body: dict[str, Any]) -> list[Any]:
     return [step["result"] for step in steps if step["type"] == "function_result"]
 
 
-def test_every_output_tells_the_exchange_and_the_users_turn_it_belongs_to(tmp_path: Path) -> None:
-    job = job_of(
-        tmp_path, 1, turns=["Get the weather in Paris", "Sum up"], functions="weather", tools=["google_search"]
-    )
-    job.spec["output"] = {"steps": True}
-    (tmp_path / "weather.py").write_text(FUNCTIONS)
+def two_turns_of_which_the_first_calls(where: Path) -> tuple[Rehearsal, Any]:
+    """A job of one row, and the replies that make it three interactions."""
+    job = job_of(where, 1, turns=["Get the weather in Paris", "Sum up"], functions="weather", tools=["google_search"])
+    (where / "weather.py").write_text(FUNCTIONS)
     call = {"type": "function_call", "id": "c1", "name": "get_weather", "arguments": {"city": "Paris"}}
     lines = [
         {"when": {"contains": "Get the weather"}, "steps": [cited("I look."), call], "status": "requires_action"},
         {"steps": [cited("So it is.")]},
     ]
-    script = tmp_path / "script.jsonl"
+    script = where / "script.jsonl"
     script.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert job.run(replies=load_replies(f"script:{script}")).exit_code is Exit.OK
+    return job, load_replies(f"script:{script}")
+
+
+def test_every_output_tells_the_exchange_and_the_users_turn_it_belongs_to(tmp_path: Path) -> None:
+    job, replies = two_turns_of_which_the_first_calls(tmp_path)
+    job.spec["output"] = {"steps": True}
+    assert job.run(replies=replies).exit_code is Exit.OK
     told = [(0, 0), (1, 0), (2, 1)]
     steps = [json.loads(line) for line in (job.directory / "steps.jsonl").read_text().splitlines()]
     citations = pq.read_table(job.directory / "citations.parquet").to_pylist()
@@ -171,6 +175,16 @@ def test_every_output_tells_the_exchange_and_the_users_turn_it_belongs_to(tmp_pa
     assert list(dict.fromkeys((step["exchange"], step["turn"]) for step in steps)) == told
     (row,) = job.results()
     assert (row["attempts"], row["exchanges"], row["answers"]) == (3, 3, ["So it is.", "So it is."])
+
+
+def test_an_interaction_in_place_of_another_is_the_same_exchange(tmp_path: Path) -> None:
+    job, replies = two_turns_of_which_the_first_calls(tmp_path)
+    job.spec["retry"] = {"attempts": 2}
+    assert job.run(replies=replies, faults="failed_no_errors:#3").exit_code is Exit.OK
+    told = [(record["attempt"], record["exchange"], record["turn"], record["superseded"]) for record in job.usage()]
+    assert told == [(1, 0, 0, False), (2, 1, 0, False), (3, 2, 1, True), (4, 2, 1, False)]
+    (row,) = job.results()
+    assert (row["attempts"], row["exchanges"]) == (4, 3)
 
 
 def cited(said: str) -> dict[str, Any]:

@@ -42,6 +42,11 @@ def texts(job: Rehearsal) -> dict[str, str]:
     return {row["key"]: row["text"] for row in job.results()}
 
 
+def places(job: Rehearsal, keys: set[str]) -> set[tuple[str, int, int]]:
+    """Where in their conversations the interactions of these rows stand."""
+    return {(row["key"], row["exchange"], row["turn"]) for row in job.usage() if row["key"] in keys}
+
+
 def assert_nothing_is_paid_unnoticed(job: Rehearsal) -> None:
     known = {row["interaction_id"] for row in job.usage()}
     doubts = sum(row["state"] == "ambiguous" for row in job.usage())
@@ -69,6 +74,8 @@ def test_death_at_every_commit(tmp_path: Path, kind: str, stored: bool, before: 
         assert {row["error_class"] for row in interrupted} <= {"function_interrupted"}
         assert result.exit_code is (Exit.ROWS_HELD if interrupted else Exit.OK)
         assert {**texts(whole), **{row["key"]: row["text"] for row in interrupted}} == texts(job)
+        done = texts(job).keys() - {row["key"] for row in interrupted}
+        assert places(job, done) == places(whole, done)
     assert (held > 0) is (kind == "functions")
 
 
