@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.engine.file_bodies import previewed
 from batchrun.engine.media import library_of
 from batchrun.engine.request import Request
 from batchrun.errors import RowError, SpecError
+from batchrun.forecast import forecast
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
@@ -25,20 +25,36 @@ SAMPLE = 200
 _SHOWN_PROBLEMS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """The requests of one row, in their order, long base64 data left out."""
+
+    key: str
+    requests: list[dict[str, Any]]
+
+
 @dataclass
 class Preview:
-    """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong."""
+    """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong.
+
+    `tokens`, `least`, `most` and `left_out` are those of the rendered rows' forecasts together; `talks` is true if one
+    of them foresees several interactions.
+    """
 
     rows: int = 0
     unreadable: int = 0
     rendered: int = 0
     tokens: int = 0
+    least: int = 0
+    most: int = 0
+    talks: bool = False
+    left_out: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     more_problems: int = 0
     duplicates: int = 0
     changed_request: str | None = None
     standing: Counter[str] = field(default_factory=Counter)
-    requests: list[dict[str, Any]] = field(default_factory=list)
+    shown: list[ShownRow] = field(default_factory=list)
 
     @property
     def problem_lines(self) -> list[str]:
@@ -59,17 +75,26 @@ class Preview:
     @property
     def estimated_tokens(self) -> int | None:
         """Input tokens of all rows to send, from the rendered ones; None if none could be rendered."""
-        return round(self.tokens / self.rendered * self.to_send) if self.rendered else None
+        return self._of_all(self.tokens)
+
+    @property
+    def interactions(self) -> tuple[int, int] | None:
+        """The least and the most interactions of all rows to send; None if none could be rendered."""
+        least, most = self._of_all(self.least), self._of_all(self.most)
+        return None if least is None or most is None else (least, most)
+
+    def _of_all(self, of_rendered: int) -> int | None:
+        return round(of_rendered / self.rendered * self.to_send) if self.rendered else None
 
 
 def preview(
     job: Job, directory: RunDir | None, *, limit: int | None = None, show: int = 0, sample: int = SAMPLE
 ) -> Preview:
-    """Read every row, render the first ones with their media. `show` requests are kept, media left out of them.
+    """Read every row, render the first ones with their media. The requests of `show` rows are kept, without media.
 
     Raises SpecError for what is wrong with the file as a whole.
     """
-    found = Preview()
+    found, sample = Preview(), max(sample, show)
     reader, library = _reader(directory), library_of(job)
     columns: set[str] = set()
     try:
@@ -139,15 +164,19 @@ def _standing(row: InputRow, reader: Reader | None) -> str:
 def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library) -> None:
     assert row.data is not None
     try:
-        request = previewed(job, row.data, library)
+        expected = forecast(job, row.data, library)
     except RowError as error:
         found.rendered += 1
         _complain(found, f"{row.source}: {error} ({error.kind})")
         return
     found.rendered += 1
-    found.tokens += request.tokens
-    if len(found.requests) < show:
-        found.requests.append(shown(request))
+    found.tokens += expected.tokens
+    found.least += expected.least
+    found.most += expected.most
+    found.talks |= expected.least > 1
+    found.left_out |= dict.fromkeys(expected.left_out)
+    if len(found.shown) < show:
+        found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests]))
 
 
 def _complain(found: Preview, problem: str) -> None:

@@ -65,9 +65,10 @@ class Trial:
 
     def cost(self, prices: Prices) -> list[Cost | None]:
         """What each interaction costs; None for one that cannot be priced."""
-        return [self._cost_of(attempt, prices) for attempt in self.attempts if attempt.billed is not False]
+        return [self.cost_of(attempt, prices) for attempt in self.attempts if attempt.billed is not False]
 
-    def _cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
+    def cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
+        """What an interaction costs; None if it cannot be priced."""
         day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
         answer = Interaction.parse(attempt.raw or b"") or Interaction({})
         lists = [held for _, step in answer.own_steps if isinstance(held := step.get("content"), list)]

@@ -18,6 +18,7 @@ ALLOWED = {
     "rows": set(),
     "version": set(),
     "clock": set(),
+    "plurals": set(),
     "costs": set(),
     "prices": {"errors", "costs"},
     "emulator": {"errors"},
@@ -27,10 +28,11 @@ ALLOWED = {
     "inputs": {"errors", "rows", "spec"},
     "outputs": {"errors", "rows", "version", "spec", "interactions", "store"},
     "tools": {"errors", "spec"},
-    "engine": {"errors", "rows", "spec", "interactions", "store", "inputs", "outputs", "tools"},
+    "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "rundir": {"errors", "spec", "store"},
     "preflight": {"errors", "spec", "inputs", "store", "rundir"},
-    "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir"},
+    "forecast": {"errors", "plurals", "spec", "inputs", "interactions", "engine"},
+    "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir", "forecast"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
 COMPOSITION = {

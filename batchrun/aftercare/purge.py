@@ -21,6 +21,7 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError
 from batchrun.opening import OpenRun
+from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
 from batchrun.rundir import EMULATED, RunDir
 from batchrun.runs import Options, client_for, run_fast
@@ -120,9 +121,9 @@ async def delete_files(opened: OpenRun, client: Client) -> list[str]:
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
     if count := reader.count_open():
         raise SpecError(
-            f"{directory.path}: {count:,} rows are pending or wait for approval, and may go on from what the service "
-            "keeps; nothing was deleted. Run the job to its end, or `batchrun cancel` it; `--force` deletes all the "
-            "same, and conversations that go on later begin anew, billed again."
+            f"{directory.path}: {counted(count, 'row')} still pending or waiting for approval may go on from what the "
+            "service keeps; nothing was deleted. Run the job to its end, or `batchrun cancel` it; `--force` deletes "
+            "all the same, and conversations that go on later begin anew, billed again."
         )
 
 

@@ -10,8 +10,9 @@ import click
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import counted, say, say_json, shortened
+from batchrun.cli.printing import say, say_json, shortened
 from batchrun.clock import wall_clock
+from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from batchrun.cli.printing import counted
+from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.costs import Cost
@@ -23,14 +23,24 @@ def used_line(used: Sequence[Mapping[str, Any]]) -> str:
 
 def cost_line(costs: Sequence[Cost | None], *, emulated: bool) -> str:
     """The sum of these costs, what it is made of, and what is not in it. None stands for a cost that is not known."""
-    known = [cost for cost in costs if cost is not None]
-    lacking = sorted({name for cost in known for name in cost.unpriced})
-    if len(known) < len(costs):
-        lacking.append(f"{counted(len(costs) - len(known), 'interaction')} without a known price or usage")
-    total = sum((cost.total for cost in known), start=Decimal(0))
-    amount = f"{'at least ' if lacking else ''}${total:.6f}{_parts(known)}" if known else "unknown"
+    lacking, total = not_priced(costs), total_cost(costs)
+    parts = _parts([cost for cost in costs if cost is not None])
+    amount = "unknown" if total is None else f"{'at least ' if lacking else ''}${total:.6f}{parts}"
     unpriced = f" (not priced: {', '.join(lacking)})" if lacking else ""
     return f"{'would cost' if emulated else 'cost'}: {amount}{unpriced}"
+
+
+def total_cost(costs: Sequence[Cost | None]) -> Decimal | None:
+    """The sum in US dollars of those that are known; None if none is, though there is something to pay."""
+    known = [cost.total for cost in costs if cost is not None]
+    return sum(known, start=Decimal(0)) if known or not costs else None
+
+
+def not_priced(costs: Sequence[Cost | None]) -> list[str]:
+    """What is not in the sum, which is then a lower bound."""
+    lacking = sorted({name for cost in costs if cost is not None for name in cost.unpriced})
+    unknown = costs.count(None)
+    return [*lacking, *([f"{counted(unknown, 'interaction')} without a known price or usage"] if unknown else [])]
 
 
 def _parts(costs: Sequence[Cost]) -> str:

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import counted, note, say
+from batchrun.cli.printing import note, say
 from batchrun.cli.progress import duration
 from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import CLASSES, Summary
+from batchrun.plurals import counted
 from batchrun.rundir import EMULATED
 from batchrun.runs import Result
 
@@ -103,7 +104,7 @@ def _money(summary: Summary) -> str:
         if usage.get(f"total_{kind}_tokens") is not None
     )
     missing = usage.get("attempts_without_usage") or 0
-    unknown = f"; usage unknown for {missing:,} attempts" if missing else ""
+    unknown = f"; usage unknown for {counted(missing, 'attempt')}" if missing else ""
     now = f" ({summary.posts_this_run:,} now)" if summary.elapsed_s and summary.posts_this_run != summary.posts else ""
     took = f", {duration(summary.elapsed_s)}" if summary.elapsed_s else ""
     calls = f"{counted(summary.posts, 'POST')}{now}, {counted(summary.polls, 'poll')}"

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from batchrun.cli import options
-from batchrun.cli.printing import counted, say, say_json, shortened
+from batchrun.cli.printing import say, say_json, shortened
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
+from batchrun.plurals import counted
 
 _rehearsal = click.option(
     "--run-dir",

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchrun.cli.printing import counted, note
+from batchrun.cli.printing import note
+from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.emulator import Counts

@@ -14,9 +14,10 @@ from click.core import ParameterSource
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import counted, note, say, say_json
+from batchrun.cli.printing import note, say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
+from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.runs import Result
@@ -39,7 +40,7 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
 
     loaded = load_job(job, overrides)
     found = preview(loaded, None)
-    say(f"{job}: {found.rows:,} rows read, the first {found.rendered:,} rendered; nothing was sent")
+    say(f"{job}: {counted(found.rows, 'row')} read, {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
         say(f"  {line}")
     for warning in loaded.warnings:
@@ -56,10 +57,15 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
 @click.command()
 @options.run_choice
 @_limit
-@click.option("--show", default=0, metavar="N", help="Also print the first N requests.")
+@click.option(
+    "--show", default=0, type=click.IntRange(0), metavar="N", help="Also print the requests of the first N rows."
+)
 @options.as_json
 def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None:
-    """Say what `run` would do: rows to send, rows reused, an estimate of input tokens. Nothing is sent."""
+    """Say what `run` would do: rows to send, rows reused, interactions and input tokens. Nothing is sent.
+
+    Later turns are counted with the history that they read again; what cannot be known before is named.
+    """
     from batchrun.cli.planning import plan_document, plan_lines
     from batchrun.previews import preview
 
@@ -184,7 +190,9 @@ def retry(
     see `approve`.
     """
     from batchrun.cli.ending import run_words
+    from batchrun.cli.retrying import nothing_to_retry
     from batchrun.runs import retry as retry_rows
+    from batchrun.store.reader import Reader
 
     loaded = choice.load()
     wanted = {"invalid_output": not failed, "incomplete": incomplete, "blocked": blocked, "ambiguous": ambiguous}
@@ -192,9 +200,8 @@ def retry(
     directory = choice.directory(loaded)
     count, target = retry_rows(loaded, directory, outcomes, list(keys), wall_clock(), from_start=from_start)
     if not count:
-        others = "".join(f" --{name}" for name in ("incomplete", "blocked", "ambiguous") if not wanted[name])
-        hint = f" Other rows are sent again only when asked for:{others}." if others else ""
-        say(f"No row was made pending: none of these was sent and failed.{hint}")
+        with Reader(directory.checkpoint) as reader:
+            say("\n".join(nothing_to_retry(reader, keys, outcomes, run_words(choice, target))))
         return
     say(f"{counted(count, 'row')} pending again; what failed will be a new, billed interaction. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from batchrun.cli.printing import counted, json_text
+from batchrun.cli.printing import json_text
+from batchrun.forecast import ANSWER_TOKENS
+from batchrun.plurals import counted
 from batchrun.previews import Preview
 from batchrun.rows import Outcome
 from batchrun.rundir import RunDir
@@ -13,30 +16,75 @@ from batchrun.spec.load import Job
 
 def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     """The plan for people."""
-    standing, tokens = found.standing, found.estimated_tokens
+    standing = found.standing
     lines = [f"{job.spec.name}: {counted(found.rows, 'row')} in the input, {found.to_send:,} to send; nothing was sent"]
-    names = {"new": "new", "pending": "known, not sent yet", "in flight": "in flight: will be fetched, not sent again"}
-    names |= {str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome}
-    names |= {
+    names = _standings(goes_on=_goes_on(job))
+    lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
+    lines += _estimate(found)
+    lines.append(f"run directory: {directory.path}")
+    lines += [f"problem: {line}" for line in found.problem_lines]
+    return [*lines, *_requests(found)]
+
+
+def _goes_on(job: Job) -> bool:
+    """Whether a row may have more to send when an answer is there."""
+    request = job.spec.request
+    return bool(request.turns or request.references or (request.agent_config or {}).get("collaborative_planning"))
+
+
+def _standings(*, goes_on: bool) -> dict[str, str]:
+    """What to call each way a row can stand."""
+    return {
+        "new": "new",
+        "pending": "begun or known; figures count the whole conversation" if goes_on else "known, not sent yet",
+        "in flight": "in flight: will be fetched, not sent again"
+        + ("; what follows in the conversation is in no figure" if goes_on else ""),
+        **{str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome},
         "unreadable": "unreadable: will fail, not billed",
         "changed": "CHANGED since they were sent: `run` refuses",
     }
-    lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
-    if tokens is not None and found.to_send:
-        lines.append(f"about {tokens:,} input tokens, estimated from {found.rendered:,} rendered rows")
-    lines.append(f"run directory: {directory.path}")
-    lines += [f"problem: {line}" for line in found.problem_lines]
-    lines += [json_text(request) for request in found.requests]
-    return lines
+
+
+def _estimate(found: Preview) -> Iterator[str]:
+    """What sending takes, as far as it can be known."""
+    tokens, interactions = found.estimated_tokens, found.interactions
+    if tokens is None or interactions is None or not found.to_send:
+        return
+    least, most = interactions
+    about = "about " if found.rendered < found.to_send else ""
+    how_many = counted(least, "interaction") if least == most else f"{least:,} to {counted(most, 'interaction')}"
+    yield f"to send: {about}{how_many}"
+    bound = "at least" if found.left_out else "about"
+    yield f"to read: {bound} {counted(tokens, 'input token')}, estimated from {counted(found.rendered, 'rendered row')}"
+    if found.talks:
+        yield f"  taken for granted: answers of {ANSWER_TOKENS} tokens, or of max_output_tokens if that is less;"
+        yield "  each turn of a conversation reads, and is billed for, all that was said before it"
+    yield from (f"  not counted: {text}" for text in found.left_out)
+
+
+def _requests(found: Preview) -> Iterator[str]:
+    for row in found.shown:
+        for number, request in enumerate(row.requests, 1):
+            place = f", request {number} of {len(row.requests)}" if len(row.requests) > 1 else ""
+            yield f"row {row.key}{place}:"
+            yield json_text(request)
 
 
 def plan_document(found: Preview) -> dict[str, Any]:
     """The plan as JSON values."""
+    least, most = found.interactions or (None, None)
     return {
         "rows": found.rows,
         "to_send": found.to_send,
         "standing": dict(found.standing),
+        "interactions": {"at_least": least, "at_most": most},
         "estimated_input_tokens": found.estimated_tokens,
+        "assumed_answer_tokens": ANSWER_TOKENS if found.talks else None,
+        "not_counted": list(found.left_out),
         "problems": found.problems,
-        "requests": found.requests,
+        "requests": [
+            {"key": row.key, "exchange": exchange, "request": request}
+            for row in found.shown
+            for exchange, request in enumerate(row.requests)
+        ],
     }

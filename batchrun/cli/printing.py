@@ -56,11 +56,6 @@ def json_text(value: Any) -> str:
     return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else json.dumps(c)[1:-1] for c in text)
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def shortened(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters."""
     line = " ".join(text.split())

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchrun.cli import options
-from batchrun.cli.bills import cost_line, used_line
+from batchrun.cli.answers import Printer, citation_lines
+from batchrun.cli.bills import cost_line, not_priced, total_cost, used_line
 from batchrun.cli.make import refuse_idle_options, warn
-from batchrun.cli.printing import counted, note, safe, say_json, shortened, write
-from batchrun.engine.events import Called, Paused
-from batchrun.interactions import pieces
+from batchrun.cli.printing import note, say_json
+from batchrun.interactions.models import Interaction
 
 if TYPE_CHECKING:
     from batchrun.costs import Cost
+    from batchrun.prices import Prices
+    from batchrun.store.records import AttemptRecord
     from batchrun.trial import Trial
-
-_WIDTH = 160
 
 
 @click.command("try")
@@ -66,94 +66,30 @@ def try_(
     directory = next_directory(loaded, emulated=emulator)
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
     choice = Options(None, base_url or DEFAULT_BASE_URL, api_version, emulator=settings)
-    printer = Printer()
+    printer = Printer(live=stream and not as_json)
     tell = printer if stream and not as_json else None
     trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)
     if as_json:
-        say_json(_document(trial, trial.cost(table)))
+        say_json(_document(trial, table))
     else:
         _report(trial, trial.cost(table), printer, streamed=stream, emulated=emulator)
     sys.exit(trial.exit_code)
 
 
-class Printer:
-    """Prints the pieces of answers as they come."""
-
-    def __init__(self) -> None:
-        self._mid_line = False
-        self._unended = False
-        self._interaction: str | None = None
-
-    def __call__(self, piece: pieces.Piece) -> None:
-        match piece:
-            case pieces.Text(_, text):
-                write(safe(text))
-                self._mid_line = self._unended = not text.endswith("\n")
-            case pieces.Status(name, _) if name is not None and name != self._interaction:
-                self.end_line()
-                self._interaction = name
-                self._note(name)
-            case _ if said := _said(piece):
-                self._note(said)
-
-    def observe(self, event: object) -> None:
-        """Says what happens beside the answer."""
-        match event:
-            case Called(_, name, result, is_error):
-                self._note(f"{name} {'failed' if is_error else 'gave'}: {_compact(result)}")
-            case Paused(seconds, reason):
-                self._note(f"waiting {seconds:.0f} s: {reason}")
-
-    def _note(self, text: str) -> None:
-        if self._mid_line:
-            note("")  # on the screen the line ends; what is piped stays the answer and nothing else
-            self._mid_line = False
-            self._unended = True
-        note(shortened(text, _WIDTH))
-
-    def end_line(self) -> None:
-        """What is printed next begins a line."""
-        if self._unended:
-            write("\n")
-            self._mid_line = self._unended = False
-
-
-def _said(piece: pieces.Piece) -> str | None:
-    """A line about a piece that is not text, None for one that says nothing new."""
-    match piece:
-        case pieces.Thought(_, text):
-            return f"thought: {text}"
-        case pieces.ToolCall(_, kind, name, arguments):
-            return f"{name or kind}({_compact(arguments)})"
-        case pieces.ToolResult(_, kind, name, result, is_error):
-            return f"{name or kind} {'failed' if is_error else 'gave'}: {_compact(result)}"
-        case pieces.Media(_, kind, mime_type, size, uri):
-            return f"{kind} {mime_type or ''}: {uri or counted(size or 0, 'byte')}"
-        case pieces.Annotations(_, annotations):
-            return f"{counted(len(annotations), 'citation')}: {_compact(list(annotations))}"
-        case pieces.Waiting(reason):
-            return f"waiting: {reason}"
-    return None
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:2_000]
-
-
 def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streamed: bool, emulated: bool) -> None:
-    if not streamed:
-        for answer in trial.answers:
-            for piece in pieces.unseen({}, [step for _, step in answer.own_steps]):
-                if not isinstance(piece, pieces.Media):  # they are files by now, and told below
-                    printer(piece)
-    printer.end_line()
-    if trial.stopped_by is not None:
-        note(str(trial.stopped_by))
-    row = trial.row
-    if row is not None and row.outcome is not None:
-        note(f"{row.outcome}" + (f": {row.error_class}: {row.error_message}" if row.error_class else ""))
     from batchrun.outputs.media import media_of
 
+    if not streamed:
+        for answer in trial.answers:
+            printer.tell(answer)
+    printer.end_line()
+    row = trial.row
+    for line in citation_lines(row) if row is not None else ():
+        note(line)
+    if trial.stopped_by is not None:
+        note(str(trial.stopped_by))
+    if row is not None and row.outcome is not None:
+        note(f"{row.outcome}" + (f": {row.error_class}: {row.error_message}" if row.error_class else ""))
     for answer in trial.answers:
         for medium in media_of(answer):
             note(f"{medium.type} in {trial.directory.media / medium.name}")
@@ -163,10 +99,12 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
     note(f"kept in {trial.directory.path}")
 
 
-def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
+def _document(trial: Trial, prices: Prices) -> dict[str, Any]:
+    """The trial as JSON values; docs/recipes.md describes them."""
+    from batchrun.outputs.counts import total_usage
     from batchrun.outputs.media import media_of
 
-    row = trial.row
+    row, costs = trial.row, trial.cost(prices)
     return {
         "key": row and row.key,
         "outcome": row and row.outcome,
@@ -174,19 +112,28 @@ def _document(trial: Trial, costs: list[Cost | None]) -> dict[str, Any]:
         "error_message": row and row.error_message,
         "text": trial.answer.output_text,
         "media": [str(trial.directory.media / each.name) for answer in trial.answers for each in media_of(answer)],
-        "steps": [step for answer in trial.answers for _, step in answer.own_steps],
-        "interactions": [
-            {
-                "id": attempt.interaction_id,
-                "exchange": attempt.exchange,
-                "turn": attempt.turn,
-                "state": attempt.state,
-                "usage": attempt.usage,
-            }
-            for attempt in trial.attempts
-        ],
-        "cost_usd": [None if cost is None else str(cost.total) for cost in costs],
-        "not_priced": sorted({name for cost in costs if cost for name in cost.unpriced}),
+        "interactions": [_interaction(attempt, trial.cost_of(attempt, prices)) for attempt in trial.attempts],
+        "usage": total_usage(trial.attempts),
+        "cost_usd": _dollars(total_cost(costs)),
+        "not_priced": not_priced(costs),
         "directory": str(trial.directory.path),
         "stopped_by": str(trial.stopped_by) if trial.stopped_by else None,
     }
+
+
+def _interaction(attempt: AttemptRecord, cost: Cost | None) -> dict[str, Any]:
+    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    return {
+        "id": attempt.interaction_id,
+        "exchange": attempt.exchange,
+        "turn": attempt.turn,
+        "state": attempt.state,
+        "status": answer.status or attempt.interaction_status,
+        "usage": attempt.usage,
+        "cost_usd": _dollars(None if cost is None else cost.total),
+        "steps": [step for _, step in answer.own_steps],
+    }
+
+
+def _dollars(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from batchrun.interactions.models import FunctionCall, Interaction
 from batchrun.interactions.turns import last_answer
 from batchrun.outputs.answers import parse_answer
+from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
 
 #: Finds what is wrong with a parsed answer; an empty list means it is right.
@@ -211,7 +212,8 @@ def _end(exchanges: Sequence[Exchange], script: Script, check: Check | None, att
 def _unanswered(answer: Interaction, script: Script) -> Finish:
     names = ", ".join(call.name for call in answer.function_calls)
     if script.functions and names:
-        said = f"after {script.rounds} rounds of calls the model asks for more ({names}); see function_calling.rounds"
+        rounds = counted(script.rounds, "round")
+        said = f"after {rounds} of calls the model asks for more ({names}); see function_calling.rounds"
         return Finish(Outcome.FAILED, "too_many_rounds", said)
     said = f"the model asks for an action that the job has no function for{names and f': {names}'}"
     return Finish(Outcome.FAILED, "requires_action", said)

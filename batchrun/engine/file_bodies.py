@@ -31,6 +31,8 @@ from batchrun.store.files import Upload
 #: A file, and what it is said to be.
 Use = tuple[LocalFile, str]
 
+#: Ends the address of a file that has none yet.
+UPLOADED = "uploaded when it is sent>"
 _TOKENS_PER_PAGE = 258
 #: Bytes that make about one token of sound or video, as they are commonly packed.
 _BYTES_PER_TOKEN = 1_000
@@ -58,11 +60,15 @@ def built(draft: Draft, body: dict[str, Any], brought: Mapping[Use, Upload]) -> 
 
 
 def previewed(job: Job, data: dict[str, Any], library: Library, *, hashed: bool = False) -> Request:
-    """A row's request as it would be sent, without its files' content. Nothing is fetched or uploaded. Raises RowError.
+    """A row's first request as it would be sent, as `without_files` has it. Raises RowError."""
+    return without_files(job, first_request(job, data), library, hashed=hashed)
+
+
+def without_files(job: Job, draft: Draft | Request, library: Library, *, hashed: bool = False) -> Request:
+    """A request as it would be sent, without its files' content. Nothing is fetched or uploaded. Raises RowError.
 
     With media its `sha` is empty unless the files are `hashed`, and where it depends on what would be fetched.
     """
-    draft = first_request(job, data)
     if isinstance(draft, Request):
         return draft
     local = replaced(draft.body, lambda ref: [_unfetched(ref) if ref.fetched else ref])
@@ -89,7 +95,7 @@ def _outlined(block: FileBlock, uploaded: set[Use], *, hashed: bool) -> _Content
         return _of_text(block)
     mark = sha256_of_file(block.file) if hashed else ""
     if (block.file, block.mime_type) in uploaded:
-        return _of_type(block, mark, uri=f"<{block.file.shown}, uploaded when it is sent>")
+        return _of_type(block, mark, uri=f"<{block.file.shown}, {UPLOADED}")
     return _of_type(block, mark, data=f"<{-(-block.file.size // 3) * 4:,} characters of base64>")
 
 

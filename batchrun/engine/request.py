@@ -17,8 +17,10 @@ from batchrun.spec.load import Job
 from batchrun.store.files import Upload
 
 #: The service counts about four characters of text to a token and 258 tokens to an image or a page.
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_MEDIUM = 258
+#: The fields that the model reads; the others say how it is to work.
+_READ = ("system_instruction", "input", "tools", "response_format")
 INTENT_LABEL = "batchrun-intent"
 
 
@@ -141,11 +143,12 @@ def _replays(body: dict[str, Any]) -> bool:
 
 def estimate_tokens(body: dict[str, Any]) -> int:
     """A rough count of input tokens, for pacing until the real usage is known; that of files comes from `media.py`."""
-    text = json.dumps(body, ensure_ascii=False)
+    read = {name: body[name] for name in _READ if name in body}
+    text = json.dumps(read, ensure_ascii=False)
     if '"data": "' not in text:
-        return len(text) // _CHARACTERS_PER_TOKEN
-    carried = list(_data(body))  # media that a row's own request or an earlier answer brings along
-    return (len(text) - sum(carried)) // _CHARACTERS_PER_TOKEN + len(carried) * _TOKENS_PER_MEDIUM
+        return len(text) // CHARACTERS_PER_TOKEN
+    carried = list(_data(read))  # media that a row's own request or an earlier answer brings along
+    return (len(text) - sum(carried)) // CHARACTERS_PER_TOKEN + len(carried) * _TOKENS_PER_MEDIUM
 
 
 def _data(value: Any) -> Iterator[int]:

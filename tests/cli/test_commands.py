@@ -148,14 +148,37 @@ def test_failed_rows_can_be_sent_again() -> None:
     assert "4 succeeded, 1 failed" in failing.stdout
     assert "1 row pending again" in batchrun("retry", "job.json").stdout
     assert "5 rows: 5 succeeded" in rehearse("job.json").stdout
-    assert "No row was made pending" in batchrun("retry", "job.json").stdout
+    assert batchrun("retry", "job.json").stdout.splitlines() == [
+        "Nothing was made pending again.",
+        "  5 rows succeeded",
+    ]
+
+
+def test_retry_says_of_each_row_it_was_asked_for_why_it_is_left_alone_and_what_to_do() -> None:
+    rehearse(job([*words(3), b"{"], retry={"ambiguous": {"model": "hold"}}), "--faults", "drop_after:#2", code=4)
+    said = batchrun("retry", "job.json", "--failed", *(f"--key=r{n}" for n in (0, 1, 7))).stdout.splitlines()
+    assert said[1:] == [
+        "  row r0: succeeded",
+        "  row r1: ambiguous: sent again only with --ambiguous",
+        "  row r7: no row of this run has this key; `results.parquet` lists the keys",
+    ]
+    assert batchrun("retry", "job.json").stdout.splitlines()[1:] == [
+        "  2 rows succeeded",
+        "  1 row ambiguous: sent again only with --ambiguous",
+        "  1 row failed before being sent: mend the input, then run again",
+    ]
+
+
+def test_one_row_is_counted_as_one() -> None:
+    assert "job.json: 1 row read, 1 rendered; nothing was sent" in batchrun("validate", job(words(1))).stdout
+    assert "from 1 rendered row\n" in batchrun("plan", "job.json").stdout
 
 
 def test_held_rows_are_sent_again_only_when_asked_for_by_name() -> None:
     name = job(words(5), retry={"ambiguous": {"model": "hold"}})
     held = rehearse(name, "--faults", "drop_after:#2", code=Exit.ROWS_HELD)
     assert "1 row held" in held.stdout
-    assert "No row was made pending" in batchrun("retry", name).stdout
+    assert "1 row ambiguous: sent again only with --ambiguous" in batchrun("retry", name).stdout
     batchrun("retry", name, "--ambiguous")
     assert "perhaps billed twice" in rehearse(name).stdout
 
@@ -175,7 +198,8 @@ def test_plan_says_what_is_reused_and_what_would_be_sent() -> None:
     plan = json.loads(batchrun("plan", "job.json", "--emulator", "--show", "1", "--json").stdout)
     assert plan["to_send"] == 1
     assert plan["standing"] == {"succeeded": 3, "new": 1, "unreadable": 1}
-    assert plan["requests"][0]["input"] == "Say x"
+    (shown,) = plan["requests"]
+    assert (shown["key"], shown["exchange"], shown["request"]["input"]) == ("new", 0, "Say x")
 
 
 def test_validate_finds_what_is_wrong_with_rows_before_anything_is_sent() -> None:

@@ -85,10 +85,13 @@ def test_a_run_with_such_rows_does_not_end_with_zero(run: RunDir, outcomes: list
 
 def test_rows_that_would_end_the_same_way_are_sent_again_only_when_asked_for(run: RunDir) -> None:
     end(run, Outcome.INCOMPLETE, Outcome.BLOCKED, Outcome.AWAITING_APPROVAL)
-    assert "--incomplete --blocked --ambiguous" in batchrun("retry", "job.json").stdout
+    said = batchrun("retry", "job.json").stdout
+    assert "1 row incomplete: sent again only with --incomplete" in said
+    assert "1 row blocked: sent again only with --blocked" in said
+    assert "1 row awaiting approval: see `batchrun approve`" in said
     assert "1 row pending again" in batchrun("retry", "job.json", "--incomplete").stdout
     assert "1 row pending again" in batchrun("retry", "job.json", "--blocked").stdout
-    assert "No row was made pending" in batchrun("retry", "job.json", "--ambiguous").stdout  # a plan is no failure
+    assert "Nothing was made pending" in batchrun("retry", "job.json", "--ambiguous").stdout  # a plan is no failure
 
 
 def test_a_plan_tells_which_rows_it_would_not_send(run: RunDir) -> None:

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from batchrun.cli import commands
 from batchrun.emulator import read_ledger
 from batchrun.errors import Exit
+from batchrun.outputs.citations import citations_of
+from batchrun.outputs.history import History
 from batchrun.store.reader import Reader
 from tests.processes import emulator, finish, ledger, start
 
@@ -82,8 +84,66 @@ def test_a_program_gets_one_json_document() -> None:
     write_job()
     told = json.loads(attempt("--json", "--stream", "--row", "b").stdout)
     assert (told["key"], told["outcome"]) == ("b", "succeeded")
-    assert told["text"] == "".join(block["text"] for block in told["steps"][-1]["content"])
-    assert len(told["cost_usd"]) == len(told["interactions"]) == 1
+    (only,) = told["interactions"]
+    assert told["text"] == "".join(block["text"] for block in only["steps"][-1]["content"])
+    assert (only["exchange"], only["state"], only["status"]) == (0, "fetched", "completed")
+
+
+def test_the_document_tells_which_interaction_took_which_steps_and_what_all_cost_together() -> None:
+    write_job(functions="weather")
+    told = json.loads(attempt("--json").stdout)
+    first, second = told["interactions"]
+    assert [each["exchange"] for each in (first, second)] == [0, 1]
+    assert [each["status"] for each in (first, second)] == ["requires_action", "completed"]
+    assert first["steps"][-1]["type"] == "function_call"
+    assert second["steps"][-1]["type"] == "model_output"
+    assert told["cost_usd"] == pytest.approx(first["cost_usd"] + second["cost_usd"])
+    assert told["cost_usd"] > 0
+    inputs = [each["usage"]["total_input_tokens"] for each in (first, second)]
+    assert told["usage"]["total_input_tokens"] == sum(inputs)
+    assert told["not_priced"] == []
+
+
+def test_a_cost_that_is_not_known_is_null_and_said_to_be_missing() -> None:
+    write_job(model="gemini-made-up")
+    told = json.loads(attempt("--json").stdout)
+    assert told["cost_usd"] is None
+    assert told["interactions"][0]["cost_usd"] is None
+    assert told["not_priced"] == ["1 interaction without a known price or usage"]
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_each_turn_is_answered_on_a_line_of_its_own(options: tuple[str, ...]) -> None:
+    write_job(input=None, turns=["Greet {{ city }}.", "And now?"])
+    first, second = attempt(*options).stdout.splitlines()
+    assert first.startswith("[emulated]")
+    assert second.startswith("[emulated]")
+
+
+def test_a_function_is_called_before_it_gives_something() -> None:
+    write_job(functions="weather")
+    lines = [line for line in attempt().stderr.splitlines() if line.startswith("get_weather")]
+    assert [line.partition("get_weather")[2][:5] for line in lines] == ['({"ci', " gave"]
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_a_search_is_told_by_its_queries_and_its_citations_in_characters(options: tuple[str, ...]) -> None:
+    write_job(tools=["google_search"], input="در {{ city }} چه خبر است؟")
+    result = attempt("--row", "b", *options)
+    assert "google_search: “در تهران چه خبر است؟”" in result.stderr
+    assert "<" not in result.stderr
+    with Reader(tries()[-1] / "run.db") as reader:
+        row = reader.row("b")
+    assert row is not None
+    citations = list(citations_of(History.of(row)))
+    assert citations
+    for citation in citations:
+        start, end = citation.in_text
+        assert start is not None
+        assert result.stdout[start:end] == citation.text
+        assert f"  {start}-{end} “" in result.stderr
+        assert citation.annotation["url"] in result.stderr
+    assert "start_index" not in result.stderr
 
 
 def test_a_row_that_is_not_there_is_said_before_anything_is_sent() -> None:
@@ -118,6 +178,23 @@ def test_a_hostile_answer_cannot_move_the_cursor() -> None:
     result = attempt("--stream", "--replies", "script:script.jsonl")
     assert "\x1b" not in result.output
     assert "\u202e" not in result.output
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_hostile_citations_and_results_cannot_move_the_cursor_either(options: tuple[str, ...]) -> None:
+    write_job(tools=["google_search"])
+    evil = "\x1b]0;x\x07\u202e\r\n"
+    note = {"type": "url_citation", "url": f"https://a/{evil}", "title": evil, "start_index": 0, "end_index": 4}
+    steps = [
+        {"type": "google_search_call", "id": "s", "arguments": {"queries": [evil]}},
+        {"type": "google_search_result", "call_id": "s", "result": [{"search_suggestions": "<b>", "title": evil}]},
+        {"type": "model_output", "content": [{"type": "text", "text": f"سل{evil}", "annotations": [note]}]},
+    ]
+    Path("script.jsonl").write_text(json.dumps({"steps": steps}) + "\n")
+    result = attempt("--replies", "script:script.jsonl", *options)
+    assert not {"\x1b", "\x07", "\u202e", "\r"} & set(result.output)
+    assert "0-2 “سل”" in result.stderr
+    assert "<b>" not in result.stderr
 
 
 def test_it_prints_while_the_model_speaks_and_ctrl_c_keeps_the_id(tmp_path: Path) -> None:

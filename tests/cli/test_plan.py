@@ -1,0 +1,151 @@
+"""`batchrun plan`: what it says of jobs whose rows take more than one interaction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from batchrun.cli import commands
+from batchrun.forecast import ANSWER_TOKENS
+from batchrun.store.reader import Reader
+from tests.example_jobs import FOLDER, JOBS
+
+MODEL = "gemini-3.5-flash"
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def batchrun(*arguments: str) -> str:
+    result = CliRunner().invoke(commands, list(arguments))
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def write_job(rows: int = 2, **request: Any) -> None:
+    request = request if "agent" in request else {"model": MODEL, **request}
+    spec = {"name": "job", "input": {"path": "rows.jsonl", "key": "id"}, "request": request}
+    Path("job.json").write_text(json.dumps(spec))
+    Path("rows.jsonl").write_text("".join(json.dumps({"id": f"r{n}", "q": f"why {n}"}) + "\n" for n in range(rows)))
+
+
+def plan(*arguments: str, **request: Any) -> dict[str, Any]:
+    write_job(**request)
+    document: dict[str, Any] = json.loads(batchrun("plan", "job.json", "--json", *arguments))
+    return document
+
+
+def inputs(document: dict[str, Any]) -> list[Any]:
+    return [shown["request"]["input"] for shown in document["requests"]]
+
+
+def test_a_single_request_is_estimated_as_what_the_model_reads() -> None:
+    told = plan(input="x" * 4_000)
+    assert told["interactions"] == {"at_least": 2, "at_most": 2}
+    assert told["estimated_input_tokens"] == pytest.approx(2_000, rel=0.01)
+    assert (told["assumed_answer_tokens"], told["not_counted"]) == (None, [])
+    said = batchrun("plan", "job.json")
+    assert "to send: 2 interactions\nto read: about 2,0" in said
+    assert "taken for granted" not in said
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_each_turn_reads_what_was_said_before_wherever_the_history_is_kept(store: bool) -> None:
+    told = plan(turns=["x" * 4_000, "y" * 4_000, "z" * 4_000], store=store)
+    said_and_read = 1_000 + (2_000 + ANSWER_TOKENS) + (3_000 + 2 * ANSWER_TOKENS)
+    assert told["interactions"] == {"at_least": 6, "at_most": 6}
+    assert told["estimated_input_tokens"] == pytest.approx(2 * said_and_read, rel=0.05)
+    assert told["assumed_answer_tokens"] == ANSWER_TOKENS
+    assert f"answers of {ANSWER_TOKENS} tokens" in batchrun("plan", "job.json")
+
+
+def test_instructions_are_read_each_turn_and_are_no_part_of_the_history() -> None:
+    short = plan(turns=["a", "b", "c"])["estimated_input_tokens"]
+    long = plan(turns=["a", "b", "c"], system_instruction="s" * 4_000)["estimated_input_tokens"]
+    assert long - short == pytest.approx(2 * 3 * 1_000, rel=0.02)
+
+
+def test_an_answer_is_not_taken_to_be_longer_than_it_may_be() -> None:
+    free = plan(turns=["a", "b"])["estimated_input_tokens"]
+    bound = plan(turns=["a", "b"], generation_config={"max_output_tokens": 50})["estimated_input_tokens"]
+    assert free - bound == pytest.approx(2 * (ANSWER_TOKENS - 50), rel=0.02)
+
+
+def test_later_turns_are_shown_by_their_row_with_a_mark_for_what_is_not_known() -> None:
+    told = plan("--show", "1", turns=["First {{ q }}", "You said {{ answers[0] }}. {{ q }}?"])
+    assert [(shown["key"], shown["exchange"]) for shown in told["requests"]] == [("r0", 0), ("r0", 1)]
+    assert inputs(told) == ["First why 0", "You said <answer 1, not known yet>. why 0?"]
+    assert told["requests"][1]["request"]["previous_interaction_id"] == "ID-OF-INTERACTION-1"
+    lines = batchrun("plan", "job.json", "--show", "2").splitlines()
+    assert [line for line in lines if line.startswith("row ")] == [
+        "row r0, request 1 of 2:", "row r0, request 2 of 2:", "row r1, request 1 of 2:", "row r1, request 2 of 2:",
+    ]  # fmt: skip
+
+
+def test_a_turn_that_cannot_be_written_without_its_answers_is_named_and_the_figures_are_a_lower_bound() -> None:
+    told = plan("--show", "1", turns=["a", "{{ answers[0].split('X')[1] }}", "c"])
+    assert inputs(told) == ["a"]
+    assert told["interactions"] == {"at_least": 6, "at_most": 6}
+    assert told["not_counted"][0].startswith("interaction 2 of a row and those after it, before there are answers: ")
+    assert "to read: at least" in batchrun("plan", "job.json")
+
+
+def test_rounds_of_functions_make_a_range() -> None:
+    Path("now.py").write_text('def now() -> str:\n    """Tells the time."""\n    return "noon"\n')
+    told = plan(turns=["a", "b"], functions="now", function_calling={"rounds": 3})
+    assert told["interactions"] == {"at_least": 4, "at_most": 16}
+    said = batchrun("plan", "job.json")
+    assert "to send: 4 to 16 interactions" in said
+    assert "not counted: calls of your functions: up to 3 rounds a turn" in said
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"input": "a", "tools": ["google_search"]}, "(google_search)"),
+        ({"input": [{"type": "image", "uri": "https://example.com/a.png"}]}, "files behind addresses"),
+        ({"agent": "deep-research-preview-04-2026", "input": "a"}, "what the agent reads while it works"),
+        (
+            {
+                "agent": "antigravity-preview-09-2026",
+                "input": "a",
+                "environment": "remote",
+                "agent_config": {"type": "antigravity", "max_total_tokens": 9_000},
+            },
+            "it stops at 9,000 tokens an interaction",
+        ),
+    ],
+)
+def test_what_nobody_can_know_before_is_named_and_the_figure_is_a_lower_bound(
+    request_: dict[str, Any], reason: str
+) -> None:
+    (left_out,) = plan(**request_)["not_counted"]
+    assert reason in left_out
+    assert "to read: at least" in batchrun("plan", "job.json")
+
+
+@pytest.mark.parametrize(("approve", "interactions"), [("auto", 4), ("hold", 2)])
+def test_a_plan_and_its_report_are_two_interactions_and_a_plan_that_waits_is_one(
+    approve: str, interactions: int
+) -> None:
+    config = {"type": "deep-research", "collaborative_planning": True}
+    told = plan(agent="deep-research-preview-04-2026", input="a", agent_config=config, approve=approve)
+    assert told["interactions"] == {"at_least": interactions, "at_most": interactions}
+    assert any("each that you approve" in text for text in told["not_counted"]) == (approve == "hold")
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_job_sends_what_its_plan_says(name: str, tmp_path: Path) -> None:
+    path = FOLDER / f"{name}.yaml"
+    told = json.loads(batchrun("plan", str(path), "--run-dir", str(tmp_path / "run"), "--limit", "3", "--json"))
+    fast = ("--latency", "0ms", "--set", "poll.first=0", "--quiet")
+    batchrun("run", str(path), "--emulator", "--run-dir", str(tmp_path / "run"), "--limit", "3", *fast)
+    with Reader(tmp_path / "run" / "run.db") as reader:
+        sent = sum(attempt.billed is True for attempt in reader.attempts())
+    assert told["interactions"]["at_least"] <= sent <= told["interactions"]["at_most"]
