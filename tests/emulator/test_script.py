@@ -153,3 +153,70 @@ def test_a_wrong_line_is_named(script: Any, line: str, message: str) -> None:
         script({"text": "fine"}, line)
     assert "script.jsonl:2: " in str(wrong.value)
     assert message in str(wrong.value)
+
+
+ODD = [None, True, -1, 1.5, "", "x", "aGk=", [], [None], {}, {"a": 1}, [{"type": "text"}], "\ud800", 10**400]
+MEDIA = ("image", "audio", "video", "document")
+FIELDS = {
+    "text": ["text", "annotations"],
+    **{kind: ["data", "uri", "mime_type", "resolution", "processing"] for kind in MEDIA},
+    "thought": ["summary", "signature"],
+    "function_call": ["id", "name", "arguments"],
+    "google_search_result": ["call_id", "result"],
+    "new_kind": ["anything"],
+}
+
+
+def odd_line(kind: str, field: str, value: Any) -> dict[str, Any]:
+    usual = {"function_call": {"name": "f", "arguments": {}}, "text": {"text": "a"}}.get(kind, {})
+    odd = {"type": kind, **usual, field: value}
+    return {"steps": [{"type": "model_output", "content": [odd]} if kind in ("text", *MEDIA) else odd]}
+
+
+def odd_lines() -> list[dict[str, Any]]:
+    """Lines in which one value is of an odd type."""
+    recorded = {"object": "interaction", "steps": [{"type": "model_output", "content": "a"}]}
+    lines = [odd_line(kind, field, value) for kind, fields in FIELDS.items() for field in fields for value in ODD]
+    for value in ODD:
+        lines += [{"text": "a", name: value} for name in ("usage", "errors", "status")]
+        lines += [{**recorded, name: value} for name in ("usage", "errors", "status", "steps", "input", "id")]
+        lines += [{"text": "a", "usage": {"total_input_tokens": value}}, {"json": value}, {"steps": value}]
+    return lines
+
+
+def test_a_line_of_odd_types_is_refused_with_its_number_or_answers_every_kind_of_request(tmp_path: Path) -> None:
+    path, refusals, lines = tmp_path / "script.jsonl", list[str](), odd_lines()
+    for line in lines:
+        path.write_text(json.dumps(line))
+        try:
+            settings = EmulatorSettings(replies=load_replies(f"script:{path}"))
+        except SpecError as error:
+            refusals.append(str(error))
+        else:
+            assert set(talk(settings, every_kind_of_request)) <= {200, 400}, line
+    assert all(said.startswith(f"{path}:1: ") for said in refusals)
+    assert 0 < len(refusals) < len(lines)
+
+
+async def every_kind_of_request(client: httpx.AsyncClient, emulator: Emulator) -> list[int]:
+    made = await client.post(URL, json=body(background=None))
+    if made.status_code == 400:  # a medium that cannot be opened cannot be counted
+        return [400]
+    picture = {"model": "gemini-3.1-flash-image", "response_format": {"type": "image", "delivery": "uri"}}
+    more = [body(stream=True, background=None), body(**picture, background=None), body()]
+    answers = [made, await client.get(f"{URL}/{made.json()['id']}?stream=true")]
+    return [answer.status_code for answer in [*answers, *[await client.post(URL, json=each) for each in more]]]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"type": "model_output", "content": [{"type": "image", "data": {"file": "x"}}]}, "the 'data' of a block"),
+        ({"type": "model_output", "content": [{"type": "image", "uri": "x", "resolution": [1]}]}, "a wrong type"),
+        ({"type": "thought", "summary": 5}, "the 'summary' of a thought is a list"),
+        ({"type": "function_call", "name": "f", "arguments": {"a": "\ud800"}}, "half a surrogate pair"),
+    ],
+)
+def test_a_block_that_cannot_be_sent_is_named(script: Any, step: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=rf"script.jsonl:1: .*{said}"):
+        script({"steps": [step]})

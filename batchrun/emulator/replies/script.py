@@ -24,14 +24,12 @@ from batchrun.emulator.answers import dump
 from batchrun.emulator.envelopes import refuse
 from batchrun.emulator.outcome import Outcome
 from batchrun.emulator.prompts import Prompt, plain_text
+from batchrun.emulator.replies.steps import Step, checked_errors, checked_steps, checked_usage, writable
 from batchrun.emulator.rules.request import Order
 from batchrun.emulator.usage import step_tokens
 from batchrun.errors import SpecError
 
-Step = dict[str, Any]
 _ANSWERS = ("text", "json", "steps", "interaction", "status", "refuse")
-#: Stands in for the signature of a scripted thought that has none.
-_SIGNATURE = "c2NyaXB0ZWQ="
 
 
 class _Strict(BaseModel):
@@ -82,7 +80,17 @@ class Line(_Strict):
     @field_validator("steps")
     @classmethod
     def _checked(cls, steps: list[Step] | None) -> list[Step] | None:
-        return None if steps is None else [_step(step) for step in steps]
+        return None if steps is None else checked_steps(steps)
+
+    @field_validator("json_value")
+    @classmethod
+    def _written(cls, value: Any) -> Any:
+        return writable(value)
+
+    @field_validator("usage")
+    @classmethod
+    def _counted(cls, usage: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if usage is None else checked_usage(usage)
 
     @model_validator(mode="after")
     def _one_answer(self) -> Line:
@@ -134,7 +142,9 @@ def _line(text: str, where: str) -> Line:
         if isinstance(value, dict) and value.get("object") == "interaction":
             value = {"interaction": value}
         if isinstance(value, dict) and isinstance(recorded := value.get("interaction"), dict):
-            recorded["steps"] = [_step(step) for step in recorded.get("steps") or ()]
+            recorded["steps"] = checked_steps(recorded.get("steps") or [])
+            recorded["usage"] = checked_usage(recorded.get("usage"))
+            recorded["errors"] = checked_errors(recorded.get("errors"))
         return Line.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
@@ -142,35 +152,6 @@ def _line(text: str, where: str) -> Line:
         raise SpecError(f"{where}: {place + ': ' if place else ''}{first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{where}: {error}") from error
-
-
-def _step(step: Any) -> Step:
-    """A step with what clients and streams count on. Raises ValueError."""
-    kind = step.get("type") if isinstance(step, dict) else None
-    if not isinstance(kind, str):
-        raise ValueError("a step is an object with a 'type'")
-    match kind:
-        case "thought":
-            return {"signature": _SIGNATURE, **step}
-        case "function_call":
-            if not isinstance(step.get("name"), str) or not isinstance(step.get("arguments"), dict):
-                raise ValueError("a function_call has a 'name' and 'arguments'")
-            return {"id": f"call_{step['name']}", **step}
-        case "model_output" | "user_input":
-            return {**step, "content": _blocks(step.get("content"))}
-    return dict(step)
-
-
-def _blocks(content: Any) -> list[Step]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    blocks = content if isinstance(content, list) else []
-    for block in blocks:
-        if not isinstance(block, dict) or not isinstance(block.get("type"), str):
-            raise ValueError("content is a list of blocks with a 'type'")
-        if block["type"] == "text" and not isinstance(block.get("text"), str):
-            raise ValueError("a text block has a 'text'")
-    return blocks
 
 
 def _outcome(line: Line, made: Outcome) -> Outcome:
