@@ -31,13 +31,20 @@ def _path(data: Any, location: tuple[str | int, ...], *, keyed: bool) -> tuple[K
     tags: set[str] = set()
     for number, step in enumerate(location):
         last = number == len(location) - 1
-        if _leads_on(data, step):
+        if _leads_on(data, step) and not _is_branch(data, step, location[number + 1 :], keyed):
             path, data = (*path, step), data[step]
         elif keyed and last and isinstance(data, dict):
             path = (*path, step)
         else:
             tags.add(str(step))
     return path, tags
+
+
+def _is_branch(data: Any, step: str | int, rest: tuple[str | int, ...], keyed: bool) -> bool:
+    """Whether a step names a branch although the data have a key of that name, as in `{type: text, text: …}`."""
+    if not rest or isinstance(data[step], dict | list):
+        return False
+    return _leads_on(data, rest[0]) or (keyed and len(rest) == 1)
 
 
 def _leads_on(data: Any, step: str | int) -> bool:
