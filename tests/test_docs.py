@@ -37,7 +37,12 @@ def page(name: str) -> str:
 
 def blocks(name: str, language: str) -> list[str]:
     """The fenced code blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page(name), flags=re.DOTALL | re.MULTILINE)
+    return fenced(page(name), language)
+
+
+def fenced(text: str, language: str) -> list[str]:
+    """The fenced code blocks of a text in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
 
 
 def batchrun(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -206,7 +211,37 @@ def complete_jobs() -> Iterator[str]:
 @pytest.mark.parametrize("job", list(complete_jobs()))
 def test_every_complete_job_file_in_the_pages_is_valid(tmp_path: Path, job: str) -> None:
     (tmp_path / "job.yaml").write_text(job)
-    assert load_job(tmp_path / "job.yaml").spec.name
+    (tmp_path / "shop.py").write_text('def price(item: str) -> float:\n    """Looks up a price."""\n    return 1.0\n')
+    loaded = load_job(tmp_path / "job.yaml")
+    assert (bool(loaded.spec.name), loaded.warnings) == (True, ())
+
+
+def sections_with_jobs() -> Iterator[Any]:
+    """The sections of the job file's page that have a whole job and its rows."""
+    for section in re.split(r"^#{2,3} ", page("docs/job-file.md"), flags=re.MULTILINE):
+        found = {language: fenced(section, language) for language in ("yaml", "json", "python")}
+        if found["json"]:
+            yield pytest.param(found, id=section.splitlines()[0])
+
+
+def test_every_part_of_a_request_has_an_example_that_is_checked() -> None:
+    titles = {str(section.id) for section in sections_with_jobs()}
+    assert {"Lists, pages and addresses", "Turns", "Functions", "Tools", "Agents", "Pictures and speech"} == titles
+
+
+@pytest.mark.parametrize("found", list(sections_with_jobs()))
+def test_the_examples_of_the_job_file_pass_the_strict_check_with_their_rows(
+    tmp_path: Path, found: dict[str, list[str]]
+) -> None:
+    [job], [rows] = found["yaml"], found["json"]
+    for module in found["python"]:
+        name = re.match(r"# (\w+\.py)", module)
+        assert name
+        (tmp_path / name[1]).write_text(module)
+    (tmp_path / "job.yaml").write_text(job)
+    (tmp_path / YAML(typ="safe").load(job)["input"]["path"]).write_text(rows)
+    checked = batchrun(tmp_path, "validate", "job.yaml", "--strict")
+    assert (checked.returncode, checked.stdout.splitlines()[-1:]) == (0, ["No problems found."]), checked.stderr
 
 
 def test_the_ready_made_requests_of_the_recipes_run(tmp_path: Path) -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from batchrun.spec.fields import BY_SHAPE, Duration, Object, Size, Strict, Text
+from batchrun.spec.fields import BY_SHAPE, ColumnName, Duration, Object, Size, Strict, Text
 from batchrun.spec.formats import Formats, TextFormat
 from batchrun.spec.parts import Parts
 
+_HOST = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
+
 #: Tools of the service by their plain names, such as `google_search`.
 Tool = Annotated[Text | Object, BY_SHAPE]
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError(f"{value!r:.60} is no host: write the host alone, such as archive.example.com")
+    return value
+
+
+#: The host of addresses, without scheme, port and path.
+Host = Annotated[str, AfterValidator(_host)]
 
 
 class Turn(Strict):
@@ -107,7 +120,7 @@ class RequestSpec(Strict):
         description="`false`: nothing is kept at the service. Then each POST waits for its answer (background needs "
         "storage), all earlier steps of a conversation are sent again, and an answer lost on the way is lost.",
     )
-    column: str = Field(
+    column: ColumnName = Field(
         default="request",
         description="A row that has this column (an object) carries a complete request of its own; "
         "the fields above fill in what it leaves out.",
@@ -119,7 +132,7 @@ class RequestSpec(Strict):
         default=8_000_000,
         description="Most bytes of media sent inside one request; larger files are uploaded once and referred to.",
     )
-    fetch: list[str] = Field(
+    fetch: list[Host] = Field(
         default_factory=list,
         description="Hosts from which batchrun itself may fetch https parts (then sent like local files). Other "
         "addresses are passed on for the service to fetch.",

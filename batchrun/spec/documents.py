@@ -14,11 +14,23 @@ from typing import Any
 
 from batchrun.errors import SpecError
 from batchrun.spec.credentials import without_keys
-from batchrun.spec.positions import KeyPath, Placed, Problems, placed
+from batchrun.spec.positions import KeyPath, Placed, Problems, advised, placed
 from batchrun.spec.strict_json import JsonProblem, parse
 from batchrun.spec.toml_lines import toml_lines
 
 MAX_BYTES = 1024 * 1024
+_TOML_ADVICE = {
+    "Cannot overwrite": "this key is given twice; keep one of them",
+    "Expected '=' after a key": "TOML has key = value",
+    "Invalid value": "text needs quotes; true and false are in lower case",
+    "Invalid initial character": "a mapping in braces stands on one line, without a comma at its end",
+}
+_JSON_ADVICE = {
+    "Expecting property name": "keys need double quotes, and no comma stands before a closing brace",
+    "Expecting value": "text needs double quotes; true, false and null are in lower case; no comma stands before a "
+    "closing bracket",
+    "Expecting ',' delimiter": "is a comma or a bracket missing before this? JSON has no comments",
+}
 
 
 @dataclass(slots=True)
@@ -100,7 +112,8 @@ def _toml(text: str) -> Placed:
         return Placed(_plain(tomllib.loads(text)), toml_lines(text))
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
-        raise Problems([(int(line[1]) if line else None, (), f"not TOML: {error}")]) from None
+        said = f"not TOML: {error}{advised(_TOML_ADVICE, str(error))}"
+        raise Problems([(int(line[1]) if line else None, (), said)]) from None
     except (ValueError, RecursionError) as error:
         raise Problems([(None, (), f"not usable TOML: {error}")]) from None
 
@@ -132,7 +145,7 @@ def _yaml_findings(text: str, problem: JsonProblem) -> list[tuple[int | None, Ke
         except Problems as problems:
             return problems.found
     line = None if problem.position is None else text.count("\n", 0, problem.position) + 1
-    return [(line, (), str(problem))]
+    return [(line, (), f"{problem}{advised(_JSON_ADVICE, str(problem))}")]
 
 
 _FORMATS: dict[str, Callable[[str], Placed]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -33,6 +33,12 @@ def parse_size(value: object) -> object:
     return round(float(match[1]) * _BYTES[match[2]])
 
 
+def _plain_name(value: str) -> str:
+    if "{{" in value or "{%" in value:
+        raise ValueError(f"the name of a column is expected, not the template {value!r:.60}; leave the braces out")
+    return value
+
+
 def _number_or_text(kind: str, pattern: re.Pattern[str]) -> WithJsonSchema:
     text = {"type": "string", "pattern": f"^{pattern.pattern}$"}
     return WithJsonSchema({"anyOf": [{"type": kind, "minimum": 0}, text]})
@@ -40,6 +46,10 @@ def _number_or_text(kind: str, pattern: re.Pattern[str]) -> WithJsonSchema:
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0), _number_or_text("number", _DURATION)]
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0), _number_or_text("integer", _SIZE)]
+
+
+#: A column's name. Where one is wanted, templates are written by mistake.
+ColumnName = Annotated[str, AfterValidator(_plain_name)]
 
 
 class Strict(BaseModel):

@@ -6,6 +6,7 @@ the job names neither a model nor an agent, rows decide, and less can be said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from batchrun.spec.shapes import Finding, Findings, advice
 from batchrun.spec.targets import CITING, tool_type
 from batchrun.spec.templates import columns_of
 
+_SINGLE_BRACES = re.compile(r"(?<!\{)\{([^\W\d]\w*)\}(?!\})")
 _SHARED = ("system_instruction", "generation_config", "response_format", "tools")
 #: Settings of `poll` that matter only for interactions in the background.
 _OF_POLLS = ("first", "growth", "ceiling", "rpm")
@@ -26,7 +28,15 @@ def idle_settings(spec: JobSpec) -> list[Finding]:
     """What is to be said about settings without effect; key paths begin at the top of the job file."""
     request = spec.request
     found = [*_of_where(spec), *_of_polls(spec), *_of_retries(spec.retry, request), *_of_output(spec.output, request)]
-    for each in (_of_approval, _of_functions, _of_shared_settings, _of_places, _of_hosts, _of_repeated_parts):
+    for each in (
+        _of_approval,
+        _of_functions,
+        _of_shared_settings,
+        _of_places,
+        _of_hosts,
+        _of_repeated_parts,
+        _of_single_braces,
+    ):
         found += [Finding(("request", *one.path), one.message, one.refused) for one in each(request)]
     return found
 
@@ -144,9 +154,30 @@ def _host(template: str) -> str | None:
 
 def _of_repeated_parts(request: RequestSpec) -> Findings:
     for path, part in _parts(request):
-        sources = [getattr(part, name, None) for name in ("text", "path", "uri", "pages")]
-        if part.each is not None and not any("item" in columns_of(source) for source in sources if source):
+        sources = [source for place, source in _texts(request) if place[:-1] == path]
+        if part.each is not None and not any("item" in columns_of(source) for source in sources):
             yield advice((*path, "each"), "every item makes the same part: no template of it reads `item`")
+
+
+def _of_single_braces(request: RequestSpec) -> Findings:
+    """`{name}` where no template of the job reads a column: most likely a template of another kind."""
+    texts = [*_texts(request)]
+    if any(columns_of(text) for _, text in texts):
+        return
+    for path, text in texts:
+        if match := _SINGLE_BRACES.search(text):
+            yield advice(path, f"{match[0]} is sent as it stands; to put in a row's column, write {{{{ {match[1]} }}}}")
+
+
+def _texts(request: RequestSpec) -> Iterator[tuple[KeyPath, str]]:
+    """The templates of every prompt, with their places in the request."""
+    for number, turn in enumerate(request.each_turn()):
+        if isinstance(turn.input, str):
+            yield ("turns", number) if request.turns else ("input",), turn.input
+    for path, part in _parts(request):
+        for name in ("text", "path", "uri", "pages"):
+            if (source := getattr(part, name, None)) is not None:
+                yield (*path, name), source
 
 
 def _parts(request: RequestSpec) -> Iterator[tuple[KeyPath, TextPart | MediaPart]]:

@@ -23,7 +23,7 @@ from batchrun.spec.references import resolve_schema
 from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.templates import Condition, Template, last_index_of
+from batchrun.spec.templates import Condition, Template, last_index_of, needs
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,26 @@ def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:
         except SpecError as error:
             yield path, str(error)
             continue
-        before = path[2] if path[:2] == ("request", "turns") else 0
-        if isinstance(before, int) and 0 < before <= (asked := last_index_of("answers", source)):
-            yield path, f"`answers[{asked}]` is not there yet: the turns before are answers[0] to answers[{before - 1}]"
+        yield from ((path, said) for said in _too_early(spec.request, path, source))
+
+
+def _too_early(request: RequestSpec, path: KeyPath, source: str) -> Iterator[str]:
+    """Answers that a template reads before they are there. Without `turns`, `answers` is a column like others."""
+    number = _turn_of(request, path)
+    if number == 0 and needs("answers", source):
+        yield "in the first turn there are no answers yet; a column of this name is row['answers']"
+    elif number and number <= (asked := last_index_of("answers", source)):
+        there = f"answers[0] to answers[{number - 1}]" if number > 1 else "answers[0]"
+        yield f"`answers[{asked}]` is not there yet: of the turns before there is {there}"
+
+
+def _turn_of(request: RequestSpec, path: KeyPath) -> int | None:
+    """The first turn that a template is for; None where there are no turns, or for a template of no turn."""
+    if path[:2] == ("request", "turns"):
+        return int(path[2])
+    first = request.turns[0] if request.turns else None
+    own = isinstance(first, Turn) and first.system_instruction is not None
+    return 0 if path == ("request", "system_instruction") and first is not None and not own else None
 
 
 def _sources(spec: JobSpec) -> Iterator[tuple[KeyPath, type[Template] | type[Condition], str]]:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.fields import Duration, Strict
+from batchrun.spec.fields import ColumnName, Duration, Strict
 
 #: Names go into paths and labels.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
@@ -20,7 +20,7 @@ class InputSpec(Strict):
         description="JSONL, JSONL.gz or Parquet file, a glob of them, or `-` for JSONL on standard input. "
         "Binary Parquet columns are left out."
     )
-    key: str | None = Field(
+    key: ColumnName | None = Field(
         default=None,
         description="Column that names a row. Its values must be unique. Without it a row is named by a hash of its "
         "content and the number of its occurrence.",
@@ -119,7 +119,7 @@ class OutputSpec(Strict):
     """What is written."""
 
     dir: str | None = Field(default=None, description="Directory of the output files. Default: the run directory.")
-    columns: list[str] = Field(default_factory=list, description="Input columns copied into the results.")
+    columns: list[ColumnName] = Field(default_factory=list, description="Input columns copied into the results.")
     jsonl: bool = Field(default=False, description="Also write `results.jsonl`.")
     thoughts: bool = Field(default=False, description="A column `thoughts` with the summaries of the model's thoughts.")
     steps: bool = Field(default=False, description="Also write `steps.jsonl`: every step of every interaction.")

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
@@ -70,4 +71,8 @@ def _place(error: BaseException, base: Path) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(base)]
     if frames:
         return f" ({Path(frames[-1].filename).relative_to(base)}, line {frames[-1].lineno})"
-    return f"; looked in {base} first" if isinstance(error, ModuleNotFoundError) else ""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    beside = [path.stem for path in base.glob("*.py")]
+    close = get_close_matches((error.name or "").partition(".")[0], beside, 1)
+    return f"; looked in {base} first{f', which has {close[0]}.py' if close else ''}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from batchrun.spec.fields import BY_SHAPE, Object, Strict, Text
+from batchrun.spec.fields import BY_SHAPE, ColumnName, Object, Strict, Text
 
 
 class TextPart(Strict):
@@ -14,7 +14,7 @@ class TextPart(Strict):
 
     type: Literal["text"] = Field(description="Marks a part of text.")
     text: str = Field(description="Template of the text.")
-    each: str | None = Field(
+    each: ColumnName | None = Field(
         default=None, description="Column that holds a list: the part is repeated, and its templates see `item`."
     )
 
@@ -33,7 +33,7 @@ class MediaPart(Strict):
     uri: str | None = Field(
         default=None, description="Template of an address instead of `path`: `https:`, `gs:` or a Files API URI."
     )
-    each: str | None = Field(
+    each: ColumnName | None = Field(
         default=None, description="Column that holds a list: the part is repeated, and its templates see `item`."
     )
     mime_type: str | None = Field(default=None, description="Overrides the type found in the file's content and name.")

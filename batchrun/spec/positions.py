@@ -7,6 +7,7 @@ aliases expand to is counted, so that a few lines cannot become a billion values
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ KeyPath: TypeAlias = "tuple[str | int, ...]"
 
 MAX_NODES = 100_000
 MAX_DEPTH = 100
+_MOST_DIGITS = 1000
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -39,15 +41,24 @@ class Placed:
 
 #: The mistakes that YAML's own words do not explain, and what mends them.
 _ADVICE = {
-    "mapping values are not allowed": "a text with a colon needs quotes, and a key needs its colon",
+    "mapping values are not allowed": "a text with a colon needs quotes, a key needs a colon and a space, and keys of "
+    "one section begin in the same column",
+    "found '<scalar>'": "a text that begins with {, [ or a quote needs quotes around all of it",
     "expected <block end>": "check the indentation: keys of one section begin in the same column",
+    "could not find expected ':'": "a key needs a colon and a space",
     "'\\t'": "indent with spaces",
+    "cannot start any token": "a text that begins with this character needs quotes",
+    "expected ',' or '}'": "a text with { or } needs quotes",
+    "expected ',' or ']'": "is a bracket never closed?",
+    "undefined alias": "a text that begins with * needs quotes",
+    "single document": "a job file has no line ---; make two files of it",
     "end of stream": "is a quote or bracket never closed?",
 }
 
 
-def _advice(said: str) -> str:
-    return next((f"; {advice}" for words, advice in _ADVICE.items() if words in said), "")
+def advised(advice: Mapping[str, str], said: str) -> str:
+    """The advice for a parser's words, as the end of a sentence; empty where there is none."""
+    return next((f"; {mends}" for words, mends in advice.items() if words in said), "")
 
 
 def placed(text: str) -> Placed:
@@ -66,7 +77,7 @@ def _composed(text: str) -> Node | None:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Problems([(mark.line + 1 if mark else None, (), f"not YAML: {said}{_advice(str(said))}")]) from None
+        raise Problems([(mark.line + 1 if mark else None, (), f"not YAML: {said}{advised(_ADVICE, said)}")]) from None
     except (YAMLError, ValueError) as error:
         raise Problems([(None, (), f"not YAML: {str(error).splitlines()[0]}")]) from None
     except RecursionError:
@@ -137,8 +148,7 @@ def scalar(tag: str, text: str) -> str | int | float | bool | None:
     """The value of a scalar with a resolved tag. Raises ValueError for tags JSON has no type for, and for infinity."""
     kind = tag.removeprefix(_CORE)
     if kind in ("str", "timestamp", "merge", "value"):
-        text.encode()
-        return text
+        return _encodable(text)
     if kind == "null":
         return None
     if kind == "bool":
@@ -152,8 +162,18 @@ def _unknown_tag(tag: str) -> str:
     return f"the tag {tag!r} is not supported; write plain text, numbers, lists and mappings"
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair (\\ud800 to \\udfff alone) is not text; remove it") from None
+    return text
+
+
 def _number(kind: str, text: str) -> int | float:
     digits = text.replace("_", "")
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits is too long")
     if kind == "int":
         return int(digits, 0) if digits.lstrip("+-")[:2].lower() in ("0x", "0o", "0b") else int(digits)
     number = float(digits.lower().replace(".inf", "inf").replace(".nan", "nan"))

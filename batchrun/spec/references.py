@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel
 
@@ -37,10 +38,17 @@ def _of_file(path: Path) -> OutputSchema:
 
 def _of_model(module_name: str, name: str, base: Path) -> dict[str, Any]:
     with searching_first(base, module_name.partition(".")[0]):
-        model = getattr(imported(module_name, base), name, None)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise SpecError(f"{module_name}:{name} is not a pydantic model; the module has no such class")
+        module = imported(module_name, base)
+        model = getattr(module, name, None)
+        if not _is_model(model):
+            close = get_close_matches(name, [other for other, value in vars(module).items() if _is_model(value)], 1)
+            hint = f"did you mean {close[0]}?" if close else "the module has no such class"
+            raise SpecError(f"{module_name}:{name} is not a pydantic model; {hint}")
         try:
             return model.model_json_schema()
         except Exception as error:  # a model can hold anything, JSON Schema cannot
             raise SpecError(f"{module_name}:{name} has no JSON Schema: {told(error)}") from None
+
+
+def _is_model(value: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel

@@ -64,9 +64,18 @@ def _compiled(schema: dict[str, Any]) -> Any:
             schema, pattern_options=jsonschema_rs.RegexOptions(), validate_formats=True, offline=True
         )
     except jsonschema_rs.ValidationError as error:
-        raise SpecError(f"not a usable JSON Schema: {_message(error)}") from None
+        raise SpecError(f"not a usable JSON Schema: {_explained(error)}") from None
     except (ValueError, TypeError, RecursionError, MemoryError) as error:
         raise SpecError(f"not a usable JSON Schema: {str(error)[:_MESSAGE_LENGTH]}") from None
+
+
+def _explained(error: jsonschema_rs.ValidationError) -> str:
+    """The two mistakes that are none elsewhere are told in words of our own."""
+    if "not present in a registry" in error.message:
+        return "a `$ref` leads out of the schema; write what it refers to into `$defs`, and refer to that"
+    if error.message.endswith('is not a "regex"'):
+        return f"{_message(error)} here: patterns have no look-around and no back-references"
+    return _message(error)
 
 
 def _message(error: jsonschema_rs.ValidationError) -> str:

@@ -103,9 +103,15 @@ def by_type(kinds: Mapping[str, Shape]) -> Shape:
         if isinstance(kind, str) and kind in kinds:
             yield from kinds[kind](value, path)
         else:
-            yield Finding((*path, "type"), unknown_type(kind, kinds))
+            yield Finding((*path, "type"), unknown_type(kind, kinds) + _named_by_key(value, kinds))
 
     return shape
+
+
+def _named_by_key(value: Mapping[str, Any], kinds: Mapping[str, Shape]) -> str:
+    """The form of other clients, which name the type by a key: `{google_search: {}}`."""
+    close = get_close_matches(next(iter(value), ""), kinds, 1, 0.8) if "type" not in value else []
+    return f"; write `type: {close[0]}`" if close else ""
 
 
 def unknown_type(kind: object, kinds: Mapping[str, Shape]) -> str:

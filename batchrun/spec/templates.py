@@ -9,7 +9,9 @@ template are the row's columns; `row['odd name']` reaches every column. There ar
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from jinja2 import Environment, StrictUndefined, meta, pass_environment
@@ -25,6 +27,8 @@ MAX_RENDERED = 32 * 1024 * 1024
 """Characters one template may produce, and the size at which a repetition such as `'a' * n` is refused."""
 
 _NAMES_SHOWN = 12
+#: Tests and filters that allow for a name that is not there.
+_ASKING = ("defined", "undefined", "default", "d")
 _NO_COLUMN = "the row has no column "
 _T = TypeVar("_T")
 
@@ -55,8 +59,11 @@ class Condition:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._expression = _compiled(lambda: _ENVIRONMENT.compile_expression(source, undefined_to_none=False))
-        self.columns = columns_of("{{ (" + source + ") }}")
+        try:
+            self._expression = _compiled(lambda: _ENVIRONMENT.compile_expression(source, undefined_to_none=False))
+            self.columns = columns_of("{{ (" + source + ") }}")
+        except SpecError as error:
+            raise SpecError("; ".join([str(error), *_mends(source)])) from None
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Whether the row meets the condition. Raises RowError(`template_error`), also for a column the row lacks."""
@@ -66,10 +73,36 @@ class Condition:
 def columns_of(source: str) -> frozenset[str]:
     """Names a template reads from the row. Raises SpecError for a syntax error, `include`, `import` and `extends`."""
     tree = _compiled(lambda: _ENVIRONMENT.parse(source))
+    _refuse_unknown(tree)
     if any(True for _ in meta.find_referenced_templates(tree)):
         raise SpecError("include, import and extends are not available; write the text into this template")
     names = _compiled(lambda: meta.find_undeclared_variables(tree))
     return frozenset(names - {"row"}) | _subscripts_of_row(tree)
+
+
+def _refuse_unknown(tree: jinja_nodes.Template) -> None:
+    """Jinja itself finds some only when a row comes to them."""
+    filters, tests = tree.find_all(jinja_nodes.Filter), tree.find_all(jinja_nodes.Test)
+    for kind, nodes, known in (("filter", filters, _ENVIRONMENT.filters), ("test", tests, _ENVIRONMENT.tests)):
+        for node in nodes:
+            if node.name not in known:
+                close = get_close_matches(node.name, known, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise SpecError(f"there is no {kind} {node.name!r} in templates{_line(node)}{hint}")
+
+
+def _line(node: jinja_nodes.Node) -> str:
+    return f" (line {node.lineno} of the template)"
+
+
+def _mends(source: str) -> Iterator[str]:
+    """What to write instead of other languages' expressions."""
+    if "{{" in source or "{%" in source:
+        yield "leave the braces out"
+    if re.search(r"&&|\|\||\b(?:AND|OR|NOT)\b", source):
+        yield "write `and`, `or` and `not`, in lower case"
+    if re.search(r"(?<![=!<>])=(?!=)", source):
+        yield "equal is `==`"
 
 
 def _subscripts_of_row(tree: jinja_nodes.Template) -> frozenset[str]:
@@ -131,6 +164,14 @@ def last_index_of(name: str, source: str) -> int:
         and isinstance(item.arg, jinja_nodes.Const)
     )
     return max((index for index in found if isinstance(index, int)), default=-1)
+
+
+def needs(name: str, source: str) -> bool:
+    """Whether a template reads a name without asking anywhere if it is there."""
+    tree = _compiled(lambda: _ENVIRONMENT.parse(source))
+    asking = (node for node in tree.find_all((jinja_nodes.Test, jinja_nodes.Filter)) if node.name in _ASKING)
+    asked = {node.node.name for node in asking if isinstance(node.node, jinja_nodes.Name)}
+    return name in meta.find_undeclared_variables(tree) - asked
 
 
 def _with_columns(message: str, row: Mapping[str, Any]) -> str:

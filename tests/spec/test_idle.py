@@ -87,6 +87,8 @@ IDLE: list[tuple[Sections, str, str]] = [
         "request.turns[1].input[1].each",
         "every item makes the same part",
     ),
+    (asks(input="Hello {name}, {{ 'x' }}"), "request.input", "write {{ name }}"),
+    (asks(**turns("One", [{"type": "text", "text": "On {day}"}])), "request.turns[1][0].text", "write {{ day }}"),
     # answers of another kind than the model's
     (asks(response_format={"type": "image"}), "request.response_format.type", "not pictures; name a model such as gem"),
     (asks(response_format={"type": "audio"}), "request.response_format.type", "known to write text, not sound"),
@@ -189,6 +191,8 @@ AT_WORK: list[Sections] = [
     asks(model=None, response_format={"type": "audio"}),
     asks(model="gemini-3.5-transcribe", **config(transcription_config={"mode": "smart"})),
     asks(system_instruction="A", **turns("One", own("Two", system_instruction="B"))),
+    asks(input="Hello {name}, you are {{ age }}."),
+    asks(input='Answer like {"name": 1} or {} or {a b}.'),
     {"input": {"path": "x", "where": "row['country of birth'] == 'DE'"}},
     {**asks(store=False), "poll": {"deadline": "5m"}},
     {"retry": {"ambiguous": {"model": "hold", "agent": "hold"}}},

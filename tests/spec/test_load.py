@@ -99,12 +99,13 @@ output: x
     assert "job.yaml:6: request.modle: unknown key; did you mean `model`?" in lines
     assert "job.yaml:8: request.input[0].text: this key is missing; add it" in lines
     assert "job.yaml:9: request.input[0].txt: unknown key; did you mean `text`?" in lines
-    assert "job.yaml:10: request.input[1]: `type` must be one of 'text', 'document', 'image', 'audio', 'video'" in lines
+    types = "'text', 'document', 'image', 'audio', 'video'"
+    assert f"job.yaml:10: request.input[1]: `type` must be one of {types}, not 'film'; did you mean video?" in lines
     assert "job.yaml:11: request.input[2]: a mapping is expected, not 7" in lines
     assert "job.yaml:12: limits.rpm: a number is expected, not '60'" in lines
     assert "job.yaml:15: output: a mapping is expected, not 'x'" in lines
     assert any(line.startswith("job.yaml:14: poll.first: 'soon' is no duration") for line in lines)
-    assert any(line.startswith("job.yaml:1: name: it should match pattern") for line in lines)
+    assert any(line.startswith("job.yaml:1: name: at most 63 of a-z, A-Z, 0-9,") for line in lines)
     assert len(lines) == 12
 
 

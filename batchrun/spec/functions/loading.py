@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,7 +61,9 @@ def _public(module: ModuleType) -> Iterator[str]:
 def _callable(module: ModuleType, name: str) -> Any:
     value = getattr(module, name, None)
     if value is None:
-        raise SpecError(f"module {module.__name__!r} has no function {name!r}")
+        close = get_close_matches(name, [*_public(module)], 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise SpecError(f"module {module.__name__!r} has no function {name!r}{hint}")
     if isinstance(value, type) or not callable(value):
         kind = "a class" if isinstance(value, type) else f"of type {type(value).__name__}"
         raise SpecError(f"{module.__name__}:{name} is no function but {kind}")
