@@ -120,10 +120,11 @@ async def delete_files(opened: OpenRun, client: Client) -> list[str]:
 
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
     if count := reader.count_open():
+        are = "is pending or waits" if count == 1 else "are pending or wait"
         raise SpecError(
-            f"{directory.path}: {counted(count, 'row')} still pending or waiting for approval may go on from what the "
-            "service keeps; nothing was deleted. Run the job to its end, or `batchrun cancel` it; `--force` deletes "
-            "all the same, and conversations that go on later begin anew, billed again."
+            f"{directory.path}: {counted(count, 'row')} {are} for approval, and may go on from what the service "
+            "keeps; nothing was deleted. Run the job to its end, or `batchrun cancel` it; `--force` deletes all the "
+            "same, and conversations that go on later begin anew, billed again."
         )
 
 

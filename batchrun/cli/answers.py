@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from batchrun.store.records import RowRecord
 
 _WIDTH = 160
-_CITED_WIDTH = 80
+_CITED_WIDTH = 64
 _MOST_CITATIONS = 50
 #: HTML for a web page, which tells people nothing on a terminal.
 _FOR_PAGES = ("search_suggestions", "rendered_content")
@@ -90,22 +90,22 @@ def citation_lines(row: RowRecord) -> Iterator[str]:
     found = list(citations_of(History.of(row)))
     if found:
         yield f"{counted(len(found), 'citation')}:"
-    yield from map(_cited, found[:_MOST_CITATIONS])
+    for citation in found[:_MOST_CITATIONS]:
+        yield from _cited(citation)
     if len(found) > _MOST_CITATIONS:
         yield f"  … and {counted(len(found) - _MOST_CITATIONS, 'citation')} more"
 
 
-def _cited(citation: Citation) -> str:
+def _cited(citation: Citation) -> Iterator[str]:
     from batchrun.outputs.citations import columns
 
     told: dict[str, Any] = {column.name: column.value(citation) for column in columns()}
     place = next((span for span in (citation.in_text, citation.span) if span[0] is not None), None)
-    parts = [
-        "  nowhere in the text" if place is None else f"  {place[0]}-{place[1]}",
-        f"“{shortened(told['text'], _CITED_WIDTH)}”" if told["text"] else "",
-        *(shortened(told[name], 2 * _WIDTH) for name in ("title", "file_name", "url") if told[name]),
-    ]
-    return " ".join(part for part in parts if part)
+    where = "nowhere in the text" if place is None else f"{place[0]}-{place[1]}"
+    yield f"  {where}" + (f" “{shortened(told['text'], _CITED_WIDTH)}”" if told["text"] else "")
+    source = [shortened(told[name], 2 * _WIDTH) for name in ("title", "file_name", "url") if told[name]]
+    if source:
+        yield f"    {' '.join(source)}"
 
 
 def _said(piece: pieces.Piece) -> str | None:

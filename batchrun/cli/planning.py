@@ -57,8 +57,8 @@ def _estimate(found: Preview) -> Iterator[str]:
     bound = "at least" if found.left_out else "about"
     yield f"to read: {bound} {counted(tokens, 'input token')}, estimated from {counted(found.rendered, 'rendered row')}"
     if found.talks:
-        yield f"  taken for granted: answers of {ANSWER_TOKENS} tokens, or of max_output_tokens if that is less;"
-        yield "  each turn of a conversation reads, and is billed for, all that was said before it"
+        yield f"  if answers have {ANSWER_TOKENS} tokens, or max_output_tokens where that is less;"
+        yield "  each turn reads, and is billed for, all that was said before it"
     yield from (f"  not counted: {text}" for text in found.left_out)
 
 
