@@ -1,11 +1,12 @@
 # make demo: install and run an example for nothing. make test: install the test extra and run all tests.
+# make reliability: the figures about rows and money, with small counts; -full: with the counts of docs/reliability.md.
 # make local-model: only the tests in which llama.cpp answers, on a model that they write themselves.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test local-model lint fix docs bench emulator clean
+.PHONY: demo test local-model reliability reliability-full lint fix docs bench emulator clean
 
 demo: $(VENV)/.run
 	$(BIN)/batchrun run jobs/extract_invoices.yaml --emulator
@@ -16,6 +17,12 @@ test: $(VENV)/.test
 
 local-model: $(VENV)/.test
 	$(BIN)/python -m pytest -rs tests/emulator/test_gguf.py tests/emulator/test_local_model.py
+
+reliability: $(VENV)/.test
+	$(BIN)/python -m tests.reliability
+
+reliability-full: $(VENV)/.test
+	$(BIN)/python -m tests.reliability --full
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
