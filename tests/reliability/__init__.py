@@ -1,1 +1,1 @@
-"""Proof of the promises about rows and money: each module makes figures with `prove`, and a short set in CI's tests."""
+"""Proof of the promises about rows and money. `proofs` make the figures; the tests here are their short set."""

@@ -1,4 +1,4 @@
-"""Makes the figures of the scoreboard and prints their table. `--full` takes half an hour and writes them to the docs."""
+"""Makes the figures of the scoreboard and prints their table. `--full` takes half an hour and writes the docs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from benchmarks.figures import machine
+from tests.reliability import proofs
 from tests.reliability.figures import Figure, document, table
 
-#: Modules of this package; each has `prove(where, full=…)`.
-PROOFS: tuple[str, ...] = ()
+PROOFS = tuple(sorted(module.name for module in iter_modules(proofs.__path__)))
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- scoreboard: begin -->", "<!-- scoreboard: end -->"
 
@@ -22,9 +23,7 @@ def main() -> int:
     """1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"{', '.join(PROOFS)}; default: all of them")
-    parser.add_argument(
-        "--full", action="store_true", help="the counts of the scoreboard; all of them go into the docs"
-    )
+    parser.add_argument("--full", action="store_true", help="the scoreboard's counts; all proofs: into the docs")
     chosen = parser.parse_args()
     if unknown := set(chosen.name) - set(PROOFS):
         parser.error(f"no such proof: {', '.join(sorted(unknown))}")
@@ -38,7 +37,7 @@ def main() -> int:
 def proved(name: str, *, full: bool) -> list[Figure]:
     """The figures of one proof, made in a folder that is removed afterwards."""
     print(f"{name} …", file=sys.stderr, flush=True)
-    prove: Callable[..., list[Figure]] = import_module(f"tests.reliability.{name}").prove
+    prove: Callable[..., list[Figure]] = import_module(f"{proofs.__name__}.{name}").prove
     with tempfile.TemporaryDirectory(prefix="batchrun-proof-") as folder:
         return prove(Path(folder), full=full)
 
