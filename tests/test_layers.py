@@ -57,7 +57,7 @@ PURE = (
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
     "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
     "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
-    "aftercare/paths.py", "aftercare/listing.py",
+    "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
@@ -114,4 +114,6 @@ def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
 def test_only_the_client_and_its_transports_import_the_http_libraries() -> None:
     client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
-    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process", "fetching")}
+    assert users == {
+        f"batchrun.interactions.{name}" for name in ("client", "saving", "transport", "in_process", "fetching")
+    }
