@@ -26,13 +26,17 @@ _SHOWN_PROBLEMS = 10
 
 @dataclass
 class Preview:
-    """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong."""
+    """What reading the whole input and rendering its first rows found.
+
+    `problems` name rows and say what is wrong; `warnings` are about settings that do nothing for these rows.
+    """
 
     rows: int = 0
     unreadable: int = 0
     rendered: int = 0
     tokens: int = 0
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     more_problems: int = 0
     duplicates: int = 0
     changed_request: str | None = None
@@ -98,6 +102,11 @@ def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
             close = get_close_matches(name, columns, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             _complain(found, f"output.columns: no row has the column {name!r}{hint}")
+    request = job.spec.request
+    if "column" in request.model_fields_set and request.column not in columns and found.rows > found.unreadable:
+        close = get_close_matches(request.column, columns, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ", so no row brings a request of its own"
+        found.warnings.append(f"{job.path}: request.column: no row has the column {request.column!r}{hint}")
     if found.changed_request:
         _complain(found, f"{found.changed_request} changed since this run began: `run` refuses")
 
