@@ -78,6 +78,10 @@ MISTAKES: list[tuple[str, str]] = [
     (part("{type: pdf, path: a}"), "not 'pdf'; did you mean document?"),
     (part("{type: text, path: a}"), "request.input[0].path: unknown key: a file of text is a part of `type: document`"),
     (part("{type: image, url: a}"), "request.input[0].url: unknown key: write `uri`"),
+    (part("{type: image, path: 'https://a.io/b.png'}"), "an address is given as `uri`, not as `path`"),
+    (part("{type: image, uri: 'http://a.io/{{ x }}'}"), "`uri` begins with https:// or gs://"),
+    (part("{type: image, uri: a.png}"), "`uri` begins with https:// or gs://; a file is given as `path`"),
+    (part("{type: image, path: a, mime_type: png}"), "'png' is no MIME type; write it with a slash, such as image/png"),
     (part("hello"), "request.input[0]: a mapping is expected, not 'hello'; write a part such as {type: text, text: …}"),
     (part("{type: image, path: a, resolution: hi}"), "'ultra_high' is expected, not 'hi'; did you mean high?"),
     (part("{type: image, each: '{{ photos }}', path: a}"), "not the template '{{ photos }}'; leave the braces out"),
@@ -98,6 +102,7 @@ MISTAKES: list[tuple[str, str]] = [
     (JOB.replace("path:", "file:"), "job.yaml:2: input.file: unknown key: write `path`"),
     # functions and tools
     (JOB + "  functions: mine:lok\n", "request.functions: module 'mine' has no function 'lok'; did you mean look?"),
+    (JOB + "  functions: mine.look\n", "; what stands in a module is named with a colon, module:name"),
     (JOB + "  functions: mien\n", ", which has mine.py"),
     (JOB + "  function_calling: {allowed: [a]}\n", "unknown key: write `tool_choice` in `generation_config`"),
     (JOB + "  function_calling: {timeout: -1}\n", "request.function_calling.timeout: at least 0 is expected, not -1"),
@@ -140,6 +145,8 @@ MISTAKES: list[tuple[str, str]] = [
     # templates and conditions
     (where("a = 'b'"), "job.yaml:2: input.where: chunk after expression (line 1 of the template); equal is `==`"),
     (where("a == 1 && b"), "; write `and`, `or` and `not`, in lower case"),
+    (where("a is null"), "; null is `none`"),
+    (where("a <> 1"), "; unequal is `!=`"),
     (where("{{ a == 1 }}"), "; leave the braces out"),
     (
         BARE + "  input: '{{ x | uper }}'\n",
@@ -157,6 +164,14 @@ MISTAKES: list[tuple[str, str]] = [
     (BARE + "  input: {{ x }} is\n", "; a text that begins with {, [ or a quote needs quotes around all of it"),
     (BARE + "  input: {{ x }}\n", "request.input: a key must be text; put a template such as {{ name }} in quotes"),
     (BARE + "  input: {% if x %}a\n", "; a text that begins with this character needs quotes"),
+    (BARE + "  input: - x\n", "; a text that begins with - needs quotes, and a list begins on the next line"),
+    (BARE + "  input: ? x\n", "; a text that begins with ? needs quotes"),
+    (BARE + "  input: | Hi\n", "; the text of | or > begins on the next line"),
+    (BARE + "  input: |\n  Hi\n", "; a key needs a colon and a space, and the lines of a text are indented further"),
+    (
+        JOB + "\u00a0 labels: {a: b}\n",
+        "unknown key; it contains the invisible character U+00A0; write a space, or noth",
+    ),
     (BARE + "  input: *x*\n", "; a text that begins with * needs quotes"),
     (JOB.replace("  model", "\tmodel"), "job.yaml:4: not YAML: "),
     (JOB.replace("  model", "\tmodel"), "; indent with spaces"),
@@ -193,6 +208,9 @@ ALLOWED = [
     BARE + "  system_instruction: '{% if answers is defined %}Go on.{% endif %}'\n  turns: [a, b]\n",
     BARE + "  system_instruction: '{{ answers | default([]) | length }}'\n  turns: [a, b]\n",
     BARE + "  system_instruction: '{{ answers[0] }}'\n  turns: [{input: a, system_instruction: b}, c]\n",
+    part("{type: image, uri: '{{ url }}', mime_type: image/png}"),
+    part("{type: image, uri: 'HTTPS://a.io/{{ x }}', mime_type: '{{ y }}/png'}"),
+    part("{type: image, uri: '{% if x %}https{% else %}gs{% endif %}://a/b', mime_type: image/png}"),
     JOB + "  fetch: [Archive.example.com, localhost, bücher.example]\n",
     where("a == 'x=y' and b"),
 ]
