@@ -26,6 +26,16 @@ class RunDir:
         return self.path / "run.db"
 
     @property
+    def ledger(self) -> Path:
+        """The ids beside the checkpoint."""
+        return self.path / "run.ledger"
+
+    @property
+    def exists(self) -> bool:
+        """True if there is a run, or what is left of one."""
+        return self.checkpoint.exists() or self.ledger.exists()
+
+    @property
     def summary(self) -> Path:
         return self.path / "run.json"
 
@@ -74,7 +84,7 @@ def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir
     """The run to look at: the chosen one, else the paid one if it exists, else the emulated one."""
     found = run_dir(job, chosen, emulated=emulated)
     fallback = run_dir(job, None, emulated=True)
-    if chosen is None and not found.checkpoint.exists() and fallback.checkpoint.exists():
+    if chosen is None and not found.exists and fallback.exists:
         return fallback
     return found
 

@@ -12,7 +12,7 @@ from batchrun.engine.media import Media
 from batchrun.engine.request import Draft, Request
 from batchrun.interactions.models import Interaction
 from batchrun.spec.model import JobSpec
-from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 from batchrun.tools import Toolbox
 
 
@@ -64,6 +64,11 @@ def under_way(row: RowRecord) -> Attempt | None:
     known = row.attempt
     if known is None or not known.live:
         return None
+    return resumption(known)
+
+
+def resumption(known: AttemptRecord) -> Attempt:
+    """An attempt of an earlier run, gone on with."""
     return Attempt(
         known.id,
         known.state,

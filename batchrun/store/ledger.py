@@ -45,6 +45,11 @@ class Ledger:
         except OSError as error:
             raise self._unusable(error) from error
 
+    @property
+    def exists(self) -> bool:
+        """True if it was ever told anything, readable or not."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
     def append(self, events: Iterable[Event]) -> None:
         """Make events durable. Raises OSError; what was written of them is taken back, or is a tail that none reads."""
         first = self.last + 1
@@ -98,20 +103,19 @@ def read(path: Path) -> Iterator[Event | None]:
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                entry = _entry(line)
+                entry = _entry(line[:-1])
                 yield None if entry is None else tuple(entry[1:])
 
 
 def _end(path: Path) -> tuple[int, int]:
-    """The number of the last line that can be read, and where it ends. Raises OSError."""
+    """The number of the last line that can be read, and where the last whole line ends. Raises OSError."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - _TAIL))
         tail = file.read()
     end = tail.rfind(b"\n") + 1
-    line = tail[tail.rfind(b"\n", 0, end - 1) + 1 : end]
-    entry = _entry(line)
-    return (0, 0) if entry is None else (entry[0], start + end)
+    entries = map(_entry, reversed(tail[:end].split(b"\n")))
+    return next((entry[0] for entry in entries if entry is not None), 0), start + end
 
 
 def _line(number: int, event: Event) -> bytes:
@@ -121,7 +125,7 @@ def _line(number: int, event: Event) -> bytes:
 
 def _entry(line: bytes) -> list[Any] | None:
     try:
-        if int(line[:8], 16) != crc32(line[9:-1]):
+        if int(line[:8], 16) != crc32(line[9:]):
             return None
         entry = json.loads(line[9:])
     except ValueError:

@@ -69,18 +69,18 @@ _ENDED_ITS_ROW = """(exchange = (SELECT max(exchange) FROM attempt later WHERE l
 class Store:
     """The writing side of a checkpoint. Synchronous methods are for before and after the event loop runs."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises StoreError where it cannot be opened, or knows less than its ledger."""
+    def __init__(self, path: Path, *, behind: bool = False) -> None:
+        """Raises StoreError where it cannot be opened, or knows less than its ledger unless it may be `behind`."""
         self.path = path
         self._ledger = Ledger(path.with_name("run.ledger"))
-        if self._ledger.last and not path.exists():
+        if self._ledger.exists and not path.exists() and not behind:
             raise _forgotten(path, "is gone")
         self.db = connect(path)
         self.connection: sqlite3.Connection = self.db.conn
         self._ballast = Ballast(path.with_name("run.ballast"))
         self._writer = Writer(self.db, path, self._ledger, self._ballast)
         self.unusable, self.drain = self._writer.unusable, self._writer.drain
-        if self._ledger.last > self._told:
+        if self.is_behind and not behind:
             self.close()
             raise _forgotten(path, "is older than its ledger: a copy was put back, or its `-wal` file is gone")
 
@@ -117,6 +117,15 @@ class Store:
             )
         self._catch_up()
         return dead.rowcount
+
+    @property
+    def is_behind(self) -> bool:
+        """True if the ledger knows what this checkpoint does not."""
+        return self._ledger.last > self._told
+
+    def caught_up(self) -> None:
+        """All that the ledger tells is here now."""
+        self.set_meta(ledger=str(self._ledger.last))
 
     @property
     def _told(self) -> int:

@@ -203,3 +203,15 @@ def test_two_ledgers_read_alike_whatever_is_in_a_key(tmp_path: Path) -> None:
     ledger.close()
     assert list(read(tmp_path / "run.ledger")) == [*events, ("id", 1, "v1")]
     assert Ledger(tmp_path / "run.ledger").last == len(events) + 1
+
+
+def test_damage_at_the_end_of_a_ledger_does_not_make_it_forget(store: Store) -> None:
+    asyncio.run(three_posts(store))
+    store.close()
+    ledger = store.path.with_name("run.ledger")
+    ledger.write_bytes(ledger.read_bytes()[:-30] + b"?" * 29 + b"\n")
+    assert Ledger(ledger).last == 5
+    ledger.write_bytes(b"?" * 1_000)
+    store.path.unlink()
+    with pytest.raises(StoreError, match="is gone"):
+        Store(store.path)
