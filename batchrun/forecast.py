@@ -133,7 +133,8 @@ def _tools(body: dict[str, Any]) -> Iterator[str]:
 def _bound(body: dict[str, Any]) -> str:
     config = body.get("agent_config")
     most = str(config.get("max_total_tokens")) if isinstance(config, dict) else ""
-    return f"; it stops at {int(most):,} tokens an interaction (max_total_tokens)" if most.isdecimal() else ""
+    known = most.isdecimal() and len(most) < 20
+    return f"; it stops at {int(most):,} tokens an interaction (max_total_tokens)" if known else ""
 
 
 def _blocks(value: Any) -> Iterator[dict[str, Any]]:
