@@ -19,8 +19,8 @@ ALLOWED = {
     "version": set(),
     "clock": set(),
     "plurals": set(),
-    "costs": set(),
-    "prices": {"errors", "costs"},
+    "costs": {"interactions"},
+    "prices": {"errors", "interactions", "costs"},
     "emulator": {"errors"},
     "spec": {"errors", "rows"},
     "interactions": {"errors", "rows"},
@@ -55,8 +55,8 @@ PURE = (
     "spec/kinds.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "costs.py",
-    "interactions/turns.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py", "outputs/counts.py",
-    "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
+    "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
+    "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
     "aftercare/paths.py", "aftercare/listing.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
