@@ -5,7 +5,6 @@ Each answer is taken to be a text that calls no function; what follows it is the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +66,7 @@ def _requests(
     while (ask := follow(exchanges, script)) is not None:
         assert not isinstance(ask, RunFunctions), "a supposed answer calls nothing"
         request = without_files(job, next_request(bodies, exchanges, ask), library)
-        body = json.loads(bytes(request.core)) | ({"labels": request.labels} if request.labels else {})
+        body = request.document()
         yield request, body
         exchanges.append(_supposed(request, body, len(exchanges) + 1))
 

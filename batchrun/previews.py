@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,6 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchrun.engine.media import library_of
-from batchrun.engine.request import Request
 from batchrun.errors import RowError, SpecError
 from batchrun.forecast import forecast
 from batchrun.inputs.media import Library
@@ -184,15 +182,6 @@ def _complain(found: Preview, problem: str) -> None:
         found.problems.append(problem)
     else:
         found.more_problems += 1
-
-
-def shown(request: Request) -> dict[str, Any]:
-    """A request as a person wants to see it: long base64 data is replaced by its length."""
-    body = json.loads(bytes(request.core))
-    if request.labels:
-        body["labels"] = request.labels
-    document: dict[str, Any] = without_data(body)
-    return document
 
 
 def without_data(value: Any) -> Any:

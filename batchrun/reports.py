@@ -15,7 +15,7 @@ from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
 from batchrun.outputs.summary import CLASSES, Summary
-from batchrun.previews import shown, without_data
+from batchrun.previews import without_data
 from batchrun.rundir import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
@@ -88,7 +88,7 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)
     known = sent is not None and sent.exchange == 0 and request.sha
-    return shown(request), bool(known and sent and sent.request_sha != request.sha)
+    return without_data(request.document()), bool(known and sent and sent.request_sha != request.sha)
 
 
 def utc(at: float) -> str:

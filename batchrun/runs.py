@@ -13,8 +13,7 @@ import uvloop
 from batchrun.carrying import Carried, carry_all
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
-from batchrun.engine.engine import ignore
-from batchrun.engine.events import Observer, Started
+from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
@@ -25,7 +24,7 @@ from batchrun.outputs.summary import Summary
 from batchrun.preflight import check_outputs, output_directory
 from batchrun.reports import known_outputs, summarize
 from batchrun.rundir import EMULATED, RunDir, run_dir
-from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
+from batchrun.service import Tell, api_key, checked_base_url, emulated_client, remote_client
 from batchrun.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
@@ -121,11 +120,11 @@ def lower_bound(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def client_for(options: Options) -> Client:
-    """A client for the chosen service. Raises CredentialError."""
+def client_for(options: Options, tell: Tell | None = None) -> Client:
+    """A client for the chosen service; with `tell` one that streams. Raises CredentialError."""
     if options.emulator is not None:
-        return emulated_client(options.emulator, options.version)
-    return remote_client(options.base_url, options.version)
+        return emulated_client(options.emulator, options.version, tell)
+    return remote_client(options.base_url, options.version, tell)
 
 
 def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:

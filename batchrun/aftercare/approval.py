@@ -48,14 +48,13 @@ def tell(job: Job, directory: RunDir, keys: Sequence[str], word: Word, at: float
 
 def _waiting(reader: Reader) -> list[Plan]:
     return [
-        Plan(row.key, row.attempt.id, _text(row.attempt.raw or b""))
+        Plan(row.key, row.attempt.id, _text(row.attempt.answer()))
         for row in reader.waiting()
         if row.attempt is not None
     ]
 
 
-def _text(raw: bytes) -> str:
-    answer = Interaction.parse(raw)
+def _text(answer: Interaction | None) -> str:
     return (answer.output_text if answer else None) or ""
 
 

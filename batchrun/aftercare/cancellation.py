@@ -10,12 +10,12 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, each
+from batchrun.aftercare.calls import PAUSES, Calls, for_each
 from batchrun.aftercare.opening import current_outputs, open_existing
 from batchrun.clock import wall_clock
 from batchrun.engine import polling
 from batchrun.engine.attempt import under_way
-from batchrun.engine.engine import ignore
+from batchrun.engine.events import ignore
 from batchrun.engine.keep import Keeper
 from batchrun.errors import Exit, SpecError
 from batchrun.interactions.client import Client
@@ -142,11 +142,11 @@ class Cancellation:
 
     async def run(self, attempts: Sequence[AttemptRecord]) -> list[Asked]:
         """What became of each. The answers of those that have stopped are durable."""
-        await each(attempts, self._ask, self._at_once)
+        await for_each(attempts, self._ask, self._at_once)
         left = list(attempts)
         for number, pause in enumerate(PAUSES, 1):
             await asyncio.sleep(pause)
-            await each(left, partial(self._look, last=number == len(PAUSES)), self._at_once)
+            await for_each(left, partial(self._look, last=number == len(PAUSES)), self._at_once)
             left = [each for each in left if self._asked[each.id].fate in (Fate.RUNNING, Fate.UNKNOWN)]
             if not left:
                 break

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, each, is_passing, told
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
 from batchrun.aftercare.opening import current_outputs, open_existing
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
@@ -167,7 +167,7 @@ class Purge:
         for pause in PAUSES:
             await asyncio.sleep(pause)
             self._again = []
-            await each(left, self._delete, self._at_once)
+            await for_each(left, self._delete, self._at_once)
             if not self._again:
                 break
             left = [attempt for attempt, _ in self._again]

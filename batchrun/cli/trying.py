@@ -122,7 +122,7 @@ def _document(trial: Trial, prices: Prices) -> dict[str, Any]:
 
 
 def _interaction(attempt: AttemptRecord, cost: Cost | None) -> dict[str, Any]:
-    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    answer = attempt.answer() or Interaction({})
     return {
         "id": attempt.interaction_id,
         "exchange": attempt.exchange,

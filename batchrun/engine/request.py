@@ -41,6 +41,11 @@ class Request:
     files: tuple[Upload, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 
+    def document(self) -> dict[str, Any]:
+        """The body as JSON values, without the intent's label."""
+        core: dict[str, Any] = json.loads(bytes(self.core))
+        return core | ({"labels": self.labels} if self.labels else {})
+
     def body(self, intent_key: str) -> bytes | Body:
         """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
         head = b'{"labels":' + encode({**self.labels, INTENT_LABEL: intent_key}) + b","
