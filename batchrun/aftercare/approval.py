@@ -9,8 +9,8 @@ from batchrun.aftercare.opening import open_existing
 from batchrun.engine.conversation import Word
 from batchrun.errors import SpecError
 from batchrun.interactions.models import Interaction
-from batchrun.rundir import RunDir
-from batchrun.signals import stopping_at_once
+from batchrun.runs.directory import RunDir
+from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 

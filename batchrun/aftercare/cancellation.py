@@ -20,12 +20,12 @@ from batchrun.engine.keep import Keeper
 from batchrun.errors import Exit, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
-from batchrun.opening import OpenRun
 from batchrun.outputs.summary import Summary
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable, stopping_at_once
+from batchrun.runs.directory import RunDir
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord

@@ -22,9 +22,9 @@ from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError, usable_id
 from batchrun.outputs.files import draft_of, sweep, sync_directory
 from batchrun.outputs.history import History
-from batchrun.rundir import RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable
+from batchrun.runs.directory import RunDir
+from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.signals import stoppable
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord

@@ -9,12 +9,12 @@ from random import Random
 
 from batchrun.errors import SpecError
 from batchrun.interactions.client import DEFAULT_BASE_URL
-from batchrun.opening import OpenRun
 from batchrun.outputs.summary import Summary
-from batchrun.reports import known_outputs
-from batchrun.rundir import EMULATED, RunDir
-from batchrun.runs import Options, emulator_settings, export_all, export_mark
-from batchrun.service import checked_base_url
+from batchrun.reports.rows import known_outputs
+from batchrun.runs.directory import EMULATED, RunDir
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.run import Options, emulator_settings, export_all, export_mark
+from batchrun.runs.service import checked_base_url
 from batchrun.spec.load import Job
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader

@@ -15,22 +15,22 @@ from typing import Any
 
 from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
 from batchrun.aftercare.opening import current_outputs, open_existing
+from batchrun.aftercare.uploads import clean_run
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError
-from batchrun.opening import OpenRun
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import EMULATED, RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable, stopping_at_once
+from batchrun.runs.directory import EMULATED, RunDir
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
-from batchrun.uploaded import clean_run
 
 _PLAN_PURGED = Finish(
     Outcome.FAILED,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchrun.aftercare.cancellation import Cancelled
     from batchrun.aftercare.downloads import Fetched
     from batchrun.aftercare.purge import Purged
-    from batchrun.rundir import RunDir
+    from batchrun.runs.directory import RunDir
 
 #: Lines of a plan, or rows with something to tell, that are shown.
 _SHOWN_LINES = 8
@@ -45,7 +45,7 @@ def cancel(choice: RunChoice, base_url: str | None, api_version: str, keys: tupl
     from batchrun.aftercare.cancellation import cancel as cancel_interactions
     from batchrun.aftercare.opening import service_of
     from batchrun.cli.ending import run_words
-    from batchrun.rundir import EMULATED
+    from batchrun.runs.directory import EMULATED
 
     loaded = choice.load()
     directory = choice.directory(loaded)
@@ -208,7 +208,7 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
     from batchrun.aftercare.approval import plans, tell
     from batchrun.cli.ending import run_words
     from batchrun.engine.conversation import Word
-    from batchrun.rundir import EMULATED
+    from batchrun.runs.directory import EMULATED
 
     _check_words(keys, everything, refine)
     loaded = choice.load()

@@ -10,7 +10,7 @@ from batchrun.interactions.usage import Usage, count
 from batchrun.plurals import counted
 
 if TYPE_CHECKING:
-    from batchrun.costs import Cost
+    from batchrun.prices.bill import Cost
 
 _KINDS = ("input", "output", "thought", "cached", "tool_use")
 

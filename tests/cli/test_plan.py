@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import commands
-from batchrun.forecast import ANSWER_TOKENS
+from batchrun.reports.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.example_jobs import FOLDER, JOBS
 

@@ -15,8 +15,8 @@ from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import total_usage
 from batchrun.outputs.summary import CLASSES, Summary
-from batchrun.previews import without_data
-from batchrun.rundir import RunDir
+from batchrun.reports.previews import without_data
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, RowRecord

@@ -10,22 +10,22 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from batchrun.carrying import Carried, carry_all
+from batchrun.runs.carrying import Carried, carry_all
 from batchrun.clock import wall_clock
 from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
 from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.opening import OpenRun, open_run
+from batchrun.runs.opening import OpenRun, open_run
 from batchrun.outputs.context import context_of
 from batchrun.outputs.export import check_written, export
 from batchrun.outputs.summary import Summary
-from batchrun.preflight import check_outputs, output_directory
-from batchrun.reports import known_outputs, summarize
-from batchrun.rundir import EMULATED, RunDir, run_dir
-from batchrun.service import Tell, api_key, checked_base_url, emulated_client, remote_client
-from batchrun.signals import stopping_at_once
+from batchrun.runs.preflight import check_outputs, output_directory
+from batchrun.reports.rows import known_outputs, summarize
+from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.service import Tell, api_key, checked_base_url, emulated_client, remote_client
+from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
 from batchrun.store.reader import Reader

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from random import Random
 
-from batchrun.rundir import RunDir, identify
+from batchrun.runs.directory import RunDir, identify
 from batchrun.spec.load import Job
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader

@@ -10,11 +10,11 @@ from typing import Any
 
 from batchrun.engine.media import library_of
 from batchrun.errors import RowError, SpecError
-from batchrun.forecast import forecast
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
+from batchrun.reports.forecast import forecast
 from batchrun.rows import InputRow
-from batchrun.rundir import RunDir, changed_request
+from batchrun.runs.directory import RunDir, changed_request
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from batchrun.errors import SpecError
 from batchrun.inputs.sources import find_sources
-from batchrun.rundir import RunDir
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 

@@ -17,9 +17,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from batchrun.costs import Bill, Cost
 from batchrun.errors import SpecError
 from batchrun.interactions.usage import GROUNDING, Usage, count
+from batchrun.prices.bill import Bill, Cost
 
 #: Tiers at the price of another one.
 _SAME_PRICE = {"deferred": "flex"}
@@ -139,7 +139,7 @@ def load_prices(path: Path | None = None) -> Prices:
 
     Raises SpecError for a file that cannot be used.
     """
-    known = _parse((files("batchrun") / "prices.toml").read_text(encoding="utf-8"), "prices.toml")
+    known = _parse((files("batchrun.prices") / "prices.toml").read_text(encoding="utf-8"), "prices.toml")
     if path is None:
         return known
     try:
