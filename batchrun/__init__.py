@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from batchrun.emulator import Emulator, EmulatorSettings
     from batchrun.errors import BatchrunError, Exit, RowError, RunError, SpecError
     from batchrun.outputs.summary import Summary
-    from batchrun.runs.run import Options, Result, run
+    from batchrun.runs.options import Options
+    from batchrun.runs.run import Result, run
     from batchrun.spec.load import Job, load_job
     from batchrun.spec.model import JobSpec
     from batchrun.version import __version__
@@ -29,7 +30,7 @@ _HOMES = {
     "Exit": "errors",
     "Job": "spec.load",
     "JobSpec": "spec.model",
-    "Options": "runs.run",
+    "Options": "runs.options",
     "Result": "runs.run",
     "RowError": "errors",
     "RunError": "errors",

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from batchrun.emulator import EmulatorSettings, parse_latency
 from batchrun.emulator.latency import Latency as Distribution
 from batchrun.engine import latency
-from batchrun.runs.run import Options
+from batchrun.runs.options import Options
 from batchrun.runs.run import run as run_job
 from batchrun.spec.load import load_job
 from benchmarks.figures import Figure

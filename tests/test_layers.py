@@ -29,14 +29,12 @@ ALLOWED = {
     "tools": {"errors", "spec"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
-        "errors", "rows", "version", "clock", "emulator", "spec", "interactions", "prices", "store", "inputs", "outputs",
-        "tools", "engine", "reports",
+        "errors", "rows", "version", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs", "tools",
+        "engine", "emulator",
     },
-    "reports": {
-        "errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "engine", "runs",
-    },
+    "reports": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {
-        "errors", "rows", "plurals", "clock", "emulator", "spec", "interactions", "store", "outputs", "engine", "reports", "runs",
+        "errors", "rows", "plurals", "clock", "spec", "interactions", "store", "outputs", "engine", "runs", "emulator",
     },
 }  # fmt: skip
 COMPOSITION = {"cli", "__init__", "__main__"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.aftercare.opening import open_existing
 from batchrun.engine.conversation import Word
 from batchrun.errors import SpecError
 from batchrun.interactions.models import Interaction
 from batchrun.runs.directory import RunDir
+from batchrun.runs.opening import open_existing
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader

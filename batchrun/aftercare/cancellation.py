@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from batchrun.aftercare.calls import PAUSES, Calls, for_each
-from batchrun.aftercare.opening import current_outputs, open_existing
 from batchrun.clock import wall_clock
 from batchrun.engine import polling
 from batchrun.engine.attempt import under_way
@@ -23,8 +22,10 @@ from batchrun.interactions.evidence import Answer
 from batchrun.outputs.summary import Summary
 from batchrun.rows import Finish, Outcome
 from batchrun.runs.directory import RunDir
-from batchrun.runs.opening import OpenRun
-from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.exports import current_outputs
+from batchrun.runs.opening import OpenRun, open_existing
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
 from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader

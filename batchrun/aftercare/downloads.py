@@ -23,7 +23,8 @@ from batchrun.interactions.models import ApiError, usable_id
 from batchrun.outputs.files import draft_of, sweep, sync_directory
 from batchrun.outputs.history import History
 from batchrun.runs.directory import RunDir
-from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
 from batchrun.runs.signals import stoppable
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
-from batchrun.aftercare.opening import current_outputs, open_existing
 from batchrun.aftercare.uploads import clean_run
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
@@ -24,8 +23,10 @@ from batchrun.interactions.models import ApiError
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
 from batchrun.runs.directory import EMULATED, RunDir
-from batchrun.runs.opening import OpenRun
-from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.exports import current_outputs
+from batchrun.runs.opening import OpenRun, open_existing
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
 from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory

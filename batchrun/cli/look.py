@@ -15,7 +15,7 @@ from batchrun.cli.printing import say, say_json
 def status(choice: RunChoice, as_json: bool) -> None:
     """Where a run stands. JOB is a job file or a run directory."""
     from batchrun.cli.ending import summary_lines
-    from batchrun.reports.rows import summarize
+    from batchrun.outputs.summary import summarize
     from batchrun.runs.directory import RunDir
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader

@@ -117,7 +117,7 @@ def run(
     """
     from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs.run import Options, emulator_settings
+    from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
     from batchrun.spec.load import load_job
 
@@ -211,7 +211,7 @@ def retry(
 @options.run_choice
 def export(choice: RunChoice) -> None:
     """Make the output files again from the checkpoint. Nothing is sent."""
-    from batchrun.runs.run import write_outputs
+    from batchrun.runs.exports import write_outputs
     from batchrun.store.reader import Reader
 
     loaded = choice.load()

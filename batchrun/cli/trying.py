@@ -56,7 +56,7 @@ def try_(
     """
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.prices.table import load_prices
-    from batchrun.runs.run import Options, emulator_settings
+    from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.trial import next_directory, try_row
     from batchrun.spec.load import load_job
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batchrun.runs.carrying import carry_all
 from batchrun.clock import wall_clock
-from batchrun.prices.bill import Cost
 from batchrun.engine.events import Event, Observer, Stopping, ignore
 from batchrun.errors import Exit, RunError, SpecError
 from batchrun.inputs.read import read_rows
@@ -20,11 +18,14 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.streaming import StreamingClient
 from batchrun.interactions.turns import last_answer
-from batchrun.runs.opening import open_run
+from batchrun.prices.bill import Cost
 from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
+from batchrun.runs.carrying import carry_all
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
-from batchrun.runs.run import Options, client_for, run_fast
+from batchrun.runs.opening import open_run
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
 from batchrun.runs.service import Tell, checked_base_url
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job

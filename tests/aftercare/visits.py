@@ -10,7 +10,7 @@ from batchrun.aftercare.cancellation import Cancelled, cancel
 from batchrun.aftercare.downloads import Downloaded, download
 from batchrun.aftercare.purge import Purged, purge
 from batchrun.runs.directory import RunDir
-from batchrun.runs.run import Options
+from batchrun.runs.options import Options
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord

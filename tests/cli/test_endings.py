@@ -12,7 +12,7 @@ from batchrun.cli.options import RunChoice
 from batchrun.cli.progress import Counts, progress_line
 from batchrun.engine.events import Landed, Posted, RowEnded, Started
 from batchrun.errors import Exit
-from batchrun.reports.rows import summarize
+from batchrun.outputs.summary import summarize
 from batchrun.rows import Finish, Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.runs.run import Result
