@@ -19,22 +19,24 @@ ALLOWED = {
     "version": set(),
     "clock": set(),
     "plurals": set(),
+    "disk": set(),
     "emulator": {"errors"},
     "spec": {"errors", "rows"},
     "interactions": {"errors", "rows"},
     "prices": {"errors", "interactions"},
-    "store": {"errors", "rows", "interactions"},
+    "store": {"errors", "rows", "disk", "interactions"},
     "inputs": {"errors", "rows", "spec"},
-    "outputs": {"errors", "rows", "version", "spec", "interactions", "store"},
+    "outputs": {"errors", "rows", "disk", "version", "spec", "interactions", "store"},
     "tools": {"errors", "spec"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
-        "errors", "rows", "version", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs", "tools",
-        "engine", "emulator",
+        "errors", "rows", "disk", "version", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
+        "tools", "engine", "emulator",
     },
     "reports": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {
-        "errors", "rows", "plurals", "clock", "spec", "interactions", "store", "outputs", "engine", "runs", "emulator",
+        "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "store", "outputs", "engine", "runs",
+        "emulator",
     },
 }  # fmt: skip
 COMPOSITION = {"cli", "__init__", "__main__"}
@@ -47,7 +49,7 @@ PURE = (
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
-    "aftercare/paths.py", "aftercare/listing.py",
+    "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 
@@ -104,4 +106,6 @@ def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
 def test_only_the_client_and_its_transports_import_the_http_libraries() -> None:
     client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
-    assert users == {f"batchrun.interactions.{name}" for name in ("client", "transport", "in_process", "fetching")}
+    assert users == {
+        f"batchrun.interactions.{name}" for name in ("client", "saving", "transport", "in_process", "fetching")
+    }

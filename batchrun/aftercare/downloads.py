@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
 from batchrun.aftercare.listing import Listed, Page
 from batchrun.aftercare.paths import directory_name, why_unsafe
 from batchrun.clock import wall_clock
+from batchrun.disk import sync_directory
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError, usable_id
-from batchrun.outputs.files import draft_of, sweep, sync_directory
+from batchrun.interactions.saving import MOST_BYTES, Saved, TooLong
+from batchrun.outputs.files import draft_of, sweep
 from batchrun.outputs.history import History
 from batchrun.runs.directory import RunDir
 from batchrun.runs.options import Options, client_for
@@ -30,10 +33,10 @@ from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 
-#: A file is in memory once while it is fetched; so many rows are at work at once.
-_MOST_BYTES = 256 * 1024 * 1024
+#: So many rows are at work at once.
 _AT_ONCE = 4
-#: What one environment may bring.
+#: What one file, and what one environment may bring.
+_MOST_BYTES = MOST_BYTES
 _MOST_FILES = 10_000
 _MOST_TOTAL = 4 * 1024**3
 
@@ -195,14 +198,15 @@ class Download:
         return None
 
     async def _fetch(self, entry: Listed) -> str | None:
-        call = await self._call(partial(self._client.environment_file, self._place.environment_id, entry.path))
-        if not (isinstance(call, Reply) and call.ok):
-            return f"it cannot be fetched: {told(call)}"
-        self._budget -= len(call.body)
-        if self._budget < 0:
-            return f"the files of one row may have {_MOST_TOTAL:,} bytes"
+        path, most = self._place.directory / entry.path, min(_MOST_BYTES, self._budget)
         try:
-            new = await asyncio.to_thread(_write, self._place.directory, entry, call.body)
+            with _drafted(self._place.directory, path) as draft:
+                ask = partial(self._client.environment_file, self._place.environment_id, entry.path, draft, most)
+                call = await self._call(ask)
+                self._budget -= call.size if isinstance(call, Saved) else most + 1 if isinstance(call, TooLong) else 0
+                if not isinstance(call, Saved):
+                    return f"it cannot be fetched: {told(call)}"
+                new = await asyncio.to_thread(_put, draft, path, entry, call.sha256)
         except _NotWritable as error:
             return str(error)
         (self._written if new else self._same).append(entry.path)
@@ -245,23 +249,35 @@ def _is_current(path: Path, entry: Listed) -> bool:
     return False
 
 
-def _write(root: Path, entry: Listed, content: bytes) -> bool:
-    """Put a file below `root`, whole or not at all; False if it was the same already. Raises StoreError."""
-    path = root / entry.path
+@contextmanager
+def _drafted(root: Path, path: Path) -> Iterator[Path]:
+    """A draft for a file below `root`, gone after the block if it was not renamed. Raises _NotWritable, StoreError."""
     try:
         _make_directories(root, path)
-        same = not path.is_symlink() and path.is_file() and path.read_bytes() == content
-        if not same:
-            sweep(path.parent, path.name)
-            _replace(path, content)
-        if entry.modified is not None:
-            os.utime(path, (entry.modified, entry.modified))
+        sweep(path.parent, path.name)
+        with draft_of(path) as (draft, _):
+            yield draft
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise _NotWritable("a file is where its directory, or a directory where the file should be") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise StoreError(f"cannot write {str(path)!r}: {reason}. Put that right, and download again.") from error
+
+
+def _put(draft: Path, path: Path, entry: Listed, digest: str) -> bool:
+    """Give the draft its name; False if the file was the same already. Raises OSError."""
+    same = not path.is_symlink() and path.is_file() and _digest_of(path) == digest
+    if not same:
+        draft.replace(path)
+        sync_directory(path.parent)
+    if entry.modified is not None:
+        os.utime(path, (entry.modified, entry.modified))
     return not same
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _make_directories(root: Path, path: Path) -> None:
@@ -271,11 +287,3 @@ def _make_directories(root: Path, path: Path) -> None:
         if parent.is_symlink():
             raise _NotWritable(f"{str(parent)!r} is a symbolic link")
         parent.mkdir(mode=0o700, exist_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with draft_of(path) as (draft, descriptor):
-        draft.write_bytes(content)
-        os.fsync(descriptor)
-        draft.replace(path)
-    sync_directory(path.parent)

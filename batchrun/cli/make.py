@@ -33,7 +33,8 @@ _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N 
 def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     """Check a job: its file, templates and schema, every row's form, the first rows' requests and media.
 
-    Settings that the service is known to refuse are errors, those that it ignores are warnings. Nothing is sent.
+    Settings that the service is known to refuse are errors, those that it ignores and those that do nothing in this
+    job are warnings. Nothing is sent.
     """
     from batchrun.reports.previews import preview
     from batchrun.spec.load import load_job
@@ -43,15 +44,12 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     say(f"{job}: {counted(found.rows, 'row')} read, {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
         say(f"  {line}")
-    for warning in loaded.warnings:
+    warnings = [*loaded.warnings, *found.warnings]
+    for warning in warnings:
         say(f"  warning: {warning}")
-    if found.problems or (strict and loaded.warnings):
+    if found.problems or (strict and warnings):
         sys.exit(Exit.BAD_INPUT)
-    say(
-        "No problems found."
-        if not loaded.warnings
-        else f"No problems found, {counted(len(loaded.warnings), 'warning')}."
-    )
+    say("No problems found." if not warnings else f"No problems found, {counted(len(warnings), 'warning')}.")
 
 
 @click.command()

@@ -1,32 +1,28 @@
-"""The calls a run makes. Each is one HTTP request: no retry, no redirect, no opinion about money.
+"""The calls a run makes. Each is one HTTP request: no retry, no opinion about money, and no redirect except of a file.
 
 Wire facts: Api-Revision 2026-05-20; header `x-goog-api-key`; create answers 200 with a JSON interaction.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-import os
-import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import httpx
 
-from batchrun.errors import StoreError
+from batchrun.interactions.addresses import is_plain, safe_origin
 from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
-from batchrun.interactions.transport import LIVE, AiohttpTransport, BodyTooLarge
+from batchrun.interactions.saving import MOST_BYTES, save, without
+from batchrun.interactions.transport import LIVE, MOST, AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
 #: A shorter key is a placeholder for a server on this machine.
 _SHORTEST_SECRET = 8
-#: Nothing that two readers of an address could take for two hosts.
-_PLAIN_ADDRESS = re.compile(r"[!-\[\]-~]+")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_INSTEAD = b"[the API key]"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: What a call can raise; `fate_of` says what each proves.
 BROKEN = (httpx.HTTPError, httpx.InvalidURL)
@@ -47,7 +43,7 @@ class Client:
     ) -> None:
         self.base_url, self.version = base_url.rstrip("/"), version
         self._url = f"{self.base_url}/{version}/interactions"
-        self._origin = _safe_origin(base_url)
+        self._origin = safe_origin(base_url)
         self._key = api_key.encode()
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
         headers = {
@@ -89,32 +85,27 @@ class Client:
         asked = {"recursive": "true", "page_size": "1000", **({"page_token": page_token} if page_token else {})}
         return await self._call("GET", f"{self._environment(environment_id)}/files/?{urlencode(asked)}")
 
-    async def environment_file(self, environment_id: str, path: str) -> Call:
-        """GET a file of an agent's environment: the Reply's body is its bytes, up to the client's cap."""
-        address = f"{self._environment(environment_id)}/files/{quote(path)}?alt=media"
-        return await self._call("GET", address, headers=httpx.Headers({**self._headers, "accept": "*/*"}))
+    async def environment_file(self, environment_id: str, name: str, path: Path, most: int = MOST_BYTES) -> Call:
+        """GET a file of an agent's environment, up to `most` bytes: Saved when it is at `path`. As `download`."""
+        return await self._saved(f"{self._environment(environment_id)}/files/{quote(name)}?alt=media", path, most)
 
     def _environment(self, environment_id: str) -> str:
         return f"{self._url.removesuffix('/interactions')}/environments/{quote(environment_id, safe='')}"
 
-    async def download(self, uri: str, path: Path) -> Call:
-        """GET a file that the service made for an answer, and put it at `path`; the Reply's own body is empty then.
+    async def download(self, uri: str, path: Path, most: int = MOST_BYTES) -> Call:
+        """GET a file that the service made for an answer: Saved when it is at `path`, whole and durable.
 
-        Only from the service's own host, because the key goes with the request: NotSent for any other address. The
-        file is held in memory once, up to the client's cap. Raises StoreError where the disk refuses.
+        Only from the service's own host, because the key goes with the request: NotSent for any other address. What
+        that host leads to is fetched without the key. Raises StoreError where the disk refuses.
         """
         if not self.serves(uri):
             return NotSent(f"{uri[:200]!r} is not an address of this service, so it was not fetched")
-        call = await self._call("GET", uri, headers=httpx.Headers({**self._headers, "accept": "*/*"}))
-        if not isinstance(call, Reply) or not call.ok:
-            return call
-        await asyncio.to_thread(_put, path, call.body)
-        return Reply(call.status, b"", call.headers)
+        return await self._saved(uri, path, most)
 
     def serves(self, uri: str) -> bool:
         """Whether an address is the service's own."""
         origin = self._origin
-        return origin is not None and uri.startswith(f"{origin}/") and bool(_PLAIN_ADDRESS.fullmatch(uri))
+        return origin is not None and uri.startswith(f"{origin}/") and is_plain(uri)
 
     async def beside(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", *, keyed: bool = True
@@ -156,11 +147,26 @@ class Client:
         request = httpx.Request("POST", self._create_url, headers=headers, stream=stream, extensions={LIVE: True})
         return await self._transport.handle_async_request(request)
 
+    async def _saved(self, url: str, path: Path, most: int) -> Call:
+        async def get(there: str, keyed: bool) -> httpx.Response:
+            asked = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "batchrun"}
+            headers = {**self._headers, **asked} if keyed else asked
+            request = httpx.Request("GET", there, headers=headers, extensions={LIVE: True, MOST: most})
+            return await self._transport.handle_async_request(request)
+
+        try:
+            return await save(get, url, path, most, self.serves, self._pieces_without_key)
+        except BROKEN as error:
+            return fate_of(error)
+
     def _without_key(self, content: bytes) -> bytes:
         """A server may quote what it was sent."""
         if len(self._key) >= _SHORTEST_SECRET and self._key in content:
-            return content.replace(self._key, b"[the API key]")
+            return content.replace(self._key, _INSTEAD)
         return content
+
+    def _pieces_without_key(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        return without(self._key, _INSTEAD, pieces) if len(self._key) >= _SHORTEST_SECRET else pieces
 
 
 def fate_of(error: Exception) -> NotSent | Lost:
@@ -170,26 +176,6 @@ def fate_of(error: Exception) -> NotSent | Lost:
     if isinstance(error, BodyTooLarge):
         return Lost(str(error), answered=True)
     return Lost(f"{type(error).__name__}: {error}")
-
-
-def _safe_origin(base_url: str) -> str | None:
-    """Scheme and host of the service, None where the key would not be safe on the way there."""
-    parts = urlsplit(base_url)
-    if parts.scheme == "https" or parts.hostname in _LOOPBACK:
-        return f"{parts.scheme}://{parts.netloc}"
-    return None
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file under another name first (mode 0600), so that `path` is whole or not there. Raises StoreError."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(content)
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {str(path)!r}: {error.strerror}. Run the same command again.") from error
 
 
 def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:

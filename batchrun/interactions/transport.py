@@ -23,6 +23,8 @@ from yarl import URL
 _KEEPALIVE_SECONDS = 5.0
 #: The extension of a request whose answer is read while it comes.
 LIVE = "batchrun.live"
+#: The extension of a live request that sets another cap, in bytes.
+MOST = "batchrun.most"
 
 
 _Content = bytes | AsyncIterable[bytes] | None
@@ -82,7 +84,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
     ) -> httpx.Response:
         answer = await self._send(session, request, await _content(request), progress)
-        body = _LiveBody(answer, self._cap)
+        body = _LiveBody(answer, request.extensions.get(MOST, self._cap))
         return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=body)
 
     def _send(

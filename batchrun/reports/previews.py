@@ -35,8 +35,8 @@ class ShownRow:
 class Preview:
     """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong.
 
-    `tokens`, `least`, `most` and `left_out` are those of the rendered rows' forecasts together; `talks` is true if one
-    of them foresees several interactions.
+    `warnings` are about settings that do nothing for these rows. `tokens`, `least`, `most` and `left_out` are those of
+    the rendered rows' forecasts together; `talks` is true if one of them foresees several interactions.
     """
 
     rows: int = 0
@@ -48,6 +48,7 @@ class Preview:
     talks: bool = False
     left_out: dict[str, None] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     more_problems: int = 0
     duplicates: int = 0
     changed_request: str | None = None
@@ -122,6 +123,11 @@ def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
             close = get_close_matches(name, columns, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             _complain(found, f"output.columns: no row has the column {name!r}{hint}")
+    request = job.spec.request
+    if "column" in request.model_fields_set and request.column not in columns and found.rows > found.unreadable:
+        close = get_close_matches(request.column, columns, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ", so no row brings a request of its own"
+        found.warnings.append(f"{job.path}: request.column: no row has the column {request.column!r}{hint}")
     if found.changed_request:
         _complain(found, f"{found.changed_request} changed since this run began: `run` refuses")
 

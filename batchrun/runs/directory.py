@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from batchrun.disk import sync_directory
 from batchrun.errors import SpecError, StoreError
 from batchrun.spec.load import Job
 from batchrun.store.store import Store
@@ -57,20 +57,11 @@ class RunDir:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for made in missing:
-                _sync(made.parent)
+                sync_directory(made.parent)
         except OSError as error:
             raise SpecError(
                 f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`."
             ) from error
-
-
-def _sync(directory: Path) -> None:
-    """Make a directory's entries survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from batchrun.spec.asking import RequestSpec, Turn
-from batchrun.spec.model import JobSpec, OutputSpec, RetrySpec
+from batchrun.spec.model import JobSpec, LimitsSpec, OutputSpec, PollSpec, RetrySpec
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.positions import KeyPath
 from batchrun.spec.shapes import Finding, Findings, advice
@@ -27,7 +27,13 @@ _OF_POLLS = ("first", "growth", "ceiling", "rpm")
 def idle_settings(spec: JobSpec) -> list[Finding]:
     """What is to be said about settings without effect; key paths begin at the top of the job file."""
     request = spec.request
-    found = [*_of_where(spec), *_of_polls(spec), *_of_retries(spec.retry, request), *_of_output(spec.output, request)]
+    found = [
+        *_of_where(spec),
+        *_of_posts(spec.limits),
+        *_of_polls(spec),
+        *_of_retries(spec.retry, request),
+        *_of_output(spec.output, request),
+    ]
     for each in (
         _of_approval,
         _of_functions,
@@ -49,15 +55,27 @@ def _of_where(spec: JobSpec) -> Findings:
         yield advice(("input", "where"), "it reads no column, so it keeps all rows or none; a column has no quotes")
 
 
+def _of_posts(limits: LimitsSpec) -> Findings:
+    if limits.posts > limits.in_flight and "posts" in limits.model_fields_set:
+        said = f"only {limits.in_flight} rows are under way at once, each with one POST: see `limits.in_flight`"
+        yield advice(("limits", "posts"), said)
+
+
 def _of_polls(spec: JobSpec) -> Findings:
     for name in () if spec.request.store else _OF_POLLS:
         if name in spec.poll.model_fields_set:
             yield advice(("poll", name), "this does nothing with `store: false`: no answer is polled; remove it")
+    if spec.request.store:
+        yield from _of_first_wait("poll", spec.poll)
+
+
+def _of_first_wait(name: str, waits: PollSpec | RetrySpec) -> Findings:
+    if waits.first > waits.ceiling and "first" in waits.model_fields_set:
+        yield advice((name, "first"), f"`{name}.ceiling` is lower and bounds every wait; lower this, or raise that")
 
 
 def _of_retries(retry: RetrySpec, request: RequestSpec) -> Findings:
-    if retry.first > retry.ceiling and "first" in retry.model_fields_set:
-        yield advice(("retry", "first"), "`retry.ceiling` is lower and bounds every wait; lower this, or raise that")
+    yield from _of_first_wait("retry", retry)
     rules, asked = retry.ambiguous, _asked(request)
     if asked is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
@@ -78,7 +79,15 @@ def unknown_key(path: KeyPath, tags: set[str]) -> str:
         if key in _INSTEAD.get(model, {}):
             return f"unknown key: {_INSTEAD[model][key]}"
     known = _fields_of(models)
-    return f"unknown key; {_nested(key, known) or _meant(key, known) or _listed(known)}"
+    return f"unknown key; {_invisible(key) or _nested(key, known) or _meant(key, known) or _listed(known)}"
+
+
+def _invisible(key: str) -> str | None:
+    """Spaces that are none to YAML, such as those copied from a web page."""
+    odd = next(
+        (character for character in key if character != " " and unicodedata.category(character)[0] in "ZC"), None
+    )
+    return None if odd is None else f"it contains the invisible character U+{ord(odd):04X}; write a space, or nothing"
 
 
 def _nested(key: str, known: list[str]) -> str | None:

@@ -73,6 +73,8 @@ def _place(error: BaseException, base: Path) -> str:
         return f" ({Path(frames[-1].filename).relative_to(base)}, line {frames[-1].lineno})"
     if not isinstance(error, ModuleNotFoundError):
         return ""
+    if "is not a package" in str(error):
+        return "; what stands in a module is named with a colon, module:name"
     beside = [path.stem for path in base.glob("*.py")]
     close = get_close_matches((error.name or "").partition(".")[0], beside, 1)
     return f"; looked in {base} first{f', which has {close[0]}.py' if close else ''}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from batchrun.spec.fields import BY_SHAPE, ColumnName, Object, Strict, Text
+
+_ADDRESS = re.compile(r"\s*(?:https?|gs)://", re.IGNORECASE)
+_MAY_BE_FETCHED = re.compile(r"(?:https|gs)://|[^:]*\{", re.IGNORECASE)
 
 
 class TextPart(Strict):
@@ -53,6 +57,12 @@ class MediaPart(Strict):
     def _consistent(self) -> MediaPart:
         if (self.path is None) == (self.uri is None):
             raise ValueError("give `path` or `uri`, one of them")
+        if self.path is not None and _ADDRESS.match(self.path):
+            raise ValueError("an address is given as `uri`, not as `path`")
+        if self.uri is not None and not _MAY_BE_FETCHED.match(self.uri):
+            raise ValueError("`uri` begins with https:// or gs://; a file is given as `path`")
+        if self.mime_type is not None and "/" not in self.mime_type:
+            raise ValueError(f"{self.mime_type!r:.60} is no MIME type; write it with a slash, such as image/png")
         if self.pages is not None and (self.type != "document" or self.processing is not None):
             raise ValueError("`pages` is for documents without `processing`")
         if self.type != "audio" and (self.sample_rate or self.channels):

@@ -45,7 +45,11 @@ _ADVICE = {
     "one section begin in the same column",
     "found '<scalar>'": "a text that begins with {, [ or a quote needs quotes around all of it",
     "expected <block end>": "check the indentation: keys of one section begin in the same column",
-    "could not find expected ':'": "a key needs a colon and a space",
+    "could not find expected ':'": "a key needs a colon and a space, and the lines of a text are indented further than "
+    "its key",
+    "mapping keys are not allowed": "a text that begins with ? needs quotes",
+    "sequence entries are not allowed": "a text that begins with - needs quotes, and a list begins on the next line",
+    "expected a comment or a line break": "the text of | or > begins on the next line",
     "'\\t'": "indent with spaces",
     "cannot start any token": "a text that begins with this character needs quotes",
     "expected ',' or '}'": "a text with { or } needs quotes",

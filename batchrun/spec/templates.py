@@ -103,6 +103,10 @@ def _mends(source: str) -> Iterator[str]:
         yield "write `and`, `or` and `not`, in lower case"
     if re.search(r"(?<![=!<>])=(?!=)", source):
         yield "equal is `==`"
+    if "<>" in source:
+        yield "unequal is `!=`"
+    if re.search(r"\bnull\b", source, re.IGNORECASE):
+        yield "null is `none`"
 
 
 def _subscripts_of_row(tree: jinja_nodes.Template) -> frozenset[str]:

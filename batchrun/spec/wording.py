@@ -22,6 +22,7 @@ _MEANT = {
 }
 _TRUTH = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 _LONGEST_SHOWN = 40
+_EXACT = 2.0**53
 
 
 def message(found: Found, path: KeyPath) -> str:
@@ -40,7 +41,7 @@ def _text(found: Found, path: KeyPath) -> str:
 
 def _whole(found: Found, path: KeyPath) -> str:
     value = found["input"]
-    instead = f"; write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
+    instead = f"; write {int(value)}" if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT else ""
     return f"a whole number is expected{got(value)}{instead}"
 
 

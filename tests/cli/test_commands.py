@@ -84,6 +84,15 @@ def test_a_setting_that_the_service_may_ignore_is_a_warning_and_strict_makes_it_
     assert "No problems found" not in strict
 
 
+def test_a_column_for_requests_that_no_row_has_is_a_warning() -> None:
+    asked = {"model": "gemini-3.5-flash", "input": "Say {{ word }}"}
+    checked = batchrun("validate", job(words(2), request={**asked, "column": "wrod"})).stdout
+    assert "warning: job.json: request.column: no row has the column 'wrod'; did you mean 'word'?" in checked
+    batchrun("validate", "job.json", "--strict", code=Exit.BAD_INPUT)
+    rows = [*words(1), {"id": "own", "word": "a", "asked": {"input": "b"}}]
+    assert "No problems found." in batchrun("validate", job(rows, request={**asked, "column": "asked"})).stdout
+
+
 def test_plan_and_run_warn_once_and_go_on() -> None:
     planned = batchrun("plan", old_setting(), "--json")
     assert planned.stderr.count("warning: job.json:1: request.generation_config.top_p") == 1

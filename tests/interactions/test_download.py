@@ -113,7 +113,7 @@ def test_a_file_is_whole_and_for_the_user_alone(tmp_path: Path) -> None:
     assert transport.seen[0].headers["x-goog-api-key"] == KEY
 
 
-@pytest.mark.parametrize("status", [302, 403, 404, 500])
+@pytest.mark.parametrize("status", [304, 403, 404, 500])
 def test_an_answer_that_is_not_the_file_writes_none(tmp_path: Path, status: int) -> None:
     elsewhere = httpx.Response(status, content=b"no", headers={"location": "https://elsewhere.example/file"})
     call = fetch("https://service.example/file", tmp_path / "file", Recorder(elsewhere))

@@ -137,6 +137,8 @@ IDLE: list[tuple[Sections, str, str]] = [
     # other sections
     ({"input": {"path": "x", "where": "'country' == 'DE'"}}, "input.where", "keeps all rows or none"),
     ({**asks(store=False), "poll": {"ceiling": 60}}, "poll.ceiling", "no answer is polled"),
+    ({"poll": {"first": "2m"}}, "poll.first", "`poll.ceiling` is lower"),
+    ({"limits": {"in_flight": 4, "posts": 8}}, "limits.posts", "only 4 rows are under way at once"),
     ({"retry": {"first": "2m"}}, "retry.first", "`retry.ceiling` is lower"),
     ({"retry": {"ambiguous": {"agent": "hold"}}}, "retry.ambiguous.agent", "the job asks a model; write `model`"),
     (
@@ -194,6 +196,8 @@ AT_WORK: list[Sections] = [
     asks(input="Hello {name}, you are {{ age }}."),
     asks(input='Answer like {"name": 1} or {} or {a b}.'),
     {"input": {"path": "x", "where": "row['country of birth'] == 'DE'"}},
+    {"limits": {"in_flight": 4}},
+    {"poll": {"first": "2m", "ceiling": "3m"}},
     {**asks(store=False), "poll": {"deadline": "5m"}},
     {"retry": {"ambiguous": {"model": "hold", "agent": "hold"}}},
     {"retry": {"ambiguous": {"model": "resubmit", "max_resubmits": 0}}},
