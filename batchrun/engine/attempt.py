@@ -76,7 +76,7 @@ def resumption(known: AttemptRecord) -> Attempt:
         known.submitted_at or 0.0,
         known.evidence or "",
         known.agent,
-        None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
+        None if known.raw is None else known.answer() or Interaction({}),
         resumed=True,
         kind=(known.model, known.exchange),
     )

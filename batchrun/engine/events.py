@@ -85,3 +85,7 @@ class Stopping:
 
 Event = Started | Posted | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """The observer that does not look."""

@@ -83,7 +83,7 @@ def _recovered(talk: Talk, row: RowRecord, reader: Reader) -> Talk:
 
 
 def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
-    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    answer = attempt.answer() or Interaction({})
     results = None
     if answer.status == "requires_action":
         results = tuple(call.step for call in reader.tool_calls(attempt.id))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from batchrun.interactions.models import Interaction
+
 
 class AttemptState(StrEnum):
     """Where one attempt (one intended, possibly billed interaction) stands.
@@ -87,6 +89,10 @@ class AttemptRecord:
         if self.interaction_id is not None:
             return True
         return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
+
+    def answer(self) -> Interaction | None:
+        """The answer in `raw`, read anew; None where there is none that can be read."""
+        return None if self.raw is None else Interaction.parse(self.raw)
 
     @property
     def live(self) -> bool:
