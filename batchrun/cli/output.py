@@ -57,13 +57,13 @@ def _on_another_descriptor(shown: TextIO | None, descriptor: int) -> TextIO | No
 def end_output() -> None:
     """Write what is left of standard output. What functions still print, in threads and at the exit, is not for it.
 
-    What the reader of a pipe did not want is no failure of the interpreter when it ends.
+    What could not be written (the reader of a pipe has left, the disk is full) has been told by then, and is dropped.
     """
     shown: TextIO | None = sys.stdout
     try:
         if shown is not None:
             shown.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
     sys.stdout = sys.stderr
 
