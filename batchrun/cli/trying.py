@@ -67,7 +67,7 @@ def try_(
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
     choice = Options(None, base_url or DEFAULT_BASE_URL, api_version, emulator=settings)
     printer = Printer(live=stream and not as_json)
-    tell = printer if stream and not as_json else None
+    tell = printer.hear if stream and not as_json else None
     trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)
     if as_json:
         say_json(_document(trial, table))
@@ -79,6 +79,9 @@ def try_(
 def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streamed: bool, emulated: bool) -> None:
     from batchrun.outputs.media import media_of
 
+    if printer.unread is not None:
+        note(f"kept in {trial.directory.path}")
+        raise printer.unread
     if not streamed:
         for answer in trial.answers:
             printer.tell(answer)

@@ -25,6 +25,7 @@ STOP_STATUSES = frozenset(
 )
 #: Types of content blocks that carry media.
 MEDIA = ("image", "audio", "video", "document")
+_LONGEST_CODE = 100
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 
 
@@ -219,7 +220,8 @@ class ApiError:
         known = tuple(d for d in details if isinstance(d, dict)) if isinstance(details, list) else ()
         message = error.get("message")
         said = storable(message) if isinstance(message, str) else ""
-        return cls(storable(str(code or "unknown").lower()), said, known)
+        named = str(code if isinstance(code, str | int) and code else "unknown")[:_LONGEST_CODE]
+        return cls(storable(named.lower()), said, known)
 
     @classmethod
     def parse(cls, raw: bytes) -> ApiError | None:
