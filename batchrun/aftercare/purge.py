@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
-from batchrun.aftercare.uploads import clean_run
+from batchrun.aftercare.uploads import Cleaned, clean_run
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
@@ -40,8 +40,8 @@ _PLAN_PURGED = Finish(
 )
 #: So many interactions, and no other, must be unknown before it is the key that is doubted.
 _ALL_UNKNOWN = 5
-#: Deletes what else a run has left at the service, and says what could not be deleted and why.
-AlsoDelete = Callable[[OpenRun, Client], Awaitable[list[str]]]
+#: Deletes the files that a run has left at the service.
+AlsoDelete = Callable[[OpenRun, Client], Awaitable[Cleaned]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,15 @@ class Kept:
 class Purged:
     """What came of a purge. Counts are interactions: `gone` were not there any more, `running` are left alone.
 
-    `nameless` are POSTs of unknown fate: what they stored, if anything, has no id that we know. `others` says what
-    else could not be deleted.
+    `nameless` are POSTs of unknown fate: what they stored, if anything, has no id that we know. `files` counts the
+    uploaded files that were deleted, `others` says which could not be.
     """
 
     deleted: int = 0
     gone: int = 0
     running: int = 0
     nameless: int = 0
+    files: int = 0
     kept: list[Kept] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
@@ -112,8 +113,8 @@ def purge(
         return done
 
 
-async def delete_files(opened: OpenRun, client: Client) -> list[str]:
-    """Deletes the files that were uploaded for the run, and says which could not be deleted and why."""
+async def delete_files(opened: OpenRun, client: Client) -> Cleaned:
+    """Deletes the files that were uploaded for the run."""
     emulated = opened.reader.meta("target") == EMULATED
     directory = opened.directory.path if emulated else state_directory(os.environ)
     return await clean_run(opened.reader, directory, client, wall_clock)
@@ -135,7 +136,8 @@ async def _purge(
     trusting = force or not opened.job.spec.request.store  # then the service should have none of them
     try:
         done = await Purge(opened, client, wall).run(trusting=trusting)
-        done.others = await also(opened, client) if also is not None else []
+        files = await also(opened, client) if also is not None else Cleaned()
+        done.files, done.others = files.deleted, files.kept
         return done
     finally:
         await opened.store.drain()

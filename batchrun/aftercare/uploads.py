@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +23,15 @@ from batchrun.store.reader import Reader
 
 @dataclass
 class Cleaned:
-    """What became of the uploads: `kept` says of each that could not be deleted why, `foreign` are of other keys."""
+    """What became of the uploads: `kept` says of each that could not be deleted why, `foreign` are of other keys.
+
+    `elsewhere` counts those at other services, by address.
+    """
 
     deleted: int = 0
     forgotten: int = 0
     foreign: int = 0
+    elsewhere: Counter[str] = field(default_factory=Counter)
     kept: list[str] = field(default_factory=list)
 
 
@@ -96,8 +101,8 @@ async def _clean_all(
     owner, api = client.fingerprint(registry.salt), FilesApi(client, wall)
     for upload in registry.all():
         if upload.content.target != client.base_url:
-            continue
-        if upload.state(wall()) == "expired":
+            done.elsewhere[upload.content.target] += 1
+        elif upload.state(wall()) == "expired":
             registry.forget(upload.content)
             done.forgotten += 1
         elif upload.content.owner != owner:
@@ -106,8 +111,8 @@ async def _clean_all(
             await _delete(registry, api, upload, done)
 
 
-async def clean_run(reader: Reader, directory: Path, client: Client, wall: Callable[[], float]) -> list[str]:
-    """Delete at the service the uploads that a run sent; says of each that could not be deleted why.
+async def clean_run(reader: Reader, directory: Path, client: Client, wall: Callable[[], float]) -> Cleaned:
+    """Delete at the service the uploads that a run sent.
 
     Other runs that need one of them upload it again. Raises StoreError.
     """
@@ -119,7 +124,7 @@ async def clean_run(reader: Reader, directory: Path, client: Client, wall: Calla
             for upload in registry.all():
                 if upload.name in sent and (upload.content.owner, upload.content.target) == (owner, client.base_url):
                     await _delete(registry, api, upload, done)
-    return done.kept
+    return done
 
 
 async def _delete(registry: FileRegistry, api: FilesApi, upload: Upload, done: Cleaned) -> None:

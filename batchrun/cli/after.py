@@ -113,7 +113,9 @@ def purge(
     directory = choice.directory(loaded)
     service = service_of(loaded, directory, base_url, api_version)
     count = count_kept(directory, force=force)
-    if count and not (yes or _confirmed(f"Delete {counted(count, 'interaction')} of {directory.path} at the service?")):
+    files = "" if keep_files else ", and the files uploaded for them"
+    question = f"Delete {counted(count, 'interaction')} of {directory.path} at the service{files}?"
+    if count and not (yes or _confirmed(question)):
         say("Nothing was deleted.")
         return
     also = None if keep_files else delete_files
@@ -136,6 +138,8 @@ def _confirmed(question: str) -> bool:
 
 def _purged(done: Purged, directory: RunDir) -> Iterator[str]:
     yield f"{counted(done.deleted, 'interaction')} deleted at the service, {done.gone:,} already gone"
+    if done.files:
+        yield f"{counted(done.files, 'uploaded file')} deleted there, too"
     if done.kept or done.others:
         yield f"{len(done.kept) + len(done.others):,} not deleted; use the same command again:"
     yield from _some([f"  row {each.key}, {each.interaction_id}: {each.why}" for each in done.kept])

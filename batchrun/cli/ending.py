@@ -46,6 +46,7 @@ def _advice(result: Result, same: str) -> Iterator[str]:
         yield f"Send again what was sent and failed, billed anew where it has to be, with: batchrun retry {same}"
     if result.never_sent:
         yield f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again."
+        yield f"If you mend a file or the job instead, make the rows pending first: batchrun retry {same}"
     if summary.incomplete:
         yield "What is cut off would be cut off again: raise the limit, and make failed.jsonl a job of its own."
     if summary.blocked:

@@ -50,7 +50,7 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
         (
             each["name"],
             shortened(each["file"], 40),
-            f"{each['bytes'] / 1e6:,.1f} MB",
+            _size(each["bytes"]),
             duration(each["age"]),
             duration(each["expires_in"]),
             each["state"],
@@ -59,6 +59,10 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (heads, *rows)]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
 @files.command()
@@ -89,6 +93,8 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     say(f"{counted(done.deleted, 'file')} deleted, {done.forgotten:,} already gone")
     if done.foreign:
         say(f"{counted(done.foreign, 'file')} of another API key left alone")
+    for address, count in done.elsewhere.items():
+        say(f"{counted(count, 'file')} at {address} left alone; to clean there: --base-url {address}")
     for line in done.kept:
         say(f"not deleted: {line}")
     if done.kept:

@@ -201,7 +201,7 @@ def retry(
         with Reader(directory.checkpoint) as reader:
             say("\n".join(nothing_to_retry(reader, keys, outcomes, run_words(choice, target))))
         return
-    say(f"{counted(count, 'row')} pending again; what failed will be a new, billed interaction. Go on with:")
+    say(f"{counted(count, 'row')} pending again; what failed is sent, and billed, anew where it has to be. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")
 
 

@@ -39,6 +39,8 @@ def _standings(*, goes_on: bool) -> dict[str, str]:
         "pending": "begun or known; figures count the whole conversation" if goes_on else "known, not sent yet",
         "in flight": "in flight: will be fetched, not sent again"
         + ("; what follows in the conversation is in no figure" if goes_on else ""),
+        "in doubt": "in doubt: a POST that may have been billed; sent again within the allowance of `retry.ambiguous`",
+        "to hold": "in doubt: a POST that may have been billed; not sent again, but held (`retry.ambiguous`)",
         **{str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome},
         "unreadable": "unreadable: will fail, not billed",
         "changed": "CHANGED since they were sent: `run` refuses",

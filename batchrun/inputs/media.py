@@ -198,7 +198,7 @@ def text_of(file: LocalFile) -> str:
     try:
         return file.read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        said = f"{file.shown!r}: neither a known format nor UTF-8 text (byte {error.start})"
+        said = f"{file.shown!r}: neither a known format nor UTF-8 text (byte {error.start}); save text as UTF-8"
         raise RowError("media_type", said) from None
 
 

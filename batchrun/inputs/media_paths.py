@@ -56,7 +56,8 @@ def _printable(path: str) -> str:
 
 def _require_relative(path: str) -> None:
     if not path or "\0" in path:
-        raise RowError("media_missing" if not path else _FORBIDDEN, f"{path!r} is no path")
+        said = f"{path!r} is no path" if path else "the path is empty"
+        raise RowError(_FORBIDDEN if path else "media_missing", said)
     if os.path.isabs(path):
         raise RowError(_FORBIDDEN, f"{path!r} is absolute; paths are relative to the job file")
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
+from batchrun.engine.conversation import Script
 from batchrun.engine.media import library_of
+from batchrun.engine.request import script_of
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
@@ -21,6 +23,8 @@ from batchrun.store.reader import Reader
 #: Rows that are rendered for the estimate; the rest are taken to be like them.
 SAMPLE = 200
 _SHOWN_PROBLEMS = 10
+#: How rows stand that a run would POST.
+_TO_SEND = ("new", "pending", "in doubt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Preview:
     @property
     def to_send(self) -> int:
         """Rows that a run would POST."""
-        return self.standing["new"] + self.standing["pending"]
+        return sum(self.standing[name] for name in _TO_SEND)
 
     @property
     def estimated_tokens(self) -> int | None:
@@ -100,14 +104,14 @@ def preview(
         if reader is not None and reader.has_attempts():
             found.changed_request = changed_request(reader.meta("request"), reader.meta("request_parts"), job)
         for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
-            standing = _standing(row, reader)
+            standing = _standing(job, row, reader)
             found.standing[standing] += 1
             found.rows += 1
             columns |= set(row.data or ())
             if row.problem is not None:
                 found.unreadable += 1
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
-            elif standing in ("new", "pending") and found.rendered < sample:
+            elif standing in _TO_SEND and found.rendered < sample:
                 _render(job, row, found, show, library)
     finally:
         library.close()
@@ -152,9 +156,9 @@ def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> It
         yield replace(row, key=f"{row.key}-{times + 1}") if numbered else row
 
 
-def _standing(row: InputRow, reader: Reader | None) -> str:
-    """Where the row stands in the run so far: new, pending, in flight, changed, or its outcome."""
-    if row.problem is not None:
+def _standing(job: Job, row: InputRow, reader: Reader | None) -> str:
+    """Where the row stands in the run so far: new, pending, in flight, in doubt, changed, or its outcome."""
+    if row.problem is not None or row.data is None:
         return "unreadable"
     known = reader.standing(row.key) if reader else None
     if known is None:
@@ -162,7 +166,26 @@ def _standing(row: InputRow, reader: Reader | None) -> str:
     outcome, sha, state, sent = known
     if sha != row.sha:
         return "changed" if sent else "new"
-    return outcome or ("in flight" if state in ("submitted", "fetched") else "pending")
+    if outcome:
+        return outcome
+    try:
+        return _open_standing(job, row.data, state)
+    except RowError:  # the job has changed since: rendering the row tells what is wrong
+        return "pending"
+
+
+def _open_standing(job: Job, data: dict[str, Any], state: str | None) -> str:
+    """Where a row without an outcome stands, by the state of its last attempt. Raises RowError."""
+    match state:
+        case "submitted":
+            return "in flight"
+        case "fetched" if script_of(job, data) == Script():
+            return "in flight"
+        case "intent" | "ambiguous":
+            policy = job.spec.retry.ambiguous
+            wish = policy.agent if "agent" in job.request.plain_fields(data) else policy.model
+            return "in doubt" if wish == "resubmit" else "to hold"
+    return "pending"
 
 
 def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library) -> None:

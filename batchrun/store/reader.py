@@ -214,8 +214,9 @@ class Reader:
         return None if found is None else (bool(found[0]), found[1])
 
     def standing(self, key: str) -> tuple[str | None, str, str | None, bool] | None:
-        """A row's outcome, input hash, the state of its live attempt, and whether it was ever sent; None if unknown."""
-        query = f"""SELECT outcome, input_sha, (SELECT state FROM attempt WHERE row_id = row.id AND {LIVE} LIMIT 1),
+        """A row's outcome, input hash, the state of its last live attempt, and if it was ever sent; None if unknown."""
+        query = f"""SELECT outcome, input_sha,
+                    (SELECT state FROM attempt WHERE row_id = row.id AND {LIVE} ORDER BY exchange DESC LIMIT 1),
                     EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) FROM row WHERE key = ?"""
         found: tuple[str | None, str, str | None, bool] | None = self.connection.execute(query, (key,)).fetchone()
         return found

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batchrun.uploaded import Cleaned
 
 from batchrun.errors import CredentialError, Exit, LockedError, SpecError, StoreError
 from batchrun.interactions.client import Client
@@ -179,14 +180,19 @@ def test_what_else_a_run_left_is_deleted_by_whoever_knows_it(tmp_path: Path) -> 
 
     job = finished(tmp_path, rows=1)
 
-    async def also(opened: OpenRun, client: Client) -> list[str]:
-        return [f"files/1 of {opened.job.spec.name}: HTTP 500"]
+    async def also(opened: OpenRun, client: Client) -> Cleaned:
+        return Cleaned(deleted=2, kept=[f"files/1 of {opened.job.spec.name}: HTTP 500"])
 
     done = purge(
         load_job(job.write()), RunDir(job.directory), options(job), wall=job.clock.wall, also=also,
         run_async=job.clock.run,
     )  # fmt: skip
-    assert (done.deleted, done.others, done.exit_code) == (1, ["files/1 of sums: HTTP 500"], Exit.SOME_ROWS_FAILED)
+    assert (done.deleted, done.files, done.others, done.exit_code) == (
+        1,
+        2,
+        ["files/1 of sums: HTTP 500"],
+        Exit.SOME_ROWS_FAILED,
+    )
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

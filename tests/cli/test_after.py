@@ -105,6 +105,7 @@ def test_purge_asks_first_and_says_what_stays() -> None:
     rehearse(job(words(3)))
     refused = CliRunner().invoke(commands, ["purge", "job.json"], input="n\n")
     assert "Delete 3 interactions of" in refused.stderr
+    assert "and the files uploaded for them?" in refused.stderr
     assert refused.stdout == "Nothing was deleted.\n"
     assert "say --yes" in batchrun("purge", "job.json", code=Exit.USAGE).stderr
     done = batchrun("purge", "job.json", "--yes").stdout
@@ -208,6 +209,7 @@ def test_purge_deletes_the_files_that_were_uploaded_for_the_run(keep: bool) -> N
     batchrun("run", "job.json", "--emulator", "--latency", "0ms", "--set", "poll.first=0")
     (uploaded,) = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
     assert uploaded["file"] == "scan.png"
-    batchrun("purge", "job.json", "--emulator", "--yes", *(["--keep-files"] if keep else []))
+    said = batchrun("purge", "job.json", "--emulator", "--yes", *(["--keep-files"] if keep else [])).stdout
+    assert ("1 uploaded file deleted there, too\n" in said) is not keep
     left = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
     assert [each["name"] for each in left] == ([uploaded["name"]] if keep else [])

@@ -155,7 +155,7 @@ def test_show_tells_everything_about_a_row() -> None:
 def test_failed_rows_can_be_sent_again() -> None:
     failing = rehearse(job(words(5)), "--faults", "failed:#2", code=Exit.SOME_ROWS_FAILED)
     assert "4 succeeded, 1 failed" in failing.stdout
-    assert "1 row pending again" in batchrun("retry", "job.json").stdout
+    assert "1 row pending again; what failed is sent, and billed, anew" in batchrun("retry", "job.json").stdout
     assert "5 rows: 5 succeeded" in rehearse("job.json").stdout
     assert batchrun("retry", "job.json").stdout.splitlines() == [
         "Nothing was made pending again.",
@@ -391,6 +391,20 @@ def test_rows_that_were_never_sent_are_not_offered_to_be_paid_again() -> None:
     assert "1 row failed before being sent" in failing
     assert "billed anew" not in failing
     assert "the input has no rows" in rehearse(job([], name="empty")).stdout
+
+
+def test_a_row_whose_file_was_mended_runs_after_what_the_run_advised() -> None:
+    part = {"type": "document", "path": "{{ word }}.txt"}
+    name = job(
+        [{"id": "r0", "word": "a"}],
+        request={"model": "gemini-3.5-flash", "input": [part, {"type": "text", "text": "Why?"}]},
+    )
+    said = rehearse(name, code=3).stdout
+    Path("a.txt").write_text("Because.")
+    assert "0 to send" in batchrun("plan", name, "--emulator").stdout
+    (advice,) = (line for line in said.splitlines() if line.startswith("If you mend a file"))
+    batchrun(*advice.partition(": batchrun ")[2].split())
+    assert "1 row: 1 succeeded" in rehearse(name).stdout
 
 
 def test_quiet_says_nothing_if_every_row_succeeded() -> None:

@@ -59,7 +59,7 @@ def test_uploads_are_listed_and_deleted(where: Path, url: str) -> None:
     ]
     assert all(47 * 3600 < each["expires_in"] <= 48 * 3600 + 1 for each in found)
     table = batchrun(where, "files", "list")
-    assert re.search(r"^files/batchrun-\w+ +r0.wav +0.0 MB +\d+s +47h 59m +uploaded$", table, re.MULTILINE)
+    assert re.search(r"^files/batchrun-\w+ +r0.wav +16.0 kB +\d+s +47h 59m +uploaded$", table, re.MULTILINE)
     assert batchrun(where, "files", "clean", "--base-url", url) == "0 files deleted, 0 already gone\n"
     assert at_the_service(url) == 2
     assert batchrun(where, "files", "clean", "--all", "--base-url", url) == "2 files deleted, 0 already gone\n"
@@ -84,7 +84,10 @@ def test_files_of_another_key_or_service_or_made_by_others_are_left_alone(
     monkeypatch.setenv("GEMINI_API_KEY", "another-key")
     assert "2 files of another API key left alone" in batchrun(where, "files", "clean", "--all", "--base-url", url)
     monkeypatch.setenv("GEMINI_API_KEY", "a-secret-key")
-    assert batchrun(where, "files", "clean", "--all").startswith("0 files deleted")
+    assert batchrun(where, "files", "clean", "--all").splitlines() == [
+        "0 files deleted, 0 already gone",
+        f"2 files at {url} left alone; to clean there: --base-url {url}",
+    ]
     batchrun(where, "files", "clean", "--all", "--base-url", url)
     assert at_the_service(url) == 1
 

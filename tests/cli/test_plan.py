@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import commands
+from batchrun.errors import Exit
 from batchrun.reports.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
+from tests.engine.test_resume import death
+from tests.engine.test_talks import interview
 from tests.example_jobs import FOLDER, JOBS
 
 MODEL = "gemini-3.5-flash"
@@ -157,3 +161,40 @@ def test_every_job_sends_what_its_plan_says(name: str, tmp_path: Path) -> None:
     with Reader(tmp_path / "run" / "run.db") as reader:
         sent = sum(attempt.billed is True for attempt in reader.attempts())
     assert told["interactions"]["at_least"] <= sent <= told["interactions"]["at_most"]
+
+
+# -- runs that stopped half-way ----------------------------------------------------------------------------------------
+
+
+def test_an_approved_plan_is_to_be_sent_and_is_not_said_to_be_in_flight() -> None:
+    write_job(
+        agent="deep-research-preview-04-2026",
+        input="{{ q }}",
+        agent_config={"type": "deep-research", "collaborative_planning": True},
+        approve="hold",
+    )
+    assert CliRunner().invoke(commands, ["run", "job.json", "--emulator", "--quiet"]).exit_code == Exit.ROWS_HELD
+    batchrun("approve", "job.json", "--key", "r0")
+    said = batchrun("plan", "job.json", "--emulator")
+    assert "2 rows in the input, 1 to send" in said
+    assert "1  begun or known" in said
+    assert "1  reused: awaiting approval" in said
+    assert "to send: 1 interaction\n" in said
+    assert "in flight" not in said
+
+
+@pytest.mark.parametrize("policy", ["resubmit", "hold"])
+def test_what_a_dead_process_left_in_doubt_is_not_said_to_be_in_flight(tmp_path: Path, policy: str) -> None:
+    said = Counter[str]()
+    for commit in range(1, 6):  # at the sixth all turns are answered
+        job = interview(tmp_path / str(commit), rows=1, store=False)
+        job.spec["retry"] = {"ambiguous": {"model": policy}}
+        with death(commit, before=False):
+            job.run()
+        told = json.loads(batchrun("plan", str(job.write()), "--emulator", "--json"))
+        (standing,) = told["standing"]
+        said[standing] += 1
+        posts = job.run().summary.posts_this_run
+        assert (told["to_send"] > 0) is (posts > 0), (commit, standing)
+    assert set(said) <= {"pending", "to hold" if policy == "hold" else "in doubt"}
+    assert len(said) == 2

@@ -146,6 +146,8 @@ def test_a_scripted_stream_is_a_stream(script: Any) -> None:
         ('{"steps": [{"type": "model_output", "content": [7]}]}', "blocks with a 'type'"),
         ('{"steps": [{"type": "model_output", "content": [{"type": "text"}]}]}', "a text block has a 'text'"),
         ('{"interaction": {"steps": [7]}}', "a step is an object"),
+        ('{"id": "v1_x", "text": "x"}', "id: unknown key; there are when, text, json, steps"),
+        ('{"when": {"prompt": "x"}, "text": "x"}', "when.prompt: unknown key; there are contains, regex, label"),
     ],
 )
 def test_a_wrong_line_is_named(script: Any, line: str, message: str) -> None:

@@ -113,6 +113,16 @@ def test_an_unknown_key_far_from_all_others_lists_them(write: Write) -> None:
     assert refusal(write(JOB + "limits: {zzz: 1}\n")).endswith("unknown key; known here: in_flight, posts, rpm, tpm")
 
 
+@pytest.mark.parametrize(("size", "count"), [("2kB", 2_000), ("2KB", 2_000), ("1.5 MB", 1_500_000), (7, 7)])
+def test_a_size_is_a_number_of_bytes_or_has_a_unit(write: Write, size: object, count: int) -> None:
+    assert (
+        load_job(
+            write(JOB.replace("  input: Hi {{ name }}\n", f"  input: hi\n  inline_limit: {size}\n"))
+        ).spec.request.inline_limit
+        == count
+    )
+
+
 def test_a_missing_section_is_named(write: Write) -> None:
     assert refusal(write("name: demo\n")) == "job.yaml:1: input: this key is missing; add it"
 

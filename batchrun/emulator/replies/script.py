@@ -149,9 +149,16 @@ def _line(text: str, where: str) -> Line:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise SpecError(f"{where}: {place + ': ' if place else ''}{first['msg']}") from error
+        known = _keys(first["loc"]) if first["type"] == "extra_forbidden" else None
+        raise SpecError(f"{where}: {place + ': ' if place else ''}{known or first['msg']}") from error
     except (ValueError, RecursionError) as error:
         raise SpecError(f"{where}: {error}") from error
+
+
+def _keys(unknown: tuple[int | str, ...]) -> str:
+    """What to say of an unknown key at this place."""
+    model = When if len(unknown) > 1 else Line
+    return f"unknown key; there are {', '.join(field.alias or name for name, field in model.model_fields.items())}"
 
 
 def _outcome(line: Line, made: Outcome) -> Outcome:
