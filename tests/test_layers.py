@@ -35,8 +35,8 @@ ALLOWED = {
     },
     "reports": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {
-        "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "store", "inputs", "outputs", "engine", "runs",
-        "emulator",
+        "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "store", "inputs", "outputs",
+        "engine", "runs", "emulator",
     },
 }  # fmt: skip
 COMPOSITION = {"cli", "__init__", "__main__"}
