@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from batchrun.uploaded import Cleaned
 
+from batchrun.aftercare.uploads import Cleaned
 from batchrun.errors import CredentialError, Exit, LockedError, SpecError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
