@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -59,7 +60,10 @@ class Clocks(VirtualTime):
         """Like asyncio.run. Raises Died at the step that is the last, Endless for what does not end."""
         self.steps, self._ends, self._over = 0, self.now + LONGEST_LIFE, False
         with asyncio.Runner(loop_factory=lambda: _MortalLoop(self)) as runner:
-            return runner.run(main)
+            try:
+                return runner.run(main)
+            finally:
+                self._over = True  # the loop's own end is no step of the run
 
     def end(self) -> Callable[[], None] | None:
         """Count a step; what ends the process in its place, None while it lives."""
@@ -90,3 +94,9 @@ class _MortalLoop(VirtualLoop):
         if (end := self._clocks.end()) is not None:
             super().call_soon(end)
         return super().call_soon(callback, *args, **context)
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """The store's one thread is this one: it would be waited for anyway."""
+        return super().run_in_executor(None if isinstance(executor, ThreadPoolExecutor) else executor, func, *args)

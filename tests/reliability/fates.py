@@ -114,7 +114,7 @@ def life(random: Random) -> Life:
     end = random.choice(("dies", "dies", "stops", "lives"))
     return Life(
         faults=tuple(rule(random) for _ in range(random.randint(0, 3))),
-        dies_at=round(math.exp(random.uniform(math.log(5), math.log(900)))) if end == "dies" else None,
+        dies_at=round(math.exp(random.uniform(math.log(5), math.log(400)))) if end == "dies" else None,
         stops_at=random.randint(1, 12) if end == "stops" else None,
         after=random.choice(_PAUSES),
         jumps=tuple(jump(random) for _ in range(random.choice((0, 0, 1, 2)))),

@@ -18,7 +18,7 @@ from batchrun.engine.events import Event, Observer, Started, Stopping
 from batchrun.errors import Exit
 from batchrun.rundir import RunDir
 from batchrun.runs import Options, Result, retry, run
-from batchrun.spec.load import Job, load_job
+from batchrun.spec.load import load_job
 from batchrun.store.store import Store
 from tests.reliability import books
 from tests.reliability.books import GUARDS, Allowed, Books

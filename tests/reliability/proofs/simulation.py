@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import pyarrow as pa
+
 from tests.reliability.fates import Fate, Life, fate_of
 from tests.reliability.figures import Figure
 from tests.reliability.worlds import World
@@ -63,7 +65,7 @@ def figure(known: list[History]) -> Figure:
 
 def histories(seeds: Iterable[int]) -> Iterator[History]:
     """What comes of each seed, on all processors."""
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), pa.set_cpu_count, (1,)) as pool:
         yield from pool.map(history_of, seeds, chunksize=_CHUNK)
 
 
