@@ -19,6 +19,7 @@ from batchrun.errors import Exit
 from batchrun.rundir import RunDir
 from batchrun.runs import Options, Result, retry, run
 from batchrun.spec.load import load_job
+from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 from tests.reliability import books
 from tests.reliability.books import GUARDS, Allowed, Books
@@ -53,6 +54,12 @@ class World:
     @property
     def keys(self) -> list[str]:
         return [row["id"] for row in self.rows]
+
+    @property
+    def began(self) -> bool:
+        """Whether the run has taken its rows in."""
+        with Reader(self.directory.checkpoint) as reader:
+            return reader.meta("input") is not None
 
     def grow(self, count: int) -> None:
         """Add rows to the input."""
