@@ -206,6 +206,23 @@ def test_the_first_signal_lets_open_posts_answer_though_the_run_leaves_already(t
     assert (result.summary.ambiguous, result.summary.in_flight) == (0, 1)
 
 
+def test_a_run_that_is_started_again_after_an_outage_begins_with_one_post(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=200)
+    job.run(faults="503:1.0")
+    before = len(job.ledger())
+    assert job.run(faults="503:1.0").exit_code is Exit.TRY_LATER
+    assert len(job.ledger()) == before + 8
+    assert job.run().exit_code is Exit.OK
+
+
+def test_a_run_that_is_started_again_keeps_to_its_rate(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10, limits={"rpm": 6})
+    assert job.run(limit=5).exit_code is Exit.OK
+    last = job.ledger()[-1]["time"]
+    job.run(latency="0ms")
+    assert job.ledger()[5]["time"] - last >= 10
+
+
 def test_a_held_row_stays_held_though_its_document_is_gone(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=3, retry={"ambiguous": {"model": "hold"}})
     (tmp_path / "a.txt").write_text("A document.")

@@ -36,7 +36,8 @@ class Jump:
 class Clocks(VirtualTime):
     """`now` is the loop's time, which stands still while the machine sleeps and does not notice when a clock is set.
 
-    With `dies_at` the process dies at that step of the loop, between any two awaits; `died` is told at once.
+    With `dies_at` the process dies at that step of the loop, between any two awaits, with `dies_when` at that second;
+    `died` is told at once.
     """
 
     def __init__(self, died: Callable[[], None] = lambda: None) -> None:
@@ -44,6 +45,7 @@ class Clocks(VirtualTime):
         self.jumps: list[Jump] = []
         self.steps = 0
         self.dies_at: int | None = None
+        self.dies_when: float | None = None
         self._died = died
         self._ends = LONGEST_LIFE
         self._over = False
@@ -68,13 +70,18 @@ class Clocks(VirtualTime):
     def end(self) -> Callable[[], None] | None:
         """Count a step; what ends the process in its place, None while it lives."""
         self.steps += 1
-        if self._over or not (self.steps == self.dies_at or self.steps > MOST_STEPS or self.now > self._ends):
+        due = self.steps == self.dies_at or (self.dies_when is not None and self.now >= self.dies_when)
+        if self._over or not (due or self._endless):
             return None
         self._over = True
         return self._die
 
+    @property
+    def _endless(self) -> bool:
+        return self.steps > MOST_STEPS or self.now > self._ends
+
     def _die(self) -> None:
-        if self.steps > MOST_STEPS or self.now > self._ends:
+        if self._endless:
             raise Endless(f"{self.steps} steps, and more than {LONGEST_LIFE:.0f} s")
         self._died()
         raise Died
