@@ -29,7 +29,7 @@ class VirtualTime:
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Like asyncio.run, in virtual time."""
-        with asyncio.Runner(loop_factory=lambda: _Loop(self)) as runner:
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
             return runner.run(main)
 
 
@@ -49,7 +49,7 @@ class _Selector(selectors.DefaultSelector):
         return ready
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` is virtual; `run_in_executor` uses the real threads and waits for them."""
 
     def __init__(self, clock: VirtualTime) -> None:

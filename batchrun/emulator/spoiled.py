@@ -120,9 +120,9 @@ def _edited(answer: Answer, edit: Callable[[dict[str, Any]], object]) -> Answer:
     if answer.content_type.startswith(b"text/event-stream"):
         later = tuple((wait, _edited_events(piece, edit)) for wait, piece in answer.later)
         return replace(answer, body=_edited_events(answer.body, edit), later=later)
-    document = json.loads(answer.body)
+    document = json.loads(flattened(answer.body))
     edit(document)
-    return replace(answer, body=dump(document, ascii_only=True))
+    return replace(answer, body=deepened(dump(document, ascii_only=True)))
 
 
 def _edited_events(events: bytes, edit: Callable[[dict[str, Any]], object]) -> bytes:

@@ -23,7 +23,8 @@ class Work:
     `next_request` makes a row's request after the exchanges so far; it raises RowError; `media` reads the files of a
     Draft. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
     `answers` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many
-    the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far.
+    the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far. `resumed` is true where an
+    earlier process has begun the run, `refused` where POSTs of it were refused, or could not be sent.
     """
 
     spec: JobSpec
@@ -36,6 +37,8 @@ class Work:
     waits: bool
     rows: int
     resubmits: int
+    resumed: bool = False
+    refused: bool = False
     toolbox: Toolbox | None = None
 
 

@@ -52,7 +52,7 @@ class Engine:
         self.failure: RunError | None = None
         self.leaving = False
         self._shelter = Shelter()
-        pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
+        pace = self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
         self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
         self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
         self._submitter = Submitter(work, self.poster, pace, self._shelter, random, wall, observe)
@@ -69,6 +69,8 @@ class Engine:
 
     async def run(self, limit: int | None = None) -> None:
         """Carry all rows (of the first `limit`). Raises the RunError that stopped the run; rows stay resumable."""
+        if self.work.resumed:
+            self._pace.go_on(refused=self.work.refused)
         self._feeder = asyncio.create_task(self._feed(limit))
         await asyncio.wait([self._feeder])
         while self._tasks:

@@ -30,6 +30,16 @@ class Pace:
                 await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
             return self.limits.take(clock(), tokens)
 
+    def go_on(self, *, refused: bool) -> None:
+        """Begin where an earlier run has stopped: as if it had just started a request; after refusals with one, to see.
+
+        So a run that is started again and again keeps within its limits, and troubles a service in trouble little.
+        """
+        now = asyncio.get_running_loop().time()
+        self.limits.take(now)
+        if refused:
+            self.limits.close(now)
+
     def pause(self, seconds: float) -> None:
         """Start nothing for this long."""
         self.limits.close(asyncio.get_running_loop().time() + seconds)

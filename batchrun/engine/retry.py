@@ -13,6 +13,9 @@ from tenacity.wait import wait_base
 from batchrun.interactions.evidence import NotSent, PostResult, Refused
 from batchrun.spec.model import RetrySpec
 
+#: No number gets too large for a float, however long an outage lasts.
+_MOST_DOUBLINGS = 64
+
 
 class Meaning(Enum):
     """Who has to stop because of a refusal."""
@@ -41,33 +44,35 @@ def may_repeat(result: PostResult) -> bool:
 
 
 class FullJitter(wait_base):
-    """The longer of the server's own delay (capped) and a random wait below a doubling ceiling."""
+    """The longer of the server's own delay (capped) and a random wait below a doubling ceiling.
 
-    def __init__(self, spec: RetrySpec, random: Random) -> None:
+    `rounds` says how often in succession the service has refused whatever came: in an outage each round is another
+    call's first try, and the ceiling has to double all the same.
+    """
+
+    def __init__(self, spec: RetrySpec, random: Random, rounds: Callable[[], int] = lambda: 0) -> None:
         self._spec = spec
         self._random = random
+        self._rounds = rounds
 
     def __call__(self, state: RetryCallState) -> float:
         result = state.outcome.result() if state.outcome is not None else None
         asked = result.retry_after if isinstance(result, Refused) else None
-        return self.delay(state.attempt_number, asked)
+        return self.delay(max(state.attempt_number, self._rounds() + 1), asked)
 
     def delay(self, tries: int, asked: float | None) -> float:
         """Seconds after the `tries`-th refusal (from 1); `asked` is what the server named."""
-        ceiling = min(self._spec.ceiling, self._spec.first * 2.0 ** (tries - 1))
+        ceiling = min(self._spec.ceiling, self._spec.first * 2.0 ** min(tries - 1, _MOST_DOUBLINGS))
         return max(self._random.uniform(0.0, ceiling), min(asked or 0.0, self._spec.server_ceiling))
 
 
 def retry_options(
-    spec: RetrySpec,
-    random: Random,
-    stop: Callable[[RetryCallState], bool],
-    before_sleep: Callable[[RetryCallState], None],
+    wait: FullJitter, stop: Callable[[RetryCallState], bool], before_sleep: Callable[[RetryCallState], None]
 ) -> dict[str, Any]:
     """Arguments for tenacity: the call's last result is returned when `stop` says that the tries are used up."""
     return {
         "stop": stop,
-        "wait": FullJitter(spec, random),
+        "wait": wait,
         "retry": retry_if_result(may_repeat),
         "before_sleep": before_sleep,
         "retry_error_callback": lambda state: state.outcome.result(),

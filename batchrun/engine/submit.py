@@ -15,7 +15,7 @@ from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster, Posting
 from batchrun.engine.request import Request
-from batchrun.engine.retry import Meaning, classify, retry_options
+from batchrun.engine.retry import FullJitter, Meaning, classify, retry_options
 from batchrun.engine.shelter import Shelter
 from batchrun.errors import BatchrunError, CredentialError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
@@ -39,7 +39,8 @@ class Submitter:
         self._wall, self._observe = wall, observe
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(work.spec.limits.posts)
-        self._retrying = AsyncRetrying(**retry_options(work.spec.retry, random, self._used_up, self._pause))
+        wait = FullJitter(work.spec.retry, random, lambda: self._rounds)
+        self._retrying = AsyncRetrying(**retry_options(wait, self._used_up, self._pause))
         self._rounds = 0
         self._reopens = float("-inf")
 

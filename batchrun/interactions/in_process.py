@@ -15,6 +15,8 @@ import httpx
 from batchrun.interactions.transport import LIVE
 
 Message = MutableMapping[str, Any]
+#: As long as a client waits for an answer over a socket.
+_TOTAL_SECONDS = 120.0
 
 
 class InProcess(httpx.ASGITransport):
@@ -25,9 +27,14 @@ class InProcess(httpx.ASGITransport):
         self._close = close
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if LIVE not in request.extensions:
-            return await super().handle_async_request(request)
-        return await _LiveCall(self.app, request, await request.aread()).begin()
+        if LIVE in request.extensions:
+            return await _LiveCall(self.app, request, await request.aread()).begin()
+        seconds = request.extensions.get("timeout", {}).get("total", _TOTAL_SECONDS)
+        try:
+            async with asyncio.timeout(seconds):
+                return await super().handle_async_request(request)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no answer within {seconds:g} s", request=request) from error
 
     async def aclose(self) -> None:
         self._close()

@@ -25,7 +25,7 @@ from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
-from batchrun.store.records import RowRecord
+from batchrun.store.records import AttemptState, RowRecord
 from batchrun.tools import Toolbox
 
 #: The POSTs that were made, and what stopped the run if anything did.
@@ -96,6 +96,8 @@ def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
         waits=waits or not job.spec.request.store,
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
+        resumed=opened.store.epoch > 1,
+        refused=any(tally.states.get(state) for state in (AttemptState.REFUSED, AttemptState.NOT_SENT)),
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
 

@@ -42,11 +42,12 @@ def stop_gently(engine: Engine) -> None:
     """On the running loop: the first signal lets open POSTs answer, the second leaves at once."""
     if threading.current_thread() is not threading.main_thread():
         return
-    loop = asyncio.get_running_loop()
+    loop, signals = asyncio.get_running_loop(), list[int]()
 
     def stop(number: int) -> None:
-        if engine.leaving:
+        if signals:  # not `engine.leaving`: it may be for another reason, of which the user has not heard yet
             os._exit(128 + number)
+        signals.append(number)
         engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number))
 
     for number in _SIGNALS:

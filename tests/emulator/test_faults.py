@@ -193,6 +193,17 @@ def test_a_whole_answer_may_be_nested_too_deep() -> None:
         polled("deep_answer").json()
 
 
+def test_a_poll_of_an_answer_that_is_nested_too_deep_may_be_spoiled_too() -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> bytes:
+        name = (await client.post(URL, json=body())).json()["id"]
+        return (await client.get(f"{URL}/{name}")).content
+
+    rules = (Rule("deep_answer"), Rule("no_id_200", on="get"))
+    document: bytes = talk(EmulatorSettings(faults=rules), conversation)
+    assert b"[" * 100_000 in document
+    assert b'"id":"v1_' not in document
+
+
 def test_a_cancel_may_work_and_be_answered_with_499() -> None:
     async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[Any]:
         name = (await client.post(URL, json=body())).json()["id"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from batchrun.engine.events import Event, Paused, Posted
+from batchrun.engine.events import Event, Paused, Posted, Stopping
 from batchrun.errors import Exit
 from tests.rehearsal import Rehearsal
 
@@ -181,6 +183,44 @@ def test_an_outage_of_an_hour_is_met_with_few_posts(tmp_path: Path) -> None:
     result = job.run(faults="503:1.0")
     assert result.exit_code is Exit.TRY_LATER
     assert len(job.ledger()) <= 16 + 8
+
+
+def test_a_request_that_waits_for_its_answer_waits_no_longer_than_the_deadline(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3, poll={"deadline": "5m"}, retry={"ambiguous": {"model": "hold"}})
+    job.spec["request"] |= {"store": False}
+    result = job.run(faults="stuck:#1")
+    assert (result.summary.ambiguous, result.summary.succeeded) == (1, 2)
+    assert job.clock.now == pytest.approx(300, abs=1)
+
+
+def test_the_first_signal_lets_open_posts_answer_though_the_run_leaves_already(tmp_path: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Stopping):
+            signal.raise_signal(signal.SIGINT)
+
+    job = Rehearsal(tmp_path, rows=2, limits={"posts": 2})
+    plan = [{"kind": "slow", "nth": [1], "seconds": 60}, {"kind": "bad_key", "nth": [2]}]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    result = job.run(faults=str(tmp_path / "plan.json"), observe=interrupt)
+    assert result.exit_code is Exit.CREDENTIALS
+    assert (result.summary.ambiguous, result.summary.in_flight) == (0, 1)
+
+
+def test_a_run_that_is_started_again_after_an_outage_begins_with_one_post(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=200)
+    job.run(faults="503:1.0")
+    before = len(job.ledger())
+    assert job.run(faults="503:1.0").exit_code is Exit.TRY_LATER
+    assert len(job.ledger()) == before + 8
+    assert job.run().exit_code is Exit.OK
+
+
+def test_a_run_that_is_started_again_keeps_to_its_rate(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10, limits={"rpm": 6})
+    assert job.run(limit=5).exit_code is Exit.OK
+    last = job.ledger()[-1]["time"]
+    job.run(latency="0ms")
+    assert job.ledger()[5]["time"] - last >= 10
 
 
 def test_a_held_row_stays_held_though_its_document_is_gone(tmp_path: Path) -> None:

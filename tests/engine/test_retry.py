@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import pytest
+from tenacity import AsyncRetrying, RetryCallState
 
 from batchrun.engine.retry import FullJitter, Meaning, classify, may_repeat
 from batchrun.interactions.evidence import Ambiguous, NotSent, Refused, Submitted
@@ -67,3 +69,16 @@ def test_the_same_seed_waits_the_same() -> None:
         return [wait.delay(n, None) for n in range(1, 9)]
 
     assert draw(7) == draw(7) != draw(8)
+
+
+def test_the_ceiling_doubles_from_round_to_round_though_each_is_another_calls_first_try() -> None:
+    first_try, longest = RetryCallState(AsyncRetrying(), None, (), {}), []
+    for rounds in (0, 3, 9):
+        wait = FullJitter(RetrySpec(first=1.0, ceiling=60.0), Random(1), partial(int, rounds))
+        longest.append(max(wait(first_try) for _ in range(500)))
+    assert longest == [pytest.approx(most, rel=0.02) for most in (1.0, 8.0, 60.0)]
+
+
+def test_an_outage_of_weeks_is_waited_out_too() -> None:
+    wait = FullJitter(RetrySpec(first=1.0, ceiling=60.0), Random(1))
+    assert 0 <= wait.delay(100_000, None) <= 60
