@@ -22,45 +22,62 @@ class Judge:
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
 
+    def count(self, where: Path) -> int:
+        """How many POSTs of the run in `where` have arrived so far."""
+        return sum(_mark(where) in line for line in self._lines())
+
     def posts(self, where: Path) -> list[Entry]:
         """The POSTs that arrived of the run in `where`."""
-        lines = self._ledger.read_bytes().split(b"\n")[:-1] if self._ledger.exists() else []
-        mark = json.dumps(where.name).encode()
-        entries = [json.loads(line) for line in lines if mark in line]
-        return [entry for entry in entries if (entry["labels"] or {}).get("where") == where.name]
+        return [json.loads(line) for line in self._lines() if _mark(where) in line]
 
-    def faults(self, where: Path, *, rows: int, doubts: int, run: str = "runs/job") -> list[str]:
-        """What is wrong with the ended run in `where`, where exactly `doubts` rows may be held."""
-        outputs = json.loads((where / run / "run.json").read_text())["outputs"]
+    def faults(self, where: Path, *, rows: int, doubts: int, again: int = 0) -> list[str]:
+        """What is wrong with the ended run in `where`, where exactly `doubts` rows may be held.
+
+        `again` is how many POSTs of unknown fate may have been sent again.
+        """
+        outputs = json.loads((where / "runs/job/run.json").read_text())["outputs"]
         results = pq.read_table(outputs["results"]).to_pylist()
         usage = pq.read_table(outputs["usage"]).to_pylist()
         paid = [entry for entry in self.posts(where) if entry["billed"]]
-        return [*_rows(results, rows, doubts), *_payments(paid, usage), *_effects(where)]
+        return [*_rows(results, rows, doubts), *_attempts(usage, again), *_payments(paid, usage), *_effects(where)]
+
+    def _lines(self) -> list[bytes]:
+        return self._ledger.read_bytes().split(b"\n")[:-1] if self._ledger.exists() else []
+
+
+def _mark(where: Path) -> bytes:
+    return b'"where":' + json.dumps(where.name).encode()
 
 
 def _rows(results: Sequence[Entry], rows: int, doubts: int) -> Iterator[str]:
     counted = Counter(row["status"] for row in results)
     if len(results) != rows or len({row["key"] for row in results}) != rows:
         yield f"{rows - len(results)} of {rows} rows are lost"
-    if counted != Counter({"succeeded": rows - doubts, "ambiguous": doubts}) - Counter():
+    if counted != +Counter({"succeeded": rows - doubts, "ambiguous": doubts}):
         yield f"rows ended {dict(counted)} where {doubts} may be in doubt"
 
 
+def _attempts(usage: Sequence[Entry], again: int) -> Iterator[str]:
+    """An interaction has one attempt, but for those on record as sent again."""
+    superseded = sum(attempt["superseded"] for attempt in usage)
+    if superseded > again:
+        yield f"{superseded} interactions were sent again, where {again} may be"
+    live = Counter((attempt["key"], attempt["exchange"]) for attempt in usage if not attempt["superseded"])
+    yield from (f"{key}: interaction {n} has {times} attempts" for (key, n), times in live.items() if times > 1)
+
+
 def _payments(paid: Sequence[Entry], usage: Sequence[Entry]) -> Iterator[str]:
-    """Every payment has its intent on record, its id unless it is in doubt, and is the only one of its kind."""
+    """Every payment has its intent on record, its id unless it is in doubt, and is the only one of its attempt."""
     attempts = {attempt["intent_key"]: attempt for attempt in usage}
-    counted = Counter[tuple[str, int]]()
+    counted = Counter(entry["labels"][_INTENT] for entry in paid)
     for entry in paid:
         attempt = attempts.get(entry["labels"][_INTENT])
         if attempt is None:
             yield f"{entry['id']} was billed without an intent on record"
-            continue
-        counted[attempt["key"], attempt["exchange"]] += 1
-        if attempt["state"] != "ambiguous" and attempt["interaction_id"] != entry["id"]:
+        elif counted[attempt["intent_key"]] > 1:
+            yield f"{attempt['key']}: {entry['id']} is one of {counted[attempt['intent_key']]} payments for one attempt"
+        elif attempt["state"] != "ambiguous" and attempt["interaction_id"] != entry["id"]:
             yield f"{attempt['key']}: {entry['id']} was billed and is lost ({attempt['state']})"
-    for (key, exchange), times in counted.items():
-        if times > 1:
-            yield f"{key}: interaction {exchange} was paid for {times} times"
 
 
 def _effects(where: Path) -> Iterator[str]:

@@ -27,4 +27,4 @@ def test_a_run_that_forgets_the_intents_of_the_dead_is_found_to_pay_twice(tmp_pa
     with emulator(tmp_path, "--latency", "0s") as url:
         assert Killing(tmp_path, url).faults(Death(label, 2)) == []
         faults = "\n".join(Killing(tmp_path, url, forget_intents).faults(Death(label, 1)))
-    assert "was paid for 2 times" in faults
+    assert "is one of 2 payments for one attempt" in faults
