@@ -8,14 +8,18 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 
 from batchrun.cli import main
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tests.reliability.imported"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.reliability.imported"])
 _NUMBERS = count()
+#: Threads may not start processes and ask for exit codes at the same time: multiprocessing loses codes.
+_BOOKS = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +41,31 @@ class Life:
         number = next(_NUMBERS)
         self._said = (where / f".said-{number}.out", where / f".said-{number}.err")
         values = (where, words, first, self._said)
-        self.process: BaseProcess = _FORKS.Process(target=_live, args=values)
-        self.process.start()
+        self._process: BaseProcess = FORKS.Process(target=_live, args=values)
+        with _BOOKS:
+            self._process.start()
 
     @property
     def pid(self) -> int:
-        assert self.process.pid is not None
-        return self.process.pid
+        assert self._process.pid is not None
+        return self._process.pid
 
     def ends(self, within: float) -> bool:
         """Whether it ends within these seconds."""
-        self.process.join(within)
-        return self.process.exitcode is not None
+        return bool(wait([self._process.sentinel], within))
 
     def kill(self) -> None:
-        self.process.kill()
+        self._process.kill()
 
     def end(self, seconds: float = 120) -> End:
         """Wait for it. Raises TimeoutError, after a kill, for one that takes longer than `seconds`."""
         if not self.ends(seconds):
             self.kill()
             raise TimeoutError(f"process {self.pid} did not end within {seconds:g} s: {self._said[1].read_text()}")
-        code = self.process.exitcode
+        with _BOOKS:
+            code = self._process.exitcode
+            self._process.close()
         assert code is not None
-        self.process.close()
         out, err = (path.read_text(errors="replace") if path.exists() else "" for path in self._said)
         for path in self._said:
             path.unlink(missing_ok=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from batchrun.errors import InvariantError
 from batchrun.store.store import Store
 
 #: What is done in a process before batchrun begins.
@@ -51,3 +53,13 @@ class _Careless(sqlite3.Connection):
 def sync_no_files() -> None:
     """Files are renamed without having been synced, and directories are not synced."""
     os.fsync = lambda _descriptor: None  # type: ignore[assignment]
+
+
+def lock_nothing() -> None:
+    """Every process believes that it has the run's lock."""
+    fcntl.flock = lambda _descriptor, _how: None  # type: ignore[assignment]
+
+
+def disk_errors_unexplained() -> None:
+    """What SQLite says of the disk comes to the user as a failure of batchrun's."""
+    Store.unusable = lambda self, error: InvariantError(f"batchrun itself failed: {error}")  # type: ignore
