@@ -20,6 +20,10 @@ so whatever prints them must escape control characters.
 from __future__ import annotations
 
 from enum import IntEnum
+from errno import EDQUOT, EIO, ENOSPC
+
+#: What the system says of a disk that is full or broken, whatever is asked of it.
+DISK_TROUBLE = frozenset({EDQUOT, EIO, ENOSPC})
 
 
 class Exit(IntEnum):

@@ -111,8 +111,11 @@ class Keeper:
 
 @contextmanager
 def _directory(path: Path) -> Iterator[Path]:
-    """A directory for the time of the block; one that a killed process left is taken over."""
-    path.mkdir(mode=0o700, exist_ok=True)
+    """A directory for the time of the block; one that a killed process left is taken over. Raises StoreError."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {str(path)!r}: {error.strerror}. Run the same command again.") from error
     try:
         yield path
     finally:

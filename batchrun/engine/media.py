@@ -44,7 +44,7 @@ class Media:
         self._library, self._inline_limit = library, inline_limit
         self._uploads, self._fetcher, self._scratch = uploads, fetcher, scratch
         self._fetches = 0
-        _remove(scratch.glob("fetched-*"))  # of a run that was killed
+        self._sweep()  # of a run that was killed
 
     async def ready(self, draft: Draft) -> Ready:
         """Fetch, look at, hash and upload what the draft refers to. Raises RowError or RunError."""
@@ -96,7 +96,11 @@ class Media:
         await self._uploads.aclose()
         await self._fetcher.aclose()
         self._library.close()
-        _remove(self._scratch.glob("fetched-*"))
+        self._sweep()
+
+    def _sweep(self) -> None:
+        with suppress(OSError):  # a directory that cannot be read hides nothing that is needed
+            _remove(self._scratch.glob("fetched-*"))
 
 
 def library_of(job: Job) -> Library:

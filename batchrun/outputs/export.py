@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchrun.errors import InvariantError
+from batchrun.errors import InvariantError, StoreError
 from batchrun.outputs import citations, jsonl, results, usage
 from batchrun.outputs.context import ExportContext
 from batchrun.outputs.files import replacing
@@ -66,9 +66,18 @@ def export(source: Source, directory: Path, context: ExportContext) -> dict[str,
 
 
 def check_written(outputs: dict[str, Path], *, rows: int, attempts: int) -> None:
-    """Raises InvariantError unless the files hold every row and every attempt, by their own footers."""
+    """Raises InvariantError unless the files hold every row and every attempt, by their own footers.
+
+    Raises StoreError where they cannot be read back.
+    """
     for name, expected in (("results", rows), ("usage", attempts)):
-        found = pq.read_metadata(outputs[name]).num_rows
+        try:
+            found = pq.read_metadata(outputs[name]).num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{outputs[name]}: cannot read back what was written: {error}. Nothing is lost: mend the disk, then "
+                "`batchrun export`."
+            ) from error
         if found != expected:
             raise InvariantError(f"{outputs[name]}: {found} records were written of {expected}; please report this")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from batchrun.disk import sync_directory
-from batchrun.errors import SpecError, StoreError
+from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
 from batchrun.spec.load import Job
 from batchrun.store.store import Store
 
@@ -61,7 +61,7 @@ class RunDir:
             )
 
     def make(self) -> None:
-        """Create the directory. Raises SpecError where that is not possible."""
+        """Create the directory. Raises SpecError where that is not possible, StoreError where the disk refuses."""
         path = self.path.absolute()
         missing = [each for each in (path, *path.parents) if not each.exists()]
         try:
@@ -69,9 +69,8 @@ class RunDir:
             for made in missing:
                 sync_directory(made.parent)
         except OSError as error:
-            raise SpecError(
-                f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`."
-            ) from error
+            kind = StoreError if error.errno in DISK_TROUBLE else SpecError
+            raise kind(f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`.") from error
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from batchrun.errors import SpecError
+from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
 from batchrun.inputs.sources import find_sources
 from batchrun.outputs.export import FILES
 from batchrun.runs.directory import RunDir
@@ -20,13 +20,17 @@ def output_directory(job: Job, directory: RunDir, *, emulated: bool) -> Path:
 
 
 def check_outputs(job: Job, reader: Reader, outputs: Path) -> None:
-    """Raises SpecError if the outputs could not be written as the job wants them. Makes their directory."""
+    """Raises SpecError if the outputs could not be written as the job wants them. Makes their directory.
+
+    Raises StoreError where the disk refuses.
+    """
     _refuse_unknown_columns(job, reader)
     try:
         outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
         usable = os.access(outputs, os.W_OK | os.X_OK)
     except (OSError, ValueError) as error:
-        raise SpecError(f"{job.path}: output.dir: cannot be made: {error}; nothing was sent.") from None
+        kind = StoreError if isinstance(error, OSError) and error.errno in DISK_TROUBLE else SpecError
+        raise kind(f"{job.path}: output.dir: cannot be made: {error}; nothing was sent.") from None
     if not usable:
         raise SpecError(f"{job.path}: output.dir: {outputs} cannot be written to; nothing was sent.")
     _refuse_inputs_as_outputs(job, outputs)

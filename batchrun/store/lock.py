@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 
 from batchrun.errors import LockedError, StoreError
@@ -34,24 +35,37 @@ class RunLock:
         try:
             self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreError(
-                f"{run_dir}: cannot lock the run directory: {error.strerror}. Nothing was sent."
-            ) from error
+            raise _unlocked(run_dir, error) from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = _holder(os.pread(self._fd, 200, 0))
+            holder = _holder(_signature(self._fd))
             os.close(self._fd)
             raise LockedError(f"{run_dir}: this run is already going on{holder}; nothing was sent. {advice}") from None
+        except OSError as error:
+            os.close(self._fd)
+            raise _unlocked(run_dir, error) from error
         _HELD.add(self._fd)
+        self._sign(run_dir)
+
+    def _sign(self, run_dir: Path) -> None:
+        """Say who holds it."""
         note = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, note, 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, note, 0)
+        except OSError as error:
+            self.close()
+            raise _unlocked(run_dir, error) from error
 
     def close(self) -> None:
         if self._fd in _HELD:
             _HELD.discard(self._fd)
             os.close(self._fd)
+
+
+def _unlocked(run_dir: Path, error: OSError) -> StoreError:
+    return StoreError(f"{run_dir}: cannot lock the run directory: {error.strerror}. Nothing was sent.")
 
 
 def running(run_dir: Path) -> str | None:
@@ -63,10 +77,36 @@ def running(run_dir: Path) -> str | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _holder(os.pread(descriptor, 200, 0)).strip(" ()") or "another process"
+        return _holder(_signature(descriptor)).strip(" ()") or "another process"
     finally:
         os.close(descriptor)
     return None
+
+
+def _signature(descriptor: int) -> bytes:
+    """What the holder says of itself. It says so a moment after it has the lock: until then a dead one's note is there.
+
+    After a second whatever is there will do.
+    """
+    for pause in (0.01, 0.04, 0.2, 0.75):
+        note = os.pread(descriptor, 200, 0)
+        if _is_of_the_living(note):
+            return note
+        time.sleep(pause)
+    return os.pread(descriptor, 200, 0)
+
+
+def _is_of_the_living(note: bytes) -> bool:
+    """False for the note of a process of this machine that is gone."""
+    try:
+        value = json.loads(note)
+        if value["host"] == socket.gethostname():
+            os.kill(value["pid"], 0)
+    except (ValueError, KeyError, TypeError, OverflowError, ProcessLookupError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _holder(note: bytes) -> str:

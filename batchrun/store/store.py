@@ -79,7 +79,6 @@ class Store:
         self.connection: sqlite3.Connection = self.db.conn
         self._ballast = Ballast(path.with_name("run.ballast"))
         self._writer = Writer(self.db, path, self._ledger, self._ballast)
-        self.unusable, self.drain = self._writer.unusable, self._writer.drain
         if self.is_behind and not behind:
             self.close()
             raise _forgotten(path, "is older than its ledger: a copy was put back, or its `-wal` file is gone")
@@ -89,6 +88,19 @@ class Store:
         self.connection.close()
         self._ledger.close()
         self._ballast.drop()
+
+    def unusable(self, error: Exception) -> StoreError:
+        """What to tell when the disk gives up."""
+        return self._writer.unusable(error)
+
+    async def drain(self) -> None:
+        """Return when every write that was asked for is committed."""
+        await self._writer.drain()
+
+    @property
+    def epoch(self) -> int:
+        """How many processes have gone on with this run, this one included."""
+        return self._writer.epoch
 
     # -- meta -------------------------------------------------------------------------------------------------
 

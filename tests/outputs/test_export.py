@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchrun.errors import StoreError
-from batchrun.outputs.export import export
+from batchrun.outputs.export import check_written, export
 from batchrun.outputs.results import Result
 from batchrun.outputs.table import GROUP_BYTES
 from batchrun.store.records import RowRecord
@@ -212,6 +212,18 @@ def test_a_full_disk_is_a_store_error_and_leaves_the_previous_files(tmp_path: Pa
     with file_size_limit(100_000), pytest.raises(StoreError, match="batchrun export"):
         export(Memory(rows), tmp_path, a_context(columns=("q",)))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_outputs_that_cannot_be_read_back_are_a_store_error(tmp_path: Path) -> None:
+    outputs = export(Memory([a_row()]), tmp_path, a_context())
+    check_written(outputs, rows=1, attempts=0)
+    for broken in (b"", outputs["results"].read_bytes()[:-9]):
+        outputs["results"].write_bytes(broken)
+        with pytest.raises(StoreError, match="cannot read back"):
+            check_written(outputs, rows=1, attempts=0)
+    outputs["results"].unlink()
+    with pytest.raises(StoreError, match="cannot read back"):
+        check_written(outputs, rows=1, attempts=0)
 
 
 @contextmanager

@@ -15,9 +15,11 @@ from batchrun.aftercare.approval import plans, tell
 from batchrun.aftercare.cancellation import cancel
 from batchrun.engine.conversation import Word
 from batchrun.errors import SpecError
-from batchrun.opening import open_run
-from batchrun.rundir import EMULATED
-from batchrun.runs import Options, export_all, run
+from batchrun.runs.directory import EMULATED
+from batchrun.runs.exports import export_all
+from batchrun.runs.opening import open_run
+from batchrun.runs.options import Options
+from batchrun.runs.run import run
 from tests.reliability import fates
 from tests.reliability.clocks import Jump
 from tests.reliability.fates import KINDS, Fate, Life

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.emulator import EmulatorSettings, parse_latency
-from batchrun.engine.engine import ignore
-from batchrun.engine.events import Event, Observer, Started, Stopping
+from batchrun.engine.events import Event, Observer, Started, Stopping, ignore
 from batchrun.errors import Exit
-from batchrun.rundir import RunDir
-from batchrun.runs import Options, Result, retry, run
+from batchrun.runs.directory import RunDir
+from batchrun.runs.options import Options
+from batchrun.runs.run import Result, retry, run
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store

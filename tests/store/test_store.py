@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from batchrun.errors import InvariantError, LockedError, SpecError, StoreError
 from batchrun.rows import Finish, InputRow, Outcome, Problem
 from batchrun.store.admission import admit
-from batchrun.store.lock import RunLock
+from batchrun.store.lock import RunLock, running
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, Intent
 from batchrun.store.store import Store
@@ -226,6 +229,21 @@ def test_a_checkpoint_of_a_newer_version_is_left_alone(store: Store) -> None:
 def test_a_directory_without_a_run_is_said_to_be_one(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="nothing has been run here"):
         Reader(tmp_path / "run.db")
+
+
+@pytest.mark.parametrize("left", [b"", b'{"pid": 4194303, "host": "%s"}' % gethostname().encode()])
+def test_a_holder_that_has_not_signed_yet_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: bytes
+) -> None:
+    note = tmp_path / "run.lock"
+    with closing(RunLock(tmp_path)):
+        signed = note.read_bytes()
+        note.write_bytes(left)
+        monkeypatch.setattr("time.sleep", lambda _seconds: note.write_bytes(signed))
+        with pytest.raises(LockedError, match=f"process {os.getpid()} on "):
+            RunLock(tmp_path)
+        note.write_bytes(left)
+        assert (running(tmp_path) or "").startswith(f"process {os.getpid()} on ")
 
 
 def test_the_lock_names_its_holder_and_goes_with_it(tmp_path: Path) -> None:

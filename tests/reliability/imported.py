@@ -1,0 +1,1 @@
+"""What a run imports on its way, imported at once."""

@@ -1,0 +1,65 @@
+"""Faults that are planted in a process of batchrun, to see that the proofs find them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from batchrun.errors import InvariantError
+from batchrun.store.store import Store
+
+#: What is done in a process before batchrun begins.
+Step = Callable[[], object]
+
+
+def nothing() -> None:
+    """The process as it is."""
+
+
+def in_turn(*steps: Step) -> None:
+    for step in steps:
+        step()
+
+
+def forget_intents() -> None:
+    """A POST whose process died counts as never made."""
+    begin = Store.begin_epoch
+
+    def forgetful(self: Store) -> int:
+        self.connection.execute("DELETE FROM attempt WHERE state = 'intent'")
+        return begin(self)
+
+    Store.begin_epoch = forgetful  # type: ignore[method-assign]
+
+
+def sync_less() -> None:
+    """`synchronous = NORMAL`: a commit may be lost with the power."""
+    connect = sqlite3.connect
+
+    def careless(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        return connect(*arguments, **named, factory=_Careless)
+
+    sqlite3.connect = careless  # type: ignore[assignment]
+
+
+class _Careless(sqlite3.Connection):
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        return super().execute(statement.replace("synchronous = FULL", "synchronous = NORMAL"), *values)
+
+
+def sync_no_files() -> None:
+    """Files are renamed without having been synced, and directories are not synced."""
+    os.fsync = lambda _descriptor: None  # type: ignore[assignment]
+
+
+def lock_nothing() -> None:
+    """Every process believes that it has the run's lock."""
+    fcntl.flock = lambda _descriptor, _how: None  # type: ignore[assignment]
+
+
+def disk_errors_unexplained() -> None:
+    """What SQLite says of the disk comes to the user as a failure of batchrun's."""
+    Store.unusable = lambda self, error: InvariantError(f"batchrun itself failed: {error}")  # type: ignore
