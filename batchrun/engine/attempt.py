@@ -12,7 +12,7 @@ from batchrun.engine.media import Media
 from batchrun.engine.request import Draft, Request
 from batchrun.interactions.models import Interaction
 from batchrun.spec.model import JobSpec
-from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 from batchrun.tools import Toolbox
 
 
@@ -43,11 +43,13 @@ class Work:
 class Attempt:
     """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable.
 
-    `kind` is what takes about as long: the model or agent, and the number of the exchange.
+    `kind` is what takes about as long: the model or agent, and the number of the exchange. `reply` is what came of the
+    answer to a POST of unknown fate; of such a one `submitted_at` is when it was sent.
     """
 
     id: int
     state: AttemptState
+    intent_key: str
     interaction_id: str = ""
     submitted_at: float = 0.0
     evidence: str = ""
@@ -57,6 +59,7 @@ class Attempt:
     resumed: bool = False
     polls: int = 0
     kind: tuple[str | None, int] = (None, 0)
+    reply: bytes = b""
 
 
 def under_way(row: RowRecord) -> Attempt | None:
@@ -67,11 +70,19 @@ def under_way(row: RowRecord) -> Attempt | None:
     return Attempt(
         known.id,
         known.state,
+        known.intent_key,
         known.interaction_id or "",
-        known.submitted_at or 0.0,
+        known.submitted_at or known.intent_at,
         known.evidence or "",
         known.agent,
-        None if known.raw is None else Interaction.parse(known.raw) or Interaction({}),
+        _answer_of(known),
         resumed=True,
         kind=(known.model, known.exchange),
+        reply=known.reply or b"",
     )
+
+
+def _answer_of(known: AttemptRecord) -> Interaction | None:
+    if known.raw is None:
+        return None
+    return (Interaction.parse(known.raw) or Interaction({})).named(known.interaction_id or "")

@@ -15,11 +15,12 @@ from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
-from batchrun.engine.events import Observer, RowEnded, Stopping
+from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping
 from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
+from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
@@ -60,6 +61,7 @@ class Engine:
         self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
         self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
         self._submitter = Submitter(work, self.poster, pace, self._shelter, random, wall, observe)
+        self._salvage = Salvage(store, client)
         self._waiter = Waiter(work.spec, store, client, wall, observe, self._keeper)
         self._caller = None
         if work.toolbox is not None:
@@ -156,7 +158,7 @@ class Engine:
         """What follows from the attempt under way: its answer judged, or the policy for one whose fate is unknown."""
         script = self.work.script_for(row)
         if talk.attempt is not None:
-            if talk.attempt.state is AttemptState.AMBIGUOUS:
+            if talk.attempt.state is AttemptState.AMBIGUOUS and not await self._salvaged(row, talk.attempt):
                 talk.doubts += 1
                 return self._after_ambiguous(talk.attempt, talk.doubts)
             attempt_id, answer = talk.attempt.id, await self._waiter.answer(row, talk.attempt)
@@ -173,6 +175,12 @@ class Engine:
     async def _run_functions(self, row: RowRecord, talk: Talk, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
         assert self._caller is not None  # without functions no conversation asks for a call
         return await self._caller.results(row, talk.exchanges[-1].attempt_id, calls)
+
+    async def _salvaged(self, row: RowRecord, attempt: Attempt) -> bool:
+        found = await self._salvage.submitted(attempt)
+        if found:
+            self._observe(Salvaged(row.key, attempt.interaction_id))
+        return found
 
     def _after_ambiguous(self, attempt: Attempt, doubts: int) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says.

@@ -26,6 +26,14 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvaged:
+    """The interaction of a POST of unknown fate was found: it is in flight."""
+
+    key: str
+    interaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Polled:
     """One poll was made."""
 
@@ -83,5 +91,5 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
+Event = Started | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]

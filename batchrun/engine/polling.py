@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from batchrun.interactions.evidence import Answer, Call, Lost, Reply, server_delay
+from batchrun.interactions.evidence import INTENT_LABEL, Answer, Call, Lost, Reply, server_delay
 from batchrun.interactions.models import ApiError, Interaction
 from batchrun.spec.model import JobSpec
 
@@ -55,7 +55,14 @@ class NoAnswer(_Message):
     raw: bytes | None = None
 
 
-Poll = Answer | Running | NotFound | Denied | NoAnswer
+@dataclass(frozen=True, slots=True)
+class Foreign(_Message):
+    """The service shows under this id an interaction that bears another POST's label: `raw`."""
+
+    raw: bytes = b""
+
+
+Poll = Answer | Running | NotFound | Denied | NoAnswer | Foreign
 
 
 class Verdict(Enum):
@@ -67,6 +74,7 @@ class Verdict(Enum):
     DENIED = auto()
     UNREACHABLE = auto()
     UNUSABLE = auto()
+    FOREIGN = auto()
 
 
 class Patience:
@@ -96,6 +104,8 @@ class Patience:
                 return self._of_answer(poll, interaction, now)
             case Denied():
                 return Verdict.DENIED
+            case Foreign():
+                return Verdict.FOREIGN
             case NotFound():
                 self._missing_since = self._missing_since or now
                 return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT
@@ -122,8 +132,11 @@ class Patience:
         return Verdict.WAIT if late_usage and now < self._complete_since + USAGE_GRACE else answer
 
 
-def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
-    """What a GET says. `now` is Unix time, for Retry-After dates."""
+def of_poll(call: Call, interaction_id: str, now: float, intent_key: str = "") -> Poll:
+    """What a GET says. `now` is Unix time, for Retry-After dates.
+
+    The label `intent_key`, where the service shows it, tells whose an interaction is, and an id does not.
+    """
     if not isinstance(call, Reply):
         return NoAnswer(call.reason, answered=isinstance(call, Lost) and call.answered)
     if not call.ok:
@@ -131,7 +144,10 @@ def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
     interaction = Interaction.parse(call.body)
     if interaction is None:
         return NoAnswer("the answer is not an interaction", answered=True, raw=call.body)
-    if interaction.id != interaction_id:
+    label = interaction.label(INTENT_LABEL)
+    if intent_key and label is not None and label != intent_key:
+        return Foreign(f"it bears the label {label!r}, not {intent_key!r}", call.body)
+    if interaction.id != interaction_id and (label is None or not intent_key):
         return NoAnswer(f"the answer names another interaction ({interaction.id})", answered=True, raw=call.body)
     if interaction.stopped:
         return Answer(call.body, interaction)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from tenacity import AsyncRetrying, RetryCallState
@@ -108,22 +109,30 @@ class Submitter:
             raise
 
     def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
+        known = self._known(posting)
         match result:
             case Submitted(interaction_id):
-                known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
-                known.lease = posting.lease
-                known.kind = posting.request.model, posting.exchange
-                return known
+                return replace(known, state=AttemptState.SUBMITTED, interaction_id=interaction_id)
             case Answer():
                 assert posting.answered is not None
                 return posting.answered
-            case Ambiguous(reason):
-                agent = posting.request.agent
-                return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
+            case Ambiguous(reason, _, reply):
+                return replace(known, evidence=reason, reply=reply)
             case Refused():
                 raise self._refusal(posting, result)
             case NotSent(reason):
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
+
+    def _known(self, posting: Posting) -> Attempt:
+        return Attempt(
+            posting.attempt_id,
+            AttemptState.AMBIGUOUS,
+            posting.intent_key,
+            submitted_at=self._wall(),
+            agent=posting.request.agent,
+            lease=posting.lease,
+            kind=(posting.request.model, posting.exchange),
+        )
 
     def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
         """Whom it stops. A row that names a model of its own may be denied that model alone."""

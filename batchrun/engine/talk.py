@@ -70,7 +70,7 @@ def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
     results = None
     if answer.status == "requires_action":
         results = tuple(call.step for call in reader.tool_calls(attempt.id))
-    return Exchange(attempt.id, answer, results, word_on(attempt.id, reader))
+    return Exchange(attempt.id, answer.named(attempt.interaction_id or ""), results, word_on(attempt.id, reader))
 
 
 def word_on(attempt_id: int, reader: Reader) -> Word | None:

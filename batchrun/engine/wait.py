@@ -13,7 +13,7 @@ from batchrun.engine.keep import Keeper
 from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
-from batchrun.errors import CredentialError, RefusedError, RowError
+from batchrun.errors import CredentialError, HeldError, RefusedError, RowError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
@@ -24,6 +24,8 @@ from batchrun.store.store import Store
 
 #: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
 _IDS_OF_ANOTHER_PROJECT = 5
+
+_LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous` sends the row again, billed anew"
 
 
 class Waiter:
@@ -56,7 +58,7 @@ class Waiter:
         self.polling.add(task)
         try:
             found = await self._wait(row, attempt)
-            return await self._keeper.keep(row, attempt, found)
+            return (await self._keeper.keep(row, attempt, found)).named(attempt.interaction_id)
         finally:
             self.polling.discard(task)
 
@@ -89,7 +91,7 @@ class Waiter:
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
         self._observe(Polled(row.key))
-        poll = polling.of_poll(call, attempt.interaction_id, self._wall())
+        poll = polling.of_poll(call, attempt.interaction_id, self._wall(), attempt.intent_key)
         self._note(attempt, poll, lease)
         return poll
 
@@ -135,12 +137,21 @@ class Waiter:
         if verdict is polling.Verdict.LOST:
             said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
             raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
+        if isinstance(poll, polling.Foreign):
+            await self._hold_foreign(row, attempt, poll)
         said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
         if isinstance(poll, polling.NoAnswer) and poll.raw is not None:
             unread = Answer(poll.raw, Interaction({}))
             await self._keeper.keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
             raise RowError("no_answer", said)
         raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
+
+    async def _hold_foreign(self, row: RowRecord, attempt: Attempt, poll: polling.Foreign) -> NoReturn:
+        """What the service shows is kept, and believed by nobody: neither paid for again nor taken for the answer."""
+        said = f"the service shows another's interaction under {attempt.interaction_id}: {poll}. {_LOOK}"
+        unread = Answer(poll.raw, Interaction({}))
+        await self._keeper.keep(row, attempt, unread, Finish(Outcome.AMBIGUOUS, "label_mismatch", said))
+        raise HeldError("label_mismatch", said)
 
     async def _ended(self, row: RowRecord, attempt: Attempt, state: AttemptState, kind: str, said: str) -> RowError:
         """Billed, perhaps, and without an answer: never sent again by itself."""

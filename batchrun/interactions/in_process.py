@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from batchrun.interactions.transport import LIVE
+from batchrun.interactions.transport import LIVE, leave_arrived
 
 Message = MutableMapping[str, Any]
 
@@ -26,11 +26,37 @@ class InProcess(httpx.ASGITransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if LIVE not in request.extensions:
-            return await super().handle_async_request(request)
+            return await self._whole(request)
         return await _LiveCall(self.app, request, await request.aread()).begin()
+
+    async def _whole(self, request: httpx.Request) -> httpx.Response:
+        heard = _Heard(self.app)
+        try:
+            return await httpx.ASGITransport(app=heard).handle_async_request(request)
+        except httpx.HTTPError:
+            if heard.status is not None:
+                leave_arrived(request, heard.status, heard.body)
+            raise
 
     async def aclose(self) -> None:
         self._close()
+
+
+class _Heard:
+    """An application that remembers what it has said of one answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.status: int | None = None
+        self.body = b""
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        async def note(message: Message) -> None:
+            self.status = message.get("status", self.status)
+            self.body = self.body or message.get("body", b"")  # the beginning: only of a cut answer anybody asks
+            await send(message)
+
+        await self._app(scope, receive, note)
 
 
 class _LiveCall(httpx.AsyncByteStream):

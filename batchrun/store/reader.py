@@ -299,5 +299,7 @@ def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
     plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)
     listed = () if files is None else tuple(json.loads(files))
-    fields: list[Any] = [*plain, counted, listed, None if raw is None else zlib.decompress(raw)]
+    came = None if raw is None else zlib.decompress(raw)
+    doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer
+    fields: list[Any] = [*plain, counted, listed, *((None, came) if doubted else (came, None))]
     return AttemptRecord(*fields)

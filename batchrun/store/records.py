@@ -32,7 +32,8 @@ class AttemptRecord:
     `superseded_at` is set when a later attempt of the same row replaced this one, `purged_at` when its interaction was
     deleted at the service. `model` is the id of an agent if `agent` is true. `files` tells what file, and which of its
     pages, went into which block of the request. `billed` is True when an interaction id is known, False when it is
-    proved that nothing was billed, None when nobody can tell.
+    proved that nothing was billed, None when nobody can tell. `reply` is what came of the answer to a POST of unknown
+    fate, its beginning at most.
     """
 
     id: int
@@ -64,6 +65,7 @@ class AttemptRecord:
     usage: dict[str, Any] | None
     files: tuple[dict[str, Any], ...]
     raw: bytes | None
+    reply: bytes | None = None
 
     @property
     def billed(self) -> bool | None:

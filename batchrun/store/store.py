@@ -34,9 +34,10 @@ _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
                 model, agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
-_RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
+_RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?
+             WHERE id = ?"""
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
-                error_class = NULL, error_message = NULL WHERE id = ?"""
+                raw = NULL, error_class = NULL, error_message = NULL WHERE id = ?"""
 _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
               model = coalesce(?, model), polls = polls + ?, fetched_at = ?, evidence = NULL, error_class = NULL,
               error_message = NULL, interaction_id = coalesce(interaction_id, ?),
@@ -240,10 +241,18 @@ class Store:
         await self.write(lambda db: _one(db, _SUBMITTED, (interaction_id, at, attempt_id)))
 
     async def not_submitted(
-        self, attempt_id: int, state: str, evidence: str, http_status: int | None, kind: str | None
+        self,
+        attempt_id: int,
+        state: str,
+        evidence: str,
+        http_status: int | None,
+        kind: str | None,
+        reply: bytes = b"",
     ) -> None:
-        """A POST ended as `not_sent`, `refused` or `ambiguous`."""
-        await self.write(lambda db: _one(db, _RESULT, (state, evidence, http_status, kind, evidence, attempt_id)))
+        """A POST ended as `not_sent`, `refused` or `ambiguous`; `reply` is what came of an answer in doubt."""
+        kept = zlib.compress(reply, 1) if reply else None
+        values = (state, evidence, http_status, kind, evidence, kept, attempt_id)
+        await self.write(lambda db: _one(db, _RESULT, values))
 
     async def fetched(
         self,
