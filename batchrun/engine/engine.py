@@ -17,6 +17,7 @@ from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
 from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping
 from batchrun.engine.keep import Keeper
+from batchrun.engine.key import KeyProbe
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
@@ -25,7 +26,7 @@ from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
-from batchrun.errors import HeldError, InvariantError, QuotaError, RowError, RunError
+from batchrun.errors import HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
 from batchrun.interactions.client import Client
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
@@ -60,9 +61,10 @@ class Engine:
         pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
         self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
         self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
-        self._submitter = Submitter(work, self.poster, pace, self._shelter, random, wall, observe)
+        key = KeyProbe(client)
+        self._submitter = Submitter(work, self.poster, pace, self._shelter, key, random, wall, observe)
         self._salvage = Salvage(store, client)
-        self._waiter = Waiter(work.spec, store, client, wall, observe, self._keeper)
+        self._waiter = Waiter(work.spec, store, client, key, wall, observe, self._keeper)
         self._caller = None
         if work.toolbox is not None:
             rules = work.spec.request.function_calling
@@ -98,6 +100,7 @@ class Engine:
 
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
+        self._shelter.evacuated = True
         self._send_no_more(reason)
         self.leaving = True
         for task in self._tasks - self._shelter.tasks:
@@ -123,7 +126,7 @@ class Engine:
         self._tasks.discard(task)
         self._in_flight.release()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, QuotaError):
+        if isinstance(error, QuotaError | ModelError):
             self._send_no_more(error)
         elif isinstance(error, RunError):
             self.stop(error)

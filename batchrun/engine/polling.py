@@ -35,8 +35,11 @@ class _Message:
         return self.message
 
 
+@dataclass(frozen=True, slots=True)
 class NotFound(_Message):
-    """The service does not know the id, or does not show it to this key."""
+    """The service does not know the id, or (`forbidden`) does not show it to this key."""
+
+    forbidden: bool = False
 
 
 class Denied(_Message):
@@ -157,8 +160,8 @@ def of_poll(call: Call, interaction_id: str, now: float, intent_key: str = "") -
 def _of_error(reply: Reply, now: float) -> Poll:
     error = ApiError.parse(reply.body)
     message = f"HTTP {reply.status}" + (f" {error.code}: {error.message}" if error else "")
-    if reply.status == 401 or (error is not None and error.reason == "API_KEY_INVALID"):
+    if reply.status == 401 or (error is not None and error.about_key):
         return Denied(message)
     if reply.status in (403, 404) and error is not None:
-        return NotFound(message)
+        return NotFound(message, reply.status == 403)
     return NoAnswer(message, server_delay(reply, error, now))

@@ -10,6 +10,7 @@ from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer, Polled, PollFailed
 from batchrun.engine.keep import Keeper
+from batchrun.engine.key import KeyProbe
 from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
@@ -36,12 +37,13 @@ class Waiter:
         spec: JobSpec,
         store: Store,
         client: Client,
+        key: KeyProbe,
         wall: Callable[[], float],
         observe: Observer,
         keeper: Keeper,
     ) -> None:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
-        self._observe, self._keeper = observe, keeper
+        self._observe, self._keeper, self._key = observe, keeper, key
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()
@@ -71,11 +73,15 @@ class Waiter:
             await asyncio.sleep(watch.wait(clock()))
             poll = await self._poll(row, attempt)
             watch.saw(poll, clock())
+            if isinstance(poll, polling.NotFound) and poll.forbidden and await self._key.accepted() is False:
+                raise _key_refused(poll)
             match patience.judge(poll, self._wall()):
                 case Answer() as answer:
                     return answer
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
+                case polling.Verdict.LOST if await self._key.accepted() is None:
+                    continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
                 case verdict:
@@ -125,8 +131,9 @@ class Waiter:
         self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll, patience: polling.Patience
     ) -> NoReturn:
         """No answer will come: the row's end, or the run's if it is nothing about this row."""
-        if verdict is polling.Verdict.DENIED:
-            raise CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")
+        refused = verdict is polling.Verdict.LOST and not await self._key.accepted()
+        if verdict is polling.Verdict.DENIED or refused:
+            raise _key_refused(poll)
         if verdict is polling.Verdict.UNREACHABLE and self._last_answered < patience.silent_since:
             raise RefusedError(f"Polls get no answer: {poll}. Rows stay resumable; run the same command again.")
         if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= _IDS_OF_ANOTHER_PROJECT:
@@ -171,3 +178,7 @@ class Waiter:
             return poll
         await self._keeper.keep(row, attempt, poll, Finish(Outcome.FAILED, "timed_out", said))
         raise RowError("timed_out", said)
+
+
+def _key_refused(poll: polling.Poll) -> CredentialError:
+    return CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")

@@ -80,6 +80,10 @@ class Client:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
 
+    async def models(self) -> Call:
+        """GET the beginning of the list of models: what any accepted key may do."""
+        return await self._call("GET", f"{self.base_url}/{self.version}/models?pageSize=1")
+
     async def environment_files(self, environment_id: str, page_token: str = "") -> Call:
         """GET a page of the list of all files in an agent's environment."""
         asked = {"recursive": "true", "page_size": "1000", **({"page_token": page_token} if page_token else {})}

@@ -248,6 +248,11 @@ class ApiError:
         return next((d["reason"] for d in self.details if isinstance(d.get("reason"), str)), None)
 
     @property
+    def about_key(self) -> bool:
+        """True if the error says that the key itself, or its project, is not accepted."""
+        return (self.reason or "").startswith(("API_KEY_", "CONSUMER_"))
+
+    @property
     def daily(self) -> bool:
         """True if a quota of the day is used up, so that waiting minutes does not help."""
         listed = [detail.get("violations") for detail in self.details]
