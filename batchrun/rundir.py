@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from batchrun.disk import sync_directory
 from batchrun.errors import SpecError, StoreError
 from batchrun.spec.load import Job
 from batchrun.store.store import Store
@@ -24,6 +24,16 @@ class RunDir:
     @property
     def checkpoint(self) -> Path:
         return self.path / "run.db"
+
+    @property
+    def ledger(self) -> Path:
+        """The ids beside the checkpoint."""
+        return self.path / "run.ledger"
+
+    @property
+    def exists(self) -> bool:
+        """True if there is a run, or what is left of one."""
+        return self.checkpoint.exists() or self.ledger.exists()
 
     @property
     def summary(self) -> Path:
@@ -57,20 +67,11 @@ class RunDir:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for made in missing:
-                _sync(made.parent)
+                sync_directory(made.parent)
         except OSError as error:
             raise SpecError(
                 f"{self.path}: cannot make the run directory: {error.strerror}; choose `--run-dir`."
             ) from error
-
-
-def _sync(directory: Path) -> None:
-    """Make a directory's entries survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
@@ -83,7 +84,7 @@ def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir
     """The run to look at: the chosen one, else the paid one if it exists, else the emulated one."""
     found = run_dir(job, chosen, emulated=emulated)
     fallback = run_dir(job, None, emulated=True)
-    if chosen is None and not found.checkpoint.exists() and fallback.checkpoint.exists():
+    if chosen is None and not found.exists and fallback.exists:
         return fallback
     return found
 

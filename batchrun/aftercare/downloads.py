@@ -17,12 +17,13 @@ from batchrun.aftercare.calls import PAUSES, Calls, each, is_passing, told
 from batchrun.aftercare.listing import Listed, Page
 from batchrun.aftercare.paths import directory_name, why_unsafe
 from batchrun.clock import wall_clock
+from batchrun.disk import sync_directory
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError, Interaction, usable_id
 from batchrun.interactions.saving import MOST_BYTES, Saved, TooLong
-from batchrun.outputs.files import draft_of, sweep, sync_directory
+from batchrun.outputs.files import draft_of, sweep
 from batchrun.rundir import RunDir
 from batchrun.runs import Options, client_for, run_fast
 from batchrun.signals import stoppable

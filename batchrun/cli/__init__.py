@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import after, emulate, files, look, make, scaffold, trying
+from batchrun.cli import after, emulate, files, look, make, recovering, scaffold, trying
 from batchrun.cli.output import drop_unread, hide_descriptor
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
@@ -69,6 +69,7 @@ for command in (
     after.download,
     after.purge,
     make.export,
+    recovering.recover,
     make.schema,
     files.files,
     emulate.emulator,

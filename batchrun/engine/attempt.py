@@ -67,6 +67,11 @@ def under_way(row: RowRecord) -> Attempt | None:
     known = row.attempt
     if known is None or not known.live:
         return None
+    return resumption(known)
+
+
+def resumption(known: AttemptRecord) -> Attempt:
+    """An attempt of an earlier run, gone on with."""
     return Attempt(
         known.id,
         known.state,

@@ -149,8 +149,12 @@ class Engine:
                     case _ if talk.at_purged and self.work.spec.request.store:
                         await self._store.begin_anew(row.id, self._wall())
                         talk.begin_anew()
+                    case RunFunctions() if talk.asked:
+                        talk.carried_out(())  # they ran, and the service has their results
                     case RunFunctions(calls):
                         talk.carried_out(await self._run_functions(row, talk, calls))
+                    case _ if talk.asked:
+                        talk.attempt = talk.asked.pop(0)
                     case ask:
                         talk.number += 1
                         talk.attempt = await self._submitter.submit(row, talk.number, talk.exchanges, ask)

@@ -17,7 +17,7 @@ from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import addresses, complete, detach, may_hold_media, tells_of_media
 from batchrun.rows import Finish
-from batchrun.store.records import RowRecord
+from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
 #: A count beyond this is a mistake of the server's, not a usage.
@@ -54,7 +54,7 @@ class Keeper:
             tier=answer.service_tier,
             usage=answer.usage,
             polls=attempt.polls,
-            interaction_id=answer.id or "",
+            interaction_id=(answer.id or "") if attempt.state is AttemptState.FETCHED else None,
             row_end=None if end is None else (row.id, end),
         )
         self._account(row, attempt, answer.usage or {})

@@ -16,8 +16,8 @@ from batchrun.engine.shelter import Shelter
 from batchrun.interactions import evidence
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
-from batchrun.store.records import AttemptState, RowRecord
-from batchrun.store.store import Intent, Store
+from batchrun.store.records import AttemptState, Intent, RowRecord
+from batchrun.store.store import Store
 
 
 @dataclass(slots=True)
@@ -80,6 +80,7 @@ class Poster:
         name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
         return Intent(
             row.id,
+            row.key,
             posting.number,
             name,
             request.sha,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
-from batchrun.engine.attempt import Attempt, under_way
+from batchrun.engine.attempt import Attempt, resumption, under_way
 from batchrun.engine.conversation import Exchange, Word
 from batchrun.interactions.models import Interaction
 from batchrun.store.reader import Reader
-from batchrun.store.records import AttemptRecord, RowRecord
+from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
 
 @dataclass(slots=True)
 class Talk:
     """A row's conversation. `number` counts its attempts, `strikes` answers that were thrown away, `doubts` POSTs of
-    unknown fate. `purged` are the attempts whose interactions were deleted at the service: nothing can follow them."""
+    unknown fate. `purged` are the attempts whose interactions were deleted at the service: nothing can follow them.
+
+    `asked` are attempts that follow the one under way: only a recovered checkpoint knows them without their answers.
+    """
 
     number: int
     strikes: int
@@ -24,6 +28,7 @@ class Talk:
     attempt: Attempt | None = None
     doubts: int = 0
     purged: set[int] = field(default_factory=set)
+    asked: list[Attempt] = field(default_factory=list)
 
     @property
     def at_purged(self) -> bool:
@@ -58,10 +63,22 @@ def resumed(row: RowRecord, reader: Reader) -> Talk:
     talk = Talk(row.attempts, row.strikes, attempt=under_way(row))
     if row.attempt is not None and row.attempt.exchange > 0:
         earlier = list(reader.earlier(row.id, row.attempt.exchange))
+        if len(earlier) < row.attempt.exchange:
+            return _recovered(talk, row, reader)
         talk.exchanges = [_exchange(attempt, reader) for attempt in earlier]
         talk.purged = {attempt.id for attempt in earlier if attempt.purged_at is not None}
     if row.attempt is not None and row.attempt.purged_at is not None:
         talk.purged.add(row.attempt.id)
+    return talk
+
+
+def _recovered(talk: Talk, row: RowRecord, reader: Reader) -> Talk:
+    """A conversation of which some answers have to be fetched again, in their order."""
+    attempts = list(reader.live(row.id))
+    answered = list(takewhile(lambda attempt: attempt.state is AttemptState.FETCHED, attempts))
+    talk.exchanges = [_exchange(attempt, reader) for attempt in answered]
+    first, *later = (resumption(attempt) for attempt in attempts[len(answered) :])
+    talk.attempt, talk.asked = first, later
     return talk
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from batchrun.disk import sync_directory
 from batchrun.errors import StoreError
 
 
@@ -78,14 +79,5 @@ def _remove_if_abandoned(draft: Path) -> None:
         draft.unlink(missing_ok=True)
     except BlockingIOError:
         pass
-    finally:
-        os.close(descriptor)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a directory's entries survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -13,8 +13,9 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from batchrun.disk import sync_directory
 from batchrun.errors import StoreError
-from batchrun.outputs.files import draft_of, sweep, sync_directory
+from batchrun.outputs.files import draft_of, sweep
 
 #: Characters of base64, and bytes of a file, that are turned at a time; a multiple of 4.
 _CHUNK = 1 << 20

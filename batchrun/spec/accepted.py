@@ -22,6 +22,7 @@ _TOOL_CHOICE = shapes.either(
 _SPEAKERS = list_of(Record({"speaker": text, "voice": text, "language": text}))
 _OLD_SPEAKERS = but(_SPEAKERS, "the older form; write a mapping with the list in `speakers`")
 _GONE = "it is not part of this API; remove it"
+_OUTSIDE = "it stands in `request`, beside `generation_config`"
 _FLAT = ("diarization_mode", "timestamp_granularities", "adaptation_phrases", "language_hints")
 
 
@@ -58,6 +59,8 @@ GENERATION = Record(
         **dict.fromkeys(("thinking_config", "thinking_budget"), "write `thinking_level`"),
         **dict.fromkeys(("response_mime_type", "response_schema", "response_json_schema"), "use `response_format`"),
         "response_modalities": "use `response_format`",
+        **dict.fromkeys(("response_format", "system_instruction", "tools", "functions", "safety_settings"), _OUTSIDE),
+        "tool_config": "write `tool_choice`",
     },
 )
 

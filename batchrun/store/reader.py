@@ -190,6 +190,13 @@ class Reader:
                     ORDER BY a.exchange"""
         return map(_attempt, self.connection.execute(query, (row_id, exchange)))
 
+    def live(self, row_id: int) -> Iterator[AttemptRecord]:
+        """A row's live attempts in the order of their exchanges, with their answers."""
+        query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
+                    WHERE r.id = ? AND a.superseded_at IS NULL AND a.state NOT IN ('not_sent', 'refused')
+                    ORDER BY a.exchange"""
+        return map(_attempt, self.connection.execute(query, (row_id,)))
+
     def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:
         """The functions that were run, or begun, for an answer, in the order of its calls."""
         query = """SELECT position, call_id, name, ended_at, result, is_error, released FROM tool_call

@@ -25,6 +25,23 @@ class AttemptState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """A POST about to be made for the row `key`. `files` are JSON objects about the files in it."""
+
+    row_id: int
+    key: str
+    number: int
+    intent_key: str
+    request_sha: str
+    model: str | None
+    agent: bool = False
+    stage: str = ""
+    exchange: int = 0
+    turn: int = 0
+    files: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt. Times are Unix seconds (UTC); `raw` is the answer's bytes as received, `usage` its usage object.
 

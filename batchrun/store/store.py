@@ -6,29 +6,25 @@ with it, the raw answer before it is read. `await store.…` returns after the f
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlite_utils import Database
-
-from batchrun.errors import InvariantError, StoreError
+from batchrun.errors import StoreError
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish
-from batchrun.store.migrations import APPLICATION_ID, LIVE, OPEN, migrations
+from batchrun.store.ballast import Ballast
+from batchrun.store.connect import connect
+from batchrun.store.events import cost_nothing, events_of, identified, intended
+from batchrun.store.ledger import Ledger
+from batchrun.store.migrations import LIVE, OPEN
+from batchrun.store.records import AttemptState, Intent
+from batchrun.store.writer import Write, Writer
 
 T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], Any]
-
-#: How long a group waits for company: fewer fsyncs and thread switches, and little beside a request's seconds.
-_GATHER_SECONDS = 0.002
 
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
@@ -71,70 +67,29 @@ _ENDED_ITS_ROW = """(exchange = (SELECT max(exchange) FROM attempt later WHERE l
                        FROM row WHERE row.id = attempt.row_id)))"""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A POST about to be made. `files` are JSON objects about the files in it."""
-
-    row_id: int
-    number: int
-    intent_key: str
-    request_sha: str
-    model: str | None
-    agent: bool = False
-    stage: str = ""
-    exchange: int = 0
-    turn: int = 0
-    files: tuple[dict[str, Any], ...] = ()
-
-
-def connect(path: Path) -> Database:
-    """The checkpoint at `path`, made and migrated if need be. Raises StoreError."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode
-        connection = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db = Database(connection, execute_plugins=False)
-        _refuse_newer(db, path)
-        migrations.apply(db)
-    except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.") from error
-    return db
-
-
-def _refuse_newer(db: Database, path: Path) -> None:
-    known = {m.name for m in migrations.pending(db)} | {m.name for m in migrations.applied(db)}
-    ours = {m.name for m in migrations._migrations}
-    if known - ours:
-        raise StoreError(f"{path}: written by a newer batchrun ({', '.join(sorted(known - ours))}); upgrade to go on.")
-
-
 class Store:
     """The writing side of a checkpoint. Synchronous methods are for before and after the event loop runs."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, behind: bool = False) -> None:
+        """Raises StoreError where it cannot be opened, or knows less than its ledger unless it may be `behind`."""
         self.path = path
+        self._ledger = Ledger(path.with_name("run.ledger"))
+        if self._ledger.exists and not path.exists() and not behind:
+            raise _forgotten(path, "is gone")
         self.db = connect(path)
         self.connection: sqlite3.Connection = self.db.conn
-        self.epoch = 0
-        self._queue: list[tuple[Write, asyncio.Future[Any]]] = []
-        self._flusher: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-        self.failure: StoreError | None = None
+        self._ballast = Ballast(path.with_name("run.ballast"))
+        self._writer = Writer(self.db, path, self._ledger, self._ballast)
+        self.unusable, self.drain = self._writer.unusable, self._writer.drain
+        if self.is_behind and not behind:
+            self.close()
+            raise _forgotten(path, "is older than its ledger: a copy was put back, or its `-wal` file is gone")
 
     def close(self) -> None:
-        self._thread.shutdown()
+        self._writer.close()
         self.connection.close()
-
-    def unusable(self, error: Exception) -> StoreError:
-        """What to tell when SQLite gives up."""
-        return StoreError(
-            f"{self.path}: cannot use the checkpoint: {error}. What was submitted goes on at the service; "
-            "make room, or mend the disk, and run the same command again."
-        )
+        self._ledger.close()
+        self._ballast.drop()
 
     # -- meta -------------------------------------------------------------------------------------------------
 
@@ -149,96 +104,72 @@ class Store:
             )
 
     def begin_epoch(self) -> int:
-        """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were."""
+        """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were.
+
+        Raises StoreError where the disk has no room for a run.
+        """
+        self._ballast.take()
         with self.db.atomic():
-            self.epoch = int(self.meta("epoch") or 0) + 1
-            self.connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (str(self.epoch),))
+            self._writer.epoch = int(self.meta("epoch") or 0) + 1
+            self.connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (str(self._writer.epoch),))
             dead = self.connection.execute(
                 f"""UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
                     'the process died between the intent and the outcome' WHERE state = 'intent' AND {OPEN}"""
             )
-            return dead.rowcount
+        self._catch_up()
+        return dead.rowcount
 
-    # -- group commit -----------------------------------------------------------------------------------------
+    @property
+    def is_behind(self) -> bool:
+        """True if the ledger knows what this checkpoint does not."""
+        return self._ledger.last > self._told
+
+    def caught_up(self) -> None:
+        """All that the ledger tells is here now."""
+        self.set_meta(ledger=str(self._ledger.last))
+
+    @property
+    def _told(self) -> int:
+        """The number of the last event that the ledger was told."""
+        return int(self.meta("ledger") or 0)
+
+    def _catch_up(self) -> None:
+        """Write the ledger anew where a process died before it was told, or where there is none."""
+        if self._ledger.last < self._told or not self._ledger.last:
+            last = max(self._told, 1)
+            self._ledger.rewrite(events_of(self.connection), last)
+            self.set_meta(ledger=str(last))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the next group's transaction; returns after its commit. Raises StoreError."""
-        if self.failure is not None:
-            raise self.failure
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append((work, done))
-        if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush())
-        return await done
-
-    async def _flush(self) -> None:
-        """Commit what is queued, group after group, until nothing is."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._queue:
-                await asyncio.sleep(_GATHER_SECONDS)
-                group, self._queue = self._queue, []
-                try:
-                    results = await loop.run_in_executor(self._thread, self._commit, [work for work, _ in group])
-                except Exception as error:
-                    self._fail(error, group)
-                    return
-                for (_, done), result in zip(group, results, strict=True):
-                    _resolve(done, result)
-        finally:
-            self._flusher = None
-
-    def _commit(self, works: list[Write]) -> list[Any]:
-        """One transaction for all; if one of them fails, each alone, so that it fails for itself."""
-        try:
-            with self.db.atomic():
-                self._fence()
-                return [work(self.connection) for work in works]
-        except (sqlite3.OperationalError, StoreError):
-            raise
-        except Exception:
-            return [self._commit_alone(work) for work in works]
-
-    def _commit_alone(self, work: Write) -> Any:
-        try:
-            with self.db.atomic():
-                self._fence()
-                return work(self.connection)
-        except (sqlite3.OperationalError, StoreError):
-            raise
-        except Exception as error:
-            return InvariantError(f"{self.path}: the checkpoint refused a write: {error}. Please report this.")
-
-    def _fence(self) -> None:
-        """A process that was taken for dead must not write into its successor's run."""
-        if self.meta("epoch") != str(self.epoch):
-            raise StoreError(f"{self.path}: another process has taken over this run; this one stops.")
-
-    def _fail(self, error: Exception, group: list[tuple[Write, asyncio.Future[Any]]]) -> None:
-        self.failure = error if isinstance(error, StoreError) else self.unusable(error)
-        for _, done in [*group, *self._queue]:
-            _resolve(done, self.failure)
-        self._queue = []
+        done: T = await self._writer.write(Write(work))
+        return done
 
     # -- a row's life -----------------------------------------------------------------------------------------
 
     async def arm(self, intent: Intent, at: float, attempt_id: int = 0) -> int:
         """Make the intent of a POST durable; `attempt_id` names one refused before. Returns the attempt's id."""
+        epoch = self._writer.epoch
 
         def work(db: sqlite3.Connection) -> int:
-            if attempt_id and db.execute(_ARM_AGAIN, (self.epoch, attempt_id)).rowcount == 1:
+            if attempt_id and db.execute(_ARM_AGAIN, (epoch, attempt_id)).rowcount == 1:
                 return attempt_id
             i = intent
             files = json.dumps(i.files) if i.files else None
             who = (i.intent_key, i.request_sha, i.model, i.agent, files)
-            values = (i.row_id, i.number, i.stage, i.exchange, i.turn, self.epoch, *who)
+            values = (i.row_id, i.number, i.stage, i.exchange, i.turn, epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
-        return await self.write(work)
+        write = Write(work, tells=lambda known: intended(known, intent, at), begins=True)
+        armed: int = await self._writer.write(write)
+        return armed
 
     async def submitted(self, attempt_id: int, interaction_id: str, at: float) -> None:
         """The service named the interaction: from here on the row can always be resumed."""
-        await self.write(lambda db: _one(db, _SUBMITTED, (interaction_id, at, attempt_id)))
+        told = identified(attempt_id, interaction_id, at)
+        await self._writer.write(
+            Write(lambda db: _one(db, _SUBMITTED, (interaction_id, at, attempt_id)), lambda _: told)
+        )
 
     async def not_submitted(
         self,
@@ -252,7 +183,8 @@ class Store:
         """A POST ended as `not_sent`, `refused` or `ambiguous`; `reply` is what came of an answer in doubt."""
         kept = zlib.compress(reply, 1) if reply else None
         values = (state, evidence, http_status, kind, evidence, kept, attempt_id)
-        await self.write(lambda db: _one(db, _RESULT, values))
+        told = None if state == AttemptState.AMBIGUOUS else (lambda _: cost_nothing(attempt_id))
+        await self._writer.write(Write(lambda db: _one(db, _RESULT, values), told))
 
     async def fetched(
         self,
@@ -280,7 +212,8 @@ class Store:
             if row_end is not None:
                 _finish(db, *row_end, at)
 
-        await self.write(work)
+        told = (lambda _: identified(attempt_id, interaction_id, at)) if interaction_id else None
+        await self._writer.write(Write(work, told))
 
     async def completed(self, attempt_id: int, raw: bytes) -> None:
         """An answer that was fetched has its media in files now."""
@@ -299,7 +232,7 @@ class Store:
         """A function is about to be run for an answer: durable before it starts."""
         arguments = json.dumps(call.arguments)
         values = (attempt_id, position, call.id, call.name, arguments, at)
-        await self.write(lambda db: db.execute(_CALL_BEGINS, values))
+        await self._writer.write(Write(lambda db: db.execute(_CALL_BEGINS, values), begins=True))
 
     async def call_ends(self, attempt_id: int, position: int, result: object, is_error: bool, at: float) -> None:
         """What the function gave: from here on it is never run again for this answer."""
@@ -322,11 +255,6 @@ class Store:
                     (at, attempt_id),
                 ).rowcount
         return told
-
-    async def drain(self) -> None:
-        """Return when every write that was asked for is committed, also those whose row was cancelled."""
-        while self._flusher is not None:
-            await asyncio.wait([self._flusher])
 
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
@@ -369,6 +297,13 @@ class Store:
             return self.connection.execute(f"{_PENDING} WHERE id IN ({chosen})", [at, *values]).rowcount
 
 
+def _forgotten(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"{path}: the checkpoint {why}. Interactions that were paid for would be paid again; nothing was sent. "
+        "`batchrun recover` makes it anew from the ledger and the input."
+    )
+
+
 def _marks(values: list[str]) -> str:
     return ", ".join("?" * len(values))
 
@@ -380,13 +315,3 @@ def _one(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> Non
 
 def _finish(db: sqlite3.Connection, row_id: int, end: Finish, at: float) -> None:
     _one(db, _FINISH, (end.outcome.value, end.kind, end.message, at, row_id))
-
-
-def _resolve(done: asyncio.Future[Any], result: Any) -> None:
-    if done.done():
-        return
-    if isinstance(result, Exception):
-        done.set_exception(result)
-        done.exception()  # a row that was cancelled meanwhile never asks for it
-    else:
-        done.set_result(result)

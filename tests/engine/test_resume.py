@@ -1,12 +1,13 @@
 """A run that dies anywhere goes on where it stopped: the same answers, and nothing paid twice unnoticed.
 
-A process's death is played at every commit of the store, just before it and just after it: the loop is left, nothing
-is cleaned up, and a new life opens the same files.
+A process's death is played at every commit of the store, just before it, just after it, and between it and its ledger:
+the loop is left, nothing is cleaned up, and a new life opens the same files.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -20,8 +21,12 @@ from batchrun.engine.engine import Engine
 from batchrun.engine.events import Event, Observer, Started, Stopping
 from batchrun.errors import Exit, LockedError, SpecError, Stopped
 from batchrun.runs import Result
-from batchrun.store.store import Store
+from batchrun.store.ledger import Ledger
+from batchrun.store.writer import Writer
 from tests.rehearsal import Rehearsal
+
+#: A death before a commit, between it and its ledger, and after both.
+MOMENTS = [(True, False), (False, True), (False, False)]
 
 
 class Died(SystemExit):
@@ -29,21 +34,28 @@ class Died(SystemExit):
 
 
 @contextmanager
-def death(commit: int, *, before: bool) -> Iterator[None]:
-    """The process dies at its `commit`-th group commit."""
-    real, flushers = Store._commit, []
+def death(commit: int, *, before: bool, half: bool = False) -> Iterator[None]:
+    """The process dies at its `commit`-th group commit; `half` way, it is in the database and not in the ledger."""
+    real, append, flushers = Writer._commit, Ledger.append, []
 
-    def dying(store: Store, works: list[Any]) -> list[Any]:
-        flushers.append(store._flusher)
+    def dying(writer: Writer, group: list[Any]) -> list[Any]:
+        flushers.append(writer._flusher)
         if len(flushers) == commit and before:
             raise Died
-        done = real(store, works)
+        done = real(writer, group)
         if len(flushers) == commit:
             raise Died
         return done
 
+    def unfinished(ledger: Ledger, events: list[Any]) -> None:
+        append(ledger, events)
+        if half and len(flushers) == commit:
+            os.truncate(ledger.path, ledger.path.stat().st_size - 20)
+            raise Died
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "_commit", dying)
+        patch.setattr(Writer, "_commit", dying)
+        patch.setattr(Ledger, "append", unfinished)
         with pytest.raises(Died):
             yield
     task = flushers[-1]
@@ -107,13 +119,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[
     """The answers of a run that nothing disturbs, and how many commits it takes."""
     job, commits = job_with_troubles(tmp_path_factory.mktemp("whole")), [0]
     with pytest.MonkeyPatch.context() as patch:
-        real = Store._commit
+        real = Writer._commit
 
-        def counting(store: Store, works: list[Any]) -> list[Any]:
+        def counting(writer: Writer, group: list[Any]) -> list[Any]:
             commits[0] += 1
-            return real(store, works)
+            return real(writer, group)
 
-        patch.setattr(Store, "_commit", counting)
+        patch.setattr(Writer, "_commit", counting)
         assert live(job).exit_code is Exit.SOME_ROWS_FAILED
     kinds = [(row["status"], row["error_class"]) for row in job.results()]
     assert kinds == [
@@ -132,15 +144,15 @@ def check_books(job: Rehearsal, result: Result, expected: list[tuple[object, ...
     assert result.summary.pending == 0
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("before", "half"), MOMENTS, ids=["before", "half", "after"])
 def test_death_at_every_commit_changes_no_answer_and_hides_no_payment(
-    tmp_path: Path, uninterrupted: tuple[list[tuple[object, ...]], int], before: bool
+    tmp_path: Path, uninterrupted: tuple[list[tuple[object, ...]], int], before: bool, half: bool
 ) -> None:
     expected, commits = uninterrupted
     assert commits > 20
     for commit in range(1, commits + 1):
         job = job_with_troubles(tmp_path / str(commit))
-        with death(commit, before=before):
+        with death(commit, before=before, half=half):
             live(job)
         check_books(job, live(job), expected)
 

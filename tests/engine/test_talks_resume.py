@@ -13,7 +13,8 @@ from batchrun.errors import Exit
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.store.store import Store
-from tests.engine.test_resume import Died, death, stop_at_event
+from batchrun.store.writer import Writer
+from tests.engine.test_resume import MOMENTS, Died, death, stop_at_event
 from tests.engine.test_talks import calls, interview, job_of, weather
 from tests.rehearsal import Rehearsal
 
@@ -27,13 +28,13 @@ def talk(where: Path, kind: str, **changes: Any) -> Rehearsal:
 def commits_of(job: Rehearsal) -> int:
     commits = [0]
     with pytest.MonkeyPatch.context() as patch:
-        real = Store._commit
+        real = Writer._commit
 
-        def counting(store: Store, works: list[Any]) -> list[Any]:
+        def counting(writer: Writer, group: list[Any]) -> list[Any]:
             commits[0] += 1
-            return real(store, works)
+            return real(writer, group)
 
-        patch.setattr(Store, "_commit", counting)
+        patch.setattr(Writer, "_commit", counting)
         assert job.run().exit_code is Exit.OK
     return commits[0]
 
@@ -53,17 +54,17 @@ def assert_nothing_is_paid_unnoticed(job: Rehearsal) -> None:
     assert sum(line["id"] not in known for line in job.accepted()) <= doubts
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(("before", "half"), MOMENTS, ids=["before", "half", "after"])
 @pytest.mark.parametrize("stored", [True, False], ids=["stored", "stateless"])
 @pytest.mark.parametrize("kind", ["turns", "functions"])
-def test_death_at_every_commit(tmp_path: Path, kind: str, stored: bool, before: bool) -> None:
+def test_death_at_every_commit(tmp_path: Path, kind: str, stored: bool, before: bool, half: bool) -> None:
     whole = talk(tmp_path / "whole", kind, store=stored)
     commits = commits_of(whole)
     assert commits > 5
     held = 0
     for commit in range(1, commits + 1):
         job = talk(tmp_path / str(commit), kind, store=stored)
-        with death(commit, before=before):
+        with death(commit, before=before, half=half):
             job.run()
         result = job.run()
         assert_nothing_is_paid_unnoticed(job)
@@ -99,16 +100,16 @@ def first_call(where: Path) -> int:
     """The commit that makes the intent of the first function call durable."""
     job, found, commits = talk(where, "functions"), [], [0]
     with pytest.MonkeyPatch.context() as patch:
-        real = Store._commit
+        real = Writer._commit
 
-        def counting(store: Store, works: list[Any]) -> list[Any]:
+        def counting(writer: Writer, group: list[Any]) -> list[Any]:
             commits[0] += 1
-            done = real(store, works)
-            if store.connection.execute("SELECT EXISTS (SELECT 1 FROM tool_call)").fetchone()[0]:
+            done = real(writer, group)
+            if writer._connection.execute("SELECT EXISTS (SELECT 1 FROM tool_call)").fetchone()[0]:
                 found.append(commits[0])
             return done
 
-        patch.setattr(Store, "_commit", counting)
+        patch.setattr(Writer, "_commit", counting)
         job.run()
     return found[0]
 

@@ -15,7 +15,8 @@ from batchrun.outputs.media import detach
 from batchrun.rows import Finish, InputRow, Outcome
 from batchrun.store.admission import admit
 from batchrun.store.reader import Reader
-from batchrun.store.store import Intent, Store
+from batchrun.store.records import Intent
+from batchrun.store.store import Store
 
 from .factories import a_context
 
@@ -80,7 +81,9 @@ class Conversations:
         number = self._numbers[key] = self._numbers.get(key, 0) + 1
         name = f"v1_{key}_{number}"
         exchange, turn = place
-        intent = Intent(row_id, number, f"{key}-{number}", "f00d", "gemini-3.5-flash", exchange=exchange, turn=turn)
+        intent = Intent(
+            row_id, key, number, f"{key}-{number}", "f00d", "gemini-3.5-flash", exchange=exchange, turn=turn
+        )
         attempt = await self.store.arm(intent, AT)
         await self.store.submitted(attempt, name, AT + 1)
         raw = detach(json.dumps({"id": name, **answer}).encode(), self.media, key)

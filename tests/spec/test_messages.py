@@ -93,6 +93,7 @@ MISTAKES: list[tuple[str, str]] = [
     (JOB + "  limits: {rpm: 5}\n", "job.yaml:6: request.limits: unknown key; it belongs at the top of the file"),
     (JOB + "  in_flight: 5\n", "job.yaml:6: request.in_flight: unknown key; it belongs inside `limits`"),
     (JOB + "  max_output_tokens: 5\n", "unknown key: it belongs inside `generation_config`"),
+    (JOB + "  generation_config: {tools: [a]}\n", "it stands in `request`, beside `generation_config`"),
     (JOB + "  generation_config.seed: 1\n", "unknown key; write it nested: `generation_config: {seed: …}`"),
     (JOB + "  generationConfig: {}\n", "unknown key; did you mean `generation_config`?"),
     (JOB + "  system: a\n", "request.system: unknown key: write `system_instruction`"),

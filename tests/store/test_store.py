@@ -15,8 +15,8 @@ from batchrun.rows import Finish, InputRow, Outcome, Problem
 from batchrun.store.admission import admit
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
-from batchrun.store.records import AttemptState
-from batchrun.store.store import Intent, Store
+from batchrun.store.records import AttemptState, Intent
+from batchrun.store.store import Store
 
 
 def rows(count: int) -> list[InputRow]:
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def intent(row_id: int, number: int = 1) -> Intent:
-    return Intent(row_id, number, f"key-{row_id}-{number}", "sha", "m")
+    return Intent(row_id, f"r{row_id - 1}", number, f"key-{row_id}-{number}", "sha", "m")
 
 
 def wait(main: Coroutine[Any, Any, Any]) -> Any:

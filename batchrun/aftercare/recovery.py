@@ -1,0 +1,130 @@
+"""A checkpoint made anew from the ledger and the input, so that nothing that was paid for is paid again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchrun.disk import sync_directory
+from batchrun.engine.request import intent_key
+from batchrun.errors import SpecError, StoreError
+from batchrun.inputs.read import read_rows
+from batchrun.rundir import RunDir
+from batchrun.spec.load import Job
+from batchrun.store.admission import admit
+from batchrun.store.events import META, Replay
+from batchrun.store.ledger import Event, read
+from batchrun.store.lock import RunLock
+from batchrun.store.store import Store
+
+
+@dataclass
+class Recovered:
+    """What came of it. `submitted` interactions are fetched by the next run, for free; `doubtful` POSTs have no id.
+
+    `gone` are rows of the ledger that the input does not have, `damaged` lines that cannot be read; `aside` is what the
+    damaged checkpoint's files are called now.
+    """
+
+    rows: int = 0
+    submitted: int = 0
+    doubtful: int = 0
+    gone: list[str] = field(default_factory=list)
+    damaged: int = 0
+    aside: list[Path] = field(default_factory=list)
+
+
+def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = False) -> Recovered:
+    """Make a run's checkpoint anew, or bring an old copy of it up to date. Nothing is sent.
+
+    Raises SpecError if there is nothing to recover or it is another job's; StoreError if the ledger is damaged, unless
+    that is accepted: rows of damaged lines may be paid again; LockedError.
+    """
+    if not directory.ledger.exists():
+        raise SpecError(f"{directory.path}: there is no {directory.ledger.name} here to recover from.")
+    with closing(RunLock(directory.path)):
+        found = Recovered()
+        events, found.damaged = _events(job, directory, accept_damage=accept_damage)
+        if not _readable(directory.checkpoint):
+            found.aside = _set_aside(directory)
+        with closing(Store(directory.checkpoint, behind=True)) as store:
+            if not store.is_behind:
+                raise SpecError(f"{directory.checkpoint}: nothing to recover: it knows all that its ledger tells.")
+            _take_in(store, job, events[0], at)
+            run_id = store.meta("run_id") or ""
+            replay = Replay(store.connection, at, lambda key, *place: intent_key(run_id, key, "", *place))
+            with store.db.atomic():
+                for event in events[1:]:
+                    replay.apply(event)
+            found.gone = replay.unknown
+            store.caught_up()
+            _count(store.connection, found)
+    return found
+
+
+def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[Event], int]:
+    """All events that can be read, the run's own first, and how many cannot. Raises SpecError, StoreError."""
+    try:
+        lines = list(read(directory.ledger))
+    except OSError as error:
+        raise StoreError(f"{directory.ledger}: cannot be read: {error.strerror}.") from error
+    events = [event for event in lines if event is not None]
+    damaged = len(lines) - len(events)
+    if damaged and not accept_damage:
+        raise StoreError(
+            f"{directory.ledger}: {damaged} of {len(lines)} lines are damaged. What they told of would be paid again; "
+            "restore a copy of the file, or accept that with --accept-damage. Nothing was changed."
+        )
+    if not events or events[0][0] != "run":
+        raise StoreError(f"{directory.ledger}: the line that names the run is damaged; restore a copy of the file.")
+    told = dict(zip(META, events[0][1:], strict=True))
+    if (told["job"], told["key_column"]) != (job.spec.name, job.spec.input.key or ""):
+        raise SpecError(
+            f"{directory.ledger}: belongs to job {told['job']!r} with rows named by {told['key_column']!r}, "
+            f"not to {job.spec.name!r} with {job.spec.input.key or ''!r}."
+        )
+    return events, damaged
+
+
+def _readable(checkpoint: Path) -> bool:
+    """False for a database that is damaged; one that is not there is no damage."""
+    if not checkpoint.exists():
+        return True
+    with suppress(sqlite3.Error), closing(sqlite3.connect(checkpoint)) as connection:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    return False
+
+
+def _set_aside(directory: RunDir) -> list[Path]:
+    """Rename a damaged checkpoint's files. They are kept: some answers may be read from them by hand."""
+    moved = []
+    number = 1
+    while directory.path.joinpath(f"run.db.damaged-{number}").exists():
+        number += 1
+    for name in ("run.db", "run.db-wal", "run.db-shm"):
+        path = directory.path / name
+        if path.exists():
+            moved.append(path.rename(path.with_name(f"{name}.damaged-{number}")))
+    sync_directory(directory.path)
+    return moved
+
+
+def _take_in(store: Store, job: Job, told: tuple[Any, ...], at: float) -> None:
+    """The run's own words and the input's rows, where the checkpoint does not have them."""
+    if store.meta("run_id") is None:
+        store.set_meta(**dict(zip(META, told[1:], strict=True)))
+    rows = read_rows(job.spec.input, job.base, limit=None)
+    admit(store, rows, at, named=job.spec.input.key is not None, complete=False)
+
+
+def _count(db: sqlite3.Connection, found: Recovered) -> None:
+    def count(condition: str) -> int:
+        query = f"SELECT count(*) FROM attempt WHERE superseded_at IS NULL AND {condition}"
+        number: int = db.execute(query).fetchone()[0]
+        return number
+
+    found.rows = db.execute("SELECT count(*) FROM row").fetchone()[0]
+    found.submitted, found.doubtful = count("state = 'submitted'"), count("state = 'intent'")

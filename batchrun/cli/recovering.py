@@ -1,0 +1,55 @@
+"""`batchrun recover`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from batchrun.cli import options
+from batchrun.cli.options import RunChoice
+from batchrun.cli.printing import say, say_json
+from batchrun.clock import wall_clock
+from batchrun.plurals import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchrun.aftercare.recovery import Recovered
+
+_SHOWN = 5
+
+
+@click.command()
+@options.run_choice
+@click.option("--accept-damage", is_flag=True, help="Go on with a damaged ledger: some rows may be paid again.")
+@options.as_json
+def recover(choice: RunChoice, accept_damage: bool, as_json: bool) -> None:
+    """Make a run's checkpoint anew after run.db was lost, damaged, or replaced by an old copy.
+
+    It is made from run.ledger, which has the id of every interaction, and the input. Nothing is sent; the next `run`
+    fetches the answers again, for free, as long as the service keeps them.
+    """
+    from batchrun.aftercare.recovery import recover as recover_run
+
+    job = choice.load()
+    directory = choice.directory(job)
+    found = recover_run(job, directory, wall_clock(), accept_damage=accept_damage)
+    if as_json:
+        say_json({**vars(found), "aside": [str(path) for path in found.aside]})
+    else:
+        say("\n".join(_lines(found, choice.words(emulated=choice.emulated))))
+
+
+def _lines(found: Recovered, same: str) -> Iterator[str]:
+    yield f"{counted(found.rows, 'row')}: {counted(found.submitted, 'interaction')} to fetch again, for free"
+    if found.doubtful:
+        said = "were made or not, nobody can tell: the job's retry.ambiguous decides"
+        yield f"{counted(found.doubtful, 'POST')} whose id the ledger does not have {said}"
+    if found.gone:
+        names = ", ".join(repr(key) for key in found.gone[:_SHOWN]) + (" …" if len(found.gone) > _SHOWN else "")
+        told = f"{counted(len(found.gone), 'attempt')} of rows that the input does not have"
+        yield f"{told}: {names}. Their ids are in run.ledger"
+    for path in found.aside:
+        yield f"kept the damaged file as {path}"
+    yield f"Go on with: batchrun run {same}"

@@ -1,0 +1,133 @@
+"""The ids beside the checkpoint: what was paid for is known even if `run.db` is destroyed, or an older copy comes back.
+
+`run.ledger` has a line for each event: the CRC-32 of what follows (8 hex digits), a blank, a JSON list that begins with
+the event's number and kind.
+
+    run     [n, "run", run id, job, target, key column, fingerprint of the request, its parts]
+    intent  [n, "intent", attempt, row key, number, exchange, turn, sha of the request, model, agent, time]
+    id      [n, "id", attempt, interaction id, time]
+    free    [n, "free", attempt]                               a POST that was not sent or was refused
+
+Lines are written after the commit of what they tell and before anybody acts on it. So an intact checkpoint is never
+behind its ledger; one that is has lost what it knew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from batchrun.disk import sync_directory, write_all
+from batchrun.errors import StoreError
+
+#: A kind and what belongs to it; the number is given when it is written.
+Event = tuple[Any, ...]
+
+#: More than the longest line, but for row keys of many kilobytes: such a tail is damage, and the ledger is rewritten.
+_TAIL = 1 << 16
+
+
+class Ledger:
+    """Appends events. `last` is the number of the last one. Close it."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises StoreError where the file cannot be read."""
+        self.path = path
+        self._file = -1
+        try:
+            self.last, self._size = _end(path)
+        except FileNotFoundError:
+            self.last, self._size = 0, 0
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    @property
+    def exists(self) -> bool:
+        """True if it was ever told anything, readable or not."""
+        return self.path.exists() and self.path.stat().st_size > 0
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Make events durable. Raises OSError; what was written of them is taken back, or is a tail that none reads."""
+        first = self.last + 1
+        lines = b"".join(_line(n, event) for n, event in enumerate(events, first))
+        try:
+            write_all(self._opened(), lines)
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            raise
+        os.fdatasync(self._file)
+        self._size += len(lines)
+        self.last = first + lines.count(b"\n") - 1
+
+    def rewrite(self, events: Iterable[Event], last: int) -> None:
+        """Put events in the place of all, each with the number `last`. Raises StoreError."""
+        self.close()
+        draft = self.path.with_name(self.path.name + ".part")
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.writelines(_line(last, event) for event in events)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+            sync_directory(self.path.parent)
+            self.last, self._size = _end(self.path)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _opened(self) -> int:
+        """The file, without a line that a dying process left unfinished."""
+        if self._file < 0:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._file, self._size)
+            sync_directory(self.path.parent)
+        return self._file
+
+    def _unusable(self, error: OSError) -> StoreError:
+        return StoreError(f"{self.path}: cannot use the ledger: {error.strerror}. Nothing was sent.")
+
+
+def read(path: Path) -> Iterator[Event | None]:
+    """The events of a ledger, each without its number; None for a line that is damaged. Raises OSError.
+
+    A last line without its end is none: a dying process left it, and nobody has acted on it.
+    """
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                entry = _entry(line[:-1])
+                yield None if entry is None else tuple(entry[1:])
+
+
+def _end(path: Path) -> tuple[int, int]:
+    """The number of the last line that can be read, and where the last whole line ends. Raises OSError."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = file.seek(max(0, size - _TAIL))
+        tail = file.read()
+    end = tail.rfind(b"\n") + 1
+    entries = map(_entry, reversed(tail[:end].split(b"\n")))
+    return next((entry[0] for entry in entries if entry is not None), 0), start + end
+
+
+def _line(number: int, event: Event) -> bytes:
+    text = json.dumps([number, *event], separators=(",", ":")).encode()
+    return b"%08x %b\n" % (crc32(text), text)
+
+
+def _entry(line: bytes) -> list[Any] | None:
+    try:
+        if int(line[:8], 16) != crc32(line[9:]):
+            return None
+        entry = json.loads(line[9:])
+    except ValueError:
+        return None
+    return entry if isinstance(entry, list) and len(entry) > 1 and isinstance(entry[0], int) else None

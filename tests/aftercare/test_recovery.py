@@ -1,0 +1,187 @@
+"""What was paid for is not paid again, whatever becomes of the checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from batchrun.aftercare.recovery import Recovered, recover
+from batchrun.errors import Exit, SpecError, StoreError
+from batchrun.rundir import RunDir
+from batchrun.spec.load import load_job
+from batchrun.store.reader import Reader
+from tests.engine.test_resume import death
+from tests.engine.test_talks import calls, interview, weather
+from tests.rehearsal import Rehearsal
+
+
+def recovered(job: Rehearsal, **options: bool) -> Recovered:
+    return recover(load_job(job.write()), RunDir(job.directory), job.clock.wall(), **options)
+
+
+def drop_checkpoint(job: Rehearsal) -> None:
+    for path in job.directory.glob("run.db*"):
+        path.unlink()
+
+
+def texts(job: Rehearsal) -> list[tuple[str, str, str]]:
+    return [(row["key"], row["status"], row["text"]) for row in job.results()]
+
+
+def test_a_destroyed_checkpoint_is_made_anew_and_no_row_is_paid_again(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=12)
+    assert job.run().exit_code is Exit.OK
+    before, known = texts(job), {row["interaction_id"] for row in job.usage()}
+    drop_checkpoint(job)
+    with pytest.raises(StoreError, match=r"is gone.*batchrun recover"):
+        job.run()
+    found = recovered(job)
+    assert (found.rows, found.submitted, found.doubtful, found.gone) == (12, 12, 0, [])
+    result = job.run()
+    assert (result.exit_code, result.summary.posts_this_run) == (Exit.OK, 0)
+    assert texts(job) == before
+    assert {row["interaction_id"] for row in job.usage()} == known
+    assert len(job.accepted()) == 12
+
+
+@pytest.mark.parametrize("commit", range(2, 14))
+def test_a_checkpoint_lost_in_the_midst_of_a_run_costs_nothing_twice_unnoticed(tmp_path: Path, commit: int) -> None:
+    job = Rehearsal(tmp_path, rows=8, limits={"posts": 2}, retry={"ambiguous": {"model": "hold"}})
+    with death(commit, before=False):
+        job.run()
+    drop_checkpoint(job)
+    found = recovered(job)
+    assert found.doubtful <= 2
+    result = job.run()
+    assert result.summary.ambiguous == found.doubtful
+    assert max(Counter(line["request_sha256"] for line in job.billed()).values()) == 1
+    known = {row["interaction_id"] for row in job.usage()}
+    assert sum(line["id"] not in known for line in job.accepted()) <= result.summary.ambiguous
+
+
+def test_an_old_copy_of_a_checkpoint_is_brought_up_to_date_and_keeps_what_it_knows(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=10)
+    job.run(limit=4)
+    shutil.copy(job.directory / "run.db", tmp_path / "copy.db")
+    job.run()
+    before = texts(job)
+    drop_checkpoint(job)
+    shutil.copy(tmp_path / "copy.db", job.directory / "run.db")
+    with pytest.raises(StoreError, match="older than its ledger"):
+        job.run()
+    found = recovered(job)
+    assert (found.submitted, found.doubtful) == (6, 0)
+    polls = sum(row["polls"] for row in job.usage())
+    result = job.run()
+    assert (result.exit_code, result.summary.posts_this_run, texts(job)) == (Exit.OK, 0, before)
+    assert polls > 0
+    assert len(job.accepted()) == 10
+
+
+@pytest.mark.parametrize("kind", ["turns", "functions"])
+def test_conversations_are_fetched_again_exchange_by_exchange(tmp_path: Path, kind: str) -> None:
+    job = weather(tmp_path) if kind == "functions" else interview(tmp_path, rows=2)
+    assert job.run().exit_code is Exit.OK
+    before, posts = texts(job), len(job.accepted())
+    functions = Counter(calls(job.where)) if kind == "functions" else None
+    drop_checkpoint(job)
+    recovered(job)
+    result = job.run()
+    assert (result.exit_code, texts(job), len(job.accepted())) == (Exit.OK, before, posts)
+    if kind == "functions":
+        assert Counter(calls(job.where)) == functions
+    assert [(row["exchange"], row["state"]) for row in job.usage() if row["key"] == before[0][0]] == [
+        (number, "fetched") for number in range(posts // len(before))
+    ]
+
+
+def test_a_retried_row_is_recovered_as_its_last_attempt(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3, retry={"attempts": 8})
+    plan = tmp_path / "faults.json"
+    plan.write_text(json.dumps([{"kind": "failed_no_errors", "rate": 0.5}]))
+    assert job.run(faults=str(plan)).exit_code is Exit.OK
+    attempts = [(row["key"], row["attempt"], row["intent_key"]) for row in job.usage()]
+    assert len(attempts) > 3
+    drop_checkpoint(job)
+    assert recovered(job).submitted == 3
+    assert job.run().exit_code is Exit.OK
+    assert [(row["key"], row["attempt"], row["intent_key"]) for row in job.usage()] == attempts
+    assert len(job.accepted()) == len(attempts)
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_no_flip_in_it_is_paid_for(tmp_path: Path) -> None:
+    job, random = Rehearsal(tmp_path, rows=6), Random(5)
+    job.run()
+    path = job.directory / "run.db"
+    content = bytearray(path.read_bytes())
+    content[16:4096] = random.randbytes(4080)
+    path.write_bytes(content)
+    with pytest.raises(StoreError):
+        job.run()
+    found = recovered(job)
+    assert [each.name for each in found.aside] == ["run.db.damaged-1"]
+    assert found.aside[0].read_bytes() == bytes(content)
+    assert (job.run().exit_code, len(job.accepted())) == (Exit.OK, 6)
+
+
+def test_rows_that_the_input_no_longer_has_are_named(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+    job.run()
+    drop_checkpoint(job)
+    job.rows = job.rows[:2]
+    assert recovered(job).gone == ["r2"]
+
+
+def test_a_damaged_ledger_is_refused_unless_the_damage_is_accepted(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+    job.run()
+    drop_checkpoint(job)
+    ledger = job.directory / "run.ledger"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines[:2], lines[2][:20] + b"?" + lines[2][21:], *lines[3:]]))
+    with pytest.raises(StoreError, match=r"1 of 7 lines are damaged.*--accept-damage"):
+        recovered(job)
+    assert not (job.directory / "run.db").exists()
+    assert recovered(job, accept_damage=True).damaged == 1
+
+
+def test_there_is_nothing_to_recover_of_a_whole_run_or_of_none(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2)
+    with pytest.raises(SpecError, match=r"no run\.ledger"):
+        recovered(job)
+    job.run()
+    with pytest.raises(SpecError, match="nothing to recover"):
+        recovered(job)
+
+
+def test_another_jobs_ledger_is_refused(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2)
+    job.run()
+    drop_checkpoint(job)
+    job.spec["name"] = "other"
+    with pytest.raises(SpecError, match=r"belongs to job 'sums'.*not to 'other'"):
+        recover(load_job(job.write()), RunDir(tmp_path / "runs" / "sums.emulated"), 1.0)
+
+
+def test_a_death_in_the_midst_of_a_recovery_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Rehearsal(tmp_path, rows=5)
+    job.run()
+    drop_checkpoint(job)
+    with monkeypatch.context() as patch:
+        patch.setattr("batchrun.aftercare.recovery.Replay.apply", _die)
+        with pytest.raises(KeyboardInterrupt):
+            recovered(job)
+    with pytest.raises(StoreError, match="batchrun recover"):
+        job.run()
+    assert recovered(job).submitted == 5
+    with Reader(job.directory / "run.db") as reader:
+        assert reader.tally().attempts == 5
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
