@@ -34,6 +34,7 @@ ALLOWED = {
     "preflight": {"errors", "spec", "inputs", "store", "rundir"},
     "forecast": {"errors", "plurals", "spec", "inputs", "interactions", "engine"},
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir", "forecast"},
+    "expiry": {"plurals", "store", "engine"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
 }
 COMPOSITION = {

@@ -12,7 +12,18 @@ from datetime import UTC, datetime
 import click
 
 from batchrun.cli.printing import safe, shortened
-from batchrun.engine.events import Event, Landed, Paused, PollFailed, Posted, RowEnded, Salvaged, Started, Stopping
+from batchrun.engine.events import (
+    Event,
+    Expiring,
+    Landed,
+    Paused,
+    PollFailed,
+    Posted,
+    RowEnded,
+    Salvaged,
+    Started,
+    Stopping,
+)
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
@@ -123,6 +134,8 @@ class Progress:
             case PollFailed(key, reason) if self._clock() - self._complained_at >= _COMPLAINT_SECONDS:
                 self._complained_at = self._clock()
                 self._line(f"row {key}: its poll brought no answer and is made again: {reason}")
+            case Expiring(warning):
+                self._line(warning)
             case Salvaged(key, interaction_id):
                 self._line(
                     f"row {key}: its answer broke off, but named {interaction_id}, which is found: nothing is lost"

@@ -21,6 +21,7 @@ from batchrun.engine.key import KeyProbe
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
+from batchrun.engine.project import Project
 from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
@@ -69,6 +70,8 @@ class Engine:
         if work.toolbox is not None:
             rules = work.spec.request.function_calling
             self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, self._shelter)
+        retention = work.spec.poll.retention
+        self._project = Project(store, reader, client, wall, run_id=work.run_id, retention=retention)
         self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = _allowed_resubmits(work) - work.resubmits
@@ -88,6 +91,7 @@ class Engine:
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
+        await self._project.check()
         started = set()
         for waiting in (True, False):
             for row in self._reader.pending(under_way=waiting, limit=limit):

@@ -18,6 +18,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiring:
+    """The service will not keep for much longer what an earlier run left in flight; `warning` is for people."""
+
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
     """One POST was made; `result` is submitted, refused, not_sent or ambiguous."""
 
@@ -91,5 +98,5 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
+Event = Started | Expiring | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]

@@ -74,6 +74,7 @@ class Verdict(Enum):
     WAIT = auto()
     LATE = auto()
     LOST = auto()
+    EXPIRED = auto()
     DENIED = auto()
     UNREACHABLE = auto()
     UNUSABLE = auto()
@@ -88,6 +89,7 @@ class Patience:
 
     def __init__(self, spec: JobSpec, started: float, submitted: float) -> None:
         self._deadline = max(started, submitted + spec.poll.deadline)
+        self._expires = submitted + spec.poll.retention
         self._tries = spec.retry.calls
         self._failures = 0
         self.silent_since = float("inf")
@@ -109,6 +111,8 @@ class Patience:
                 return Verdict.DENIED
             case Foreign():
                 return Verdict.FOREIGN
+            case NotFound(forbidden=False) if now >= self._expires:
+                return Verdict.EXPIRED
             case NotFound():
                 self._missing_since = self._missing_since or now
                 return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT

@@ -14,6 +14,7 @@ from batchrun.engine.key import KeyProbe
 from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
+from batchrun.engine.project import ENOUGH
 from batchrun.errors import CredentialError, HeldError, RefusedError, RowError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
@@ -23,10 +24,7 @@ from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-#: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
-_IDS_OF_ANOTHER_PROJECT = 5
-
-_LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous` sends the row again, billed anew"
+_LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` sends the row again"
 
 
 class Waiter:
@@ -80,7 +78,7 @@ class Waiter:
                     return answer
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
-                case polling.Verdict.LOST if await self._key.accepted() is None:
+                case polling.Verdict.LOST | polling.Verdict.EXPIRED if await self._key.accepted() is None:
                     continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
@@ -109,7 +107,7 @@ class Waiter:
             self._pace.limits.accepted()
         if isinstance(poll, Answer | polling.Running):
             self._last_answered = self._wall()
-        if attempt.resumed:
+        if attempt.resumed and self._wall() < attempt.submitted_at + self._spec.poll.retention:
             self._note_earlier(attempt, poll)
 
     def _note_earlier(self, attempt: Attempt, poll: polling.Poll) -> None:
@@ -131,16 +129,18 @@ class Waiter:
         self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll, patience: polling.Patience
     ) -> NoReturn:
         """No answer will come: the row's end, or the run's if it is nothing about this row."""
-        refused = verdict is polling.Verdict.LOST and not await self._key.accepted()
+        refused = verdict in (polling.Verdict.LOST, polling.Verdict.EXPIRED) and not await self._key.accepted()
         if verdict is polling.Verdict.DENIED or refused:
             raise _key_refused(poll)
         if verdict is polling.Verdict.UNREACHABLE and self._last_answered < patience.silent_since:
             raise RefusedError(f"Polls get no answer: {poll}. Rows stay resumable; run the same command again.")
-        if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= _IDS_OF_ANOTHER_PROJECT:
+        if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= ENOUGH:
             raise CredentialError(
                 f"The service knows none of {len(self._unknown_earlier)} interactions that an earlier run submitted: "
                 f"is this the API key of another project? Nothing was given up ({poll})."
             )
+        if verdict is polling.Verdict.EXPIRED:
+            raise await self._ended(row, attempt, AttemptState.LOST, "expired", self._expired(attempt, poll))
         if verdict is polling.Verdict.LOST:
             said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
             raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
@@ -152,6 +152,14 @@ class Waiter:
             await self._keeper.keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
             raise RowError("no_answer", said)
         raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
+
+    def _expired(self, attempt: Attempt, poll: polling.Poll) -> str:
+        age = (self._wall() - attempt.submitted_at) / 86400
+        return (
+            f"billed, and its result is gone: {attempt.interaction_id} was submitted {age:.1f} days ago, and the "
+            f"service keeps results for {self._spec.poll.retention / 86400:g} (poll.retention): {poll}. "
+            "`batchrun retry --anew` pays for it again"
+        )
 
     async def _hold_foreign(self, row: RowRecord, attempt: Attempt, poll: polling.Foreign) -> NoReturn:
         """What the service shows is kept, and believed by nobody: neither paid for again nor taken for the answer."""
