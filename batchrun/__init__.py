@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from batchrun.emulator import Emulator, EmulatorSettings
     from batchrun.errors import BatchrunError, Exit, RowError, RunError, SpecError
     from batchrun.outputs.summary import Summary
-    from batchrun.runs import Options, Result, run
+    from batchrun.runs.options import Options
+    from batchrun.runs.run import Result, run
     from batchrun.spec.load import Job, load_job
     from batchrun.spec.model import JobSpec
     from batchrun.version import __version__
@@ -29,15 +30,15 @@ _HOMES = {
     "Exit": "errors",
     "Job": "spec.load",
     "JobSpec": "spec.model",
-    "Options": "runs",
-    "Result": "runs",
+    "Options": "runs.options",
+    "Result": "runs.run",
     "RowError": "errors",
     "RunError": "errors",
     "SpecError": "errors",
     "Summary": "outputs.summary",
     "__version__": "version",
     "load_job": "spec.load",
-    "run": "runs",
+    "run": "runs.run",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from batchrun.runs import Options, run
+from batchrun.runs.run import Options, run
 from batchrun.spec.load import load_job
 from benchmarks.processes import wall
 

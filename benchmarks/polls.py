@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from batchrun.emulator import EmulatorSettings, parse_latency
 from batchrun.emulator.latency import Latency as Distribution
 from batchrun.engine import latency
-from batchrun.runs import Options
-from batchrun.runs import run as run_job
+from batchrun.runs.options import Options
+from batchrun.runs.run import run as run_job
 from batchrun.spec.load import load_job
 from benchmarks.figures import Figure
 from tests.virtual_time import VirtualTime

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from batchrun.emulator import EmulatorSettings, load_faults, parse_latency, read_ledger
-from batchrun.engine.engine import ignore
-from batchrun.engine.events import Observer
-from batchrun.runs import Options, Result, run
+from batchrun.engine.events import Observer, ignore
+from batchrun.runs.options import Options
+from batchrun.runs.run import Result, run
 from batchrun.spec.load import load_job
 from tests.virtual_time import VirtualTime
 

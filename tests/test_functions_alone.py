@@ -139,6 +139,31 @@ def test_what_functions_print_goes_to_standard_error(tmp_path: Path, what: tuple
         assert out.endswith("look answered: done.\n")
 
 
+CLOSING = {
+    "sys.stdout": "sys.stdout.close()",
+    "sys.stderr": "with sys.stderr:\n    pass",
+    "descriptors": "for n in (1, 2):\n    try:\n        os.close(n)\n    except OSError:\n        pass",
+    "replaced": "sys.stdout = sys.stderr = None",
+}
+
+
+@pytest.mark.parametrize("how", CLOSING)
+@pytest.mark.parametrize("what", [("run",), ("try", "--stream")])
+def test_what_functions_close_batchrun_still_has(tmp_path: Path, how: str, what: tuple[str, ...]) -> None:
+    write_functions(tmp_path, CLOSING[how] + "\nreturn 'done'", rows=2)
+    code, out, err = command(tmp_path, what[0], "job.json", *EMULATED, *what[1:])
+    assert code == 0, err
+    assert ("2 rows: 2 succeeded" if what[0] == "run" else "look answered: ") in out
+    assert ("2/2 done" if what[0] == "run" else "kept in ") in err
+
+
+def test_what_functions_print_at_the_exit_is_no_part_of_the_json(tmp_path: Path) -> None:
+    write_functions(tmp_path, "import atexit\natexit.register(print, 'from the exit')\nreturn 'done'", rows=1)
+    code, out, err = command(tmp_path, "run", "job.json", *EMULATED, "--json")
+    assert (code, json.loads(out)["succeeded"]) == (0, 1)
+    assert "from the exit" in err
+
+
 def test_a_reader_that_leaves_ends_nothing_badly(tmp_path: Path) -> None:
     write_functions(tmp_path, CHATTY)
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.costs import Cost
 from batchrun.errors import SpecError
-from batchrun.prices import Prices, load_prices
+from batchrun.prices.bill import Cost
+from batchrun.prices.table import Prices, load_prices
 from tests.emulator.in_process import finished
 
 PRICES = load_prices()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.aftercare.opening import open_existing
 from batchrun.engine.conversation import Word
 from batchrun.errors import SpecError
 from batchrun.interactions.models import Interaction
-from batchrun.rundir import RunDir
-from batchrun.signals import stopping_at_once
+from batchrun.runs.directory import RunDir
+from batchrun.runs.opening import open_existing
+from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -48,14 +48,13 @@ def tell(job: Job, directory: RunDir, keys: Sequence[str], word: Word, at: float
 
 def _waiting(reader: Reader) -> list[Plan]:
     return [
-        Plan(row.key, row.attempt.id, _text(row.attempt.raw or b""))
+        Plan(row.key, row.attempt.id, _text(row.attempt.answer()))
         for row in reader.waiting()
         if row.attempt is not None
     ]
 
 
-def _text(raw: bytes) -> str:
-    answer = Interaction.parse(raw)
+def _text(answer: Interaction | None) -> str:
     return (answer.output_text if answer else None) or ""
 
 

@@ -70,7 +70,7 @@ def told(answer: Call) -> str:
     return f"HTTP {answer.status}" + (f" {error.code}: {error.message.rstrip('.')}" if error else "")
 
 
-async def each(items: Iterable[T], step: Callable[[T], Awaitable[None]], at_once: int) -> None:
+async def for_each(items: Iterable[T], step: Callable[[T], Awaitable[None]], at_once: int) -> None:
     """Do `step` with every item, `at_once` at a time. The first error stops the others and is raised."""
     left = iter(items)
 

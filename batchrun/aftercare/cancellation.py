@@ -10,22 +10,23 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, each
-from batchrun.aftercare.opening import current_outputs, open_existing
+from batchrun.aftercare.calls import PAUSES, Calls, for_each
 from batchrun.clock import wall_clock
 from batchrun.engine import polling
 from batchrun.engine.attempt import under_way
-from batchrun.engine.engine import ignore
+from batchrun.engine.events import ignore
 from batchrun.engine.keep import Keeper
 from batchrun.errors import Exit, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
-from batchrun.opening import OpenRun
 from batchrun.outputs.summary import Summary
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable, stopping_at_once
+from batchrun.runs.directory import RunDir
+from batchrun.runs.exports import current_outputs
+from batchrun.runs.opening import OpenRun, open_existing
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
+from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
@@ -142,11 +143,11 @@ class Cancellation:
 
     async def run(self, attempts: Sequence[AttemptRecord]) -> list[Asked]:
         """What became of each. The answers of those that have stopped are durable."""
-        await each(attempts, self._ask, self._at_once)
+        await for_each(attempts, self._ask, self._at_once)
         left = list(attempts)
         for number, pause in enumerate(PAUSES, 1):
             await asyncio.sleep(pause)
-            await each(left, partial(self._look, last=number == len(PAUSES)), self._at_once)
+            await for_each(left, partial(self._look, last=number == len(PAUSES)), self._at_once)
             left = [each for each in left if self._asked[each.id].fate in (Fate.RUNNING, Fate.UNKNOWN)]
             if not left:
                 break

@@ -13,7 +13,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, each, is_passing, told
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
 from batchrun.aftercare.listing import Listed, Page
 from batchrun.aftercare.paths import directory_name, why_unsafe
 from batchrun.clock import wall_clock
@@ -21,12 +21,14 @@ from batchrun.disk import sync_directory
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
-from batchrun.interactions.models import ApiError, Interaction, usable_id
+from batchrun.interactions.models import ApiError, usable_id
 from batchrun.interactions.saving import MOST_BYTES, Saved, TooLong
 from batchrun.outputs.files import draft_of, sweep
-from batchrun.rundir import RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable
+from batchrun.outputs.history import History
+from batchrun.runs.directory import RunDir
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
+from batchrun.runs.signals import stoppable
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
@@ -100,7 +102,7 @@ def download(
 
 def _places(directory: RunDir, keys: Sequence[str], root: Path) -> list[Place]:
     with Reader(directory.checkpoint) as reader:
-        named = ((row, environment_of(row)) for row in _rows(reader, keys) if row.outcome is not None)
+        named = ((row, History.of(row).environment_id) for row in _rows(reader, keys) if row.outcome is not None)
         return [Place(row.key, name, root / directory_name(row.key)) for row, name in named if name is not None]
 
 
@@ -114,13 +116,6 @@ def _rows(reader: Reader, keys: Sequence[str]) -> Iterable[RowRecord]:
     return [row for row in rows.values() if row is not None]
 
 
-def environment_of(row: RowRecord) -> str | None:
-    """The environment that the row's agent worked in last, None without one."""
-    attempts = [*row.earlier, row.attempt] if row.attempt else []
-    answers = (Interaction.parse(attempt.raw) for attempt in reversed(attempts) if attempt and attempt.raw)
-    return next((answer.environment_id for answer in answers if answer and answer.environment_id), None)
-
-
 async def _fetch_all(
     job: Job, client: Client, places: Sequence[Place], patterns: Sequence[str], wall: Callable[[], float]
 ) -> list[Fetched]:
@@ -130,7 +125,7 @@ async def _fetch_all(
         found[place.key] = await Download(calls, client, place).run(patterns)
 
     try:
-        await each(places, fetch, _AT_ONCE)
+        await for_each(places, fetch, _AT_ONCE)
     finally:
         await client.aclose()
     return [found[place.key] for place in places]

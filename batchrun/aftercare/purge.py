@@ -13,24 +13,25 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, each, is_passing, told
-from batchrun.aftercare.opening import current_outputs, open_existing
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
+from batchrun.aftercare.uploads import clean_run
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
 from batchrun.interactions.models import ApiError
-from batchrun.opening import OpenRun
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import EMULATED, RunDir
-from batchrun.runs import Options, client_for, run_fast
-from batchrun.signals import stoppable, stopping_at_once
+from batchrun.runs.directory import EMULATED, RunDir
+from batchrun.runs.exports import current_outputs
+from batchrun.runs.opening import OpenRun, open_existing
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
+from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
-from batchrun.uploaded import clean_run
 
 _PLAN_PURGED = Finish(
     Outcome.FAILED,
@@ -167,7 +168,7 @@ class Purge:
         for pause in PAUSES:
             await asyncio.sleep(pause)
             self._again = []
-            await each(left, self._delete, self._at_once)
+            await for_each(left, self._delete, self._at_once)
             if not self._again:
                 break
             left = [attempt for attempt, _ in self._again]

@@ -12,7 +12,7 @@ from batchrun.disk import sync_directory
 from batchrun.engine.request import intent_key
 from batchrun.errors import SpecError, StoreError
 from batchrun.inputs.read import read_rows
-from batchrun.rundir import RunDir
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay

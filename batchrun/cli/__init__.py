@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from batchrun.cli import after, emulate, files, look, make, recovering, scaffold, trying
-from batchrun.cli.output import drop_unread, hide_descriptor
+from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
 
@@ -80,10 +80,10 @@ for command in (
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
-    hide_descriptor()
+    hide_descriptors()
     try:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
         sys.exit(128 + signal.SIGPIPE)
     finally:
-        drop_unread()
+        end_output()

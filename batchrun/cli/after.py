@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchrun.aftercare.cancellation import Cancelled
     from batchrun.aftercare.downloads import Fetched
     from batchrun.aftercare.purge import Purged
-    from batchrun.rundir import RunDir
+    from batchrun.runs.directory import RunDir
 
 #: Lines of a plan, or rows with something to tell, that are shown.
 _SHOWN_LINES = 8
@@ -43,9 +43,9 @@ def cancel(choice: RunChoice, base_url: str | None, api_version: str, keys: tupl
     stay pending. Exit code 3 if something may still be running.
     """
     from batchrun.aftercare.cancellation import cancel as cancel_interactions
-    from batchrun.aftercare.opening import service_of
     from batchrun.cli.ending import run_words
-    from batchrun.rundir import EMULATED
+    from batchrun.runs.directory import EMULATED
+    from batchrun.runs.options import service_of
 
     loaded = choice.load()
     directory = choice.directory(loaded)
@@ -105,9 +105,9 @@ def purge(
 
     The output files are brought up to date first. Use it again for what could not be deleted: then the exit code is 3.
     """
-    from batchrun.aftercare.opening import service_of
     from batchrun.aftercare.purge import count_kept, delete_files
     from batchrun.aftercare.purge import purge as purge_run
+    from batchrun.runs.options import service_of
 
     loaded = choice.load()
     directory = choice.directory(loaded)
@@ -169,7 +169,7 @@ def download(
     use. Exit code 3 if something could not be fetched.
     """
     from batchrun.aftercare.downloads import download as download_files
-    from batchrun.aftercare.opening import service_of
+    from batchrun.runs.options import service_of
 
     loaded = choice.load()
     directory = choice.directory(loaded)
@@ -208,7 +208,7 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
     from batchrun.aftercare.approval import plans, tell
     from batchrun.cli.ending import run_words
     from batchrun.engine.conversation import Word
-    from batchrun.rundir import EMULATED
+    from batchrun.runs.directory import EMULATED
 
     _check_words(keys, everything, refine)
     loaded = choice.load()

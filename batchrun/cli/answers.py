@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchrun.cli.printing import note, safe, shortened, write
 from batchrun.engine.events import Called, Paused
+from batchrun.errors import StoreError
 from batchrun.interactions import pieces
 from batchrun.plurals import counted
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from batchrun.interactions.models import Interaction
     from batchrun.outputs.citations import Citation
     from batchrun.store.records import RowRecord
+
+T = TypeVar("T")
 
 _WIDTH = 160
 _CITED_WIDTH = 64
@@ -25,9 +28,13 @@ _FOR_PAGES = ("search_suggestions", "rendered_content")
 
 
 class Printer:
-    """Prints the pieces of answers: as they come if `live`, else when it is given whole answers."""
+    """Prints the pieces of answers: as they come if `live`, else when it is given whole answers.
+
+    `unread` is why what came could not be printed, if it could not: the answer is paid for, and is heard to its end.
+    """
 
     def __init__(self, *, live: bool) -> None:
+        self.unread: OSError | StoreError | None = None
         self._live = live
         self._calls: deque[str] = deque()
         self._mid_line = False
@@ -46,8 +53,22 @@ class Printer:
             case _ if said := _said(piece):
                 self._note(said)
 
+    def hear(self, piece: pieces.Piece) -> None:
+        """Prints a piece while the answer comes."""
+        self._try(self, piece)
+
     def observe(self, event: object) -> None:
         """Says what happens beside the answer."""
+        self._try(self._say, event)
+
+    def _try(self, show: Callable[[T], None], what: T) -> None:
+        try:
+            if self.unread is None:
+                show(what)
+        except (OSError, StoreError) as error:
+            self.unread = error
+
+    def _say(self, event: object) -> None:
         match event:
             case Called(_, name, result, is_error):
                 self._calls.append(f"{name} {'failed' if is_error else 'gave'}: {_compact(result)}")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from batchrun.interactions.usage import Usage, count
 from batchrun.plurals import counted
 
 if TYPE_CHECKING:
-    from batchrun.costs import Cost
+    from batchrun.prices.bill import Cost
 
 _KINDS = ("input", "output", "thought", "cached", "tool_use")
 
 
-def used_line(used: Sequence[Mapping[str, Any]]) -> str:
+def used_line(used: Sequence[Usage]) -> str:
     """The tokens of these usage objects, kind by kind."""
-    sums = {kind: sum(_tokens(usage, kind) for usage in used) for kind in _KINDS}
-    told = [f"{kind.replace('_', ' ')} {count:,}" for kind, count in sums.items() if count]
+    sums = {kind: sum(count(usage, f"total_{kind}_tokens") or 0 for usage in used) for kind in _KINDS}
+    told = [f"{kind.replace('_', ' ')} {tokens:,}" for kind, tokens in sums.items() if tokens]
     return f"{counted(len(used), 'interaction')}, tokens: {', '.join(told) or 'not told'}"
 
 
@@ -48,8 +49,3 @@ def _parts(costs: Sequence[Cost]) -> str:
     sums = {name: sum((cost.parts.get(name, Decimal(0)) for cost in costs), start=Decimal(0)) for name in names}
     told = [f"{name.replace('_', ' ')} ${dollars:.6f}" for name, dollars in sums.items() if dollars]
     return f" ({', '.join(told)})" if told else ""
-
-
-def _tokens(usage: Mapping[str, Any], kind: str) -> int:
-    count = usage.get(f"total_{kind}_tokens")
-    return count if type(count) is int and count > 0 else 0

@@ -12,8 +12,8 @@ from batchrun.cli.progress import duration
 from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import CLASSES, Summary
 from batchrun.plurals import counted
-from batchrun.rundir import EMULATED
-from batchrun.runs import Result
+from batchrun.runs.directory import EMULATED
+from batchrun.runs.run import Result
 
 
 def run_words(choice: RunChoice, target: str) -> str:

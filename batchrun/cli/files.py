@@ -32,8 +32,8 @@ def files() -> None:
 @options.as_json
 def list_files(run_dir: Path | None, as_json: bool) -> None:
     """List the uploads on record: name, where the file came from, size, age, how long it lives, state."""
+    from batchrun.aftercare.uploads import documents
     from batchrun.store.files import state_directory
-    from batchrun.uploaded import documents
 
     found = documents(run_dir or state_directory(os.environ), wall_clock())
     if as_json:
@@ -71,12 +71,12 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
 
     A run that still needs one uploads it again.
     """
+    from batchrun.aftercare.uploads import clean as clean_uploads
+    from batchrun.aftercare.uploads import rehearsal_client
     from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.rundir import RunDir
-    from batchrun.service import checked_base_url, remote_client
+    from batchrun.runs.directory import RunDir
+    from batchrun.runs.service import checked_base_url, remote_client
     from batchrun.store.files import state_directory
-    from batchrun.uploaded import clean as clean_uploads
-    from batchrun.uploaded import rehearsal_client
 
     if everything and expired:
         raise click.UsageError("give --all or --expired, not both")

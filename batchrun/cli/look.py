@@ -16,9 +16,9 @@ from batchrun.clock import wall_clock
 def status(choice: RunChoice, as_json: bool) -> None:
     """Where a run stands. JOB is a job file or a run directory."""
     from batchrun.cli.ending import summary_lines
-    from batchrun.expiry import expiry_lines, expiry_of
-    from batchrun.reports import summarize
-    from batchrun.rundir import RunDir
+    from batchrun.outputs.summary import summarize
+    from batchrun.runs.directory import RunDir
+    from batchrun.runs.expiry import expiry_lines, expiry_of
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
@@ -40,7 +40,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
 @click.argument("key")
 def show(choice: RunChoice, key: str) -> None:
     """Everything about one row: its request, every attempt, the raw answer, the outcome."""
-    from batchrun.reports import row_document
+    from batchrun.reports.rows import row_document
     from batchrun.store.reader import Reader
 
     loaded = choice.load()

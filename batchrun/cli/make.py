@@ -20,7 +20,7 @@ from batchrun.errors import Exit
 from batchrun.plurals import counted
 
 if TYPE_CHECKING:
-    from batchrun.runs import Result
+    from batchrun.runs.run import Result
     from batchrun.spec.load import Job
 
 _limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
@@ -36,7 +36,7 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     Settings that the service is known to refuse are errors, those that it ignores and those that do nothing in this
     job are warnings. Nothing is sent.
     """
-    from batchrun.previews import preview
+    from batchrun.reports.previews import preview
     from batchrun.spec.load import load_job
 
     loaded = load_job(job, overrides)
@@ -65,7 +65,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
     Later turns are counted with the history that they read again; what cannot be known before is named.
     """
     from batchrun.cli.planning import plan_document, plan_lines
-    from batchrun.previews import preview
+    from batchrun.reports.previews import preview
 
     loaded = choice.load()
     directory = choice.planned(loaded)
@@ -115,8 +115,8 @@ def run(
     """
     from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs import Options, emulator_settings
-    from batchrun.runs import run as run_job
+    from batchrun.runs.options import Options, emulator_settings
+    from batchrun.runs.run import run as run_job
     from batchrun.spec.load import load_job
 
     refuse_idle_options(emulator)
@@ -193,7 +193,7 @@ def retry(
     """
     from batchrun.cli.ending import run_words
     from batchrun.cli.retrying import nothing_to_retry
-    from batchrun.runs import retry as retry_rows
+    from batchrun.runs.run import retry as retry_rows
     from batchrun.store.reader import Reader
 
     loaded = choice.load()
@@ -217,7 +217,7 @@ def retry(
 @options.run_choice
 def export(choice: RunChoice) -> None:
     """Make the output files again from the checkpoint. Nothing is sent."""
-    from batchrun.runs import write_outputs
+    from batchrun.runs.exports import write_outputs
     from batchrun.store.reader import Reader
 
     loaded = choice.load()

@@ -14,7 +14,7 @@ import click
 from batchrun.cli.output import own_output
 
 if TYPE_CHECKING:
-    from batchrun.rundir import RunDir
+    from batchrun.runs.directory import RunDir
     from batchrun.spec.load import Job
 
 _job = click.argument("job", type=click.Path(path_type=Path))
@@ -82,13 +82,13 @@ class RunChoice:
 
     def directory(self, job: Job) -> RunDir:
         """The run to look at."""
-        from batchrun.rundir import existing_run_dir
+        from batchrun.runs.directory import existing_run_dir
 
         return existing_run_dir(job, self.run_dir, emulated=self.emulated)
 
     def planned(self, job: Job) -> RunDir:
         """The run that `run` would make or go on with."""
-        from batchrun.rundir import run_dir
+        from batchrun.runs.directory import run_dir
 
         return run_dir(job, self.run_dir, emulated=self.emulated)
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchrun.cli.printing import json_text
-from batchrun.forecast import ANSWER_TOKENS
 from batchrun.plurals import counted
-from batchrun.previews import Preview
+from batchrun.reports.forecast import ANSWER_TOKENS
+from batchrun.reports.previews import Preview
 from batchrun.rows import Outcome
-from batchrun.rundir import RunDir
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import click
 
-from batchrun.cli.output import output
+from batchrun.cli.output import errors, output
+from batchrun.errors import StoreError
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _KEPT = frozenset("\n\u200c\u200d")  # line ends are ours; the joiners are letters of Persian and other scripts
+
+#: Levels of JSON that are shown of what is nested deeper than can be shown.
+_LEVELS = 100
 
 
 def safe(text: str) -> str:
@@ -32,12 +36,12 @@ def say(text: str = "") -> None:
 
 def note(text: str) -> None:
     """One line about what goes on, on standard error, so that standard output can be piped."""
-    click.echo(safe(text), err=True)
+    tell(f"{safe(text)}\n")
 
 
 def fail(text: str) -> None:
     """An error, on standard error."""
-    click.echo(click.style("error: ", fg="red", bold=True) + safe(text), err=True)
+    tell(f"{click.style('error: ', fg='red', bold=True)}{safe(text)}\n")
 
 
 def say_json(value: Any) -> None:
@@ -46,14 +50,38 @@ def say_json(value: Any) -> None:
 
 
 def write(text: str) -> None:
-    """A part of the result as it is, on standard output."""
-    click.echo(text, file=output(), nl=False)
+    """A part of the result as it is, on standard output. Raises BrokenPipeError if it is not read, else StoreError."""
+    try:
+        click.echo(text, file=output(), nl=False)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot write to standard output: {error.strerror}. What was done is on record.") from error
+
+
+def tell(text: str) -> None:
+    """Text as it is, on standard error."""
+    click.echo(text, file=errors(), nl=False, err=True)
 
 
 def json_text(value: Any) -> str:
-    """Indented JSON; what `safe` would escape is escaped as JSON does it."""
-    text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    """Indented JSON; what `safe` would escape is escaped as JSON does it.
+
+    Of what is nested too deep to be indented, the levels below the hundredth are left out, with a note in their place.
+    """
+    try:
+        text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
+    except RecursionError:
+        text = json.dumps(_shallow(value, _LEVELS), indent=2, default=str, ensure_ascii=False)
     return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else json.dumps(c)[1:-1] for c in text)
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    if levels == 0 and isinstance(value, dict | list):
+        return f"[nested more than {_LEVELS} levels deep]"
+    if isinstance(value, dict):
+        return {name: _shallow(item, levels - 1) for name, item in value.items()}
+    return [_shallow(item, levels - 1) for item in value] if isinstance(value, list) else value
 
 
 def shortened(text: str, width: int) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import click
-
-from batchrun.cli.printing import safe, shortened
+from batchrun.cli.output import errors
+from batchrun.cli.printing import safe, shortened, tell
 from batchrun.engine.events import (
     Event,
     Expiring,
@@ -93,7 +91,8 @@ class Progress:
         self._counts = Counts()
         self._clock = clock
         self._quiet = quiet
-        self._live = sys.stderr.isatty()
+        shown = errors()
+        self._live = shown is not None and shown.isatty()
         self._started = self._shown_at = clock()
         self._failures = 0
         self._complained_at = float("-inf")
@@ -118,7 +117,7 @@ class Progress:
             with suppress(OSError):
                 self._show()
                 if self._live:
-                    click.echo(err=True)
+                    tell("\n")
 
     def _tell(self, event: Event) -> None:
         match event:
@@ -145,17 +144,17 @@ class Progress:
 
     def _line(self, text: str) -> None:
         if self._live:
-            click.echo("\r\x1b[K", nl=False, err=True)
-        click.echo(f"{self._time()}{safe(shortened(text, 400))}", err=True)
+            tell("\r\x1b[K")
+        tell(f"{self._time()}{safe(shortened(text, 400))}\n")
 
     def _show(self) -> None:
         self._shown_at = self._clock()
         line = progress_line(self._counts, self._shown_at - self._started)
         if self._live:
             width = shutil.get_terminal_size().columns
-            click.echo(f"\r\x1b[K{shortened(line, width - 1)}", nl=False, err=True)
+            tell(f"\r\x1b[K{shortened(line, width - 1)}")
         else:
-            click.echo(f"{self._time()}{line}", err=True)
+            tell(f"{self._time()}{line}\n")
 
     def _time(self) -> str:
         return "" if self._live else datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ ")

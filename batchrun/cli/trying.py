@@ -17,10 +17,10 @@ from batchrun.cli.printing import note, say_json
 from batchrun.interactions.models import Interaction
 
 if TYPE_CHECKING:
-    from batchrun.costs import Cost
-    from batchrun.prices import Prices
+    from batchrun.prices.bill import Cost
+    from batchrun.prices.table import Prices
+    from batchrun.runs.trial import Trial
     from batchrun.store.records import AttemptRecord
-    from batchrun.trial import Trial
 
 
 @click.command("try")
@@ -55,10 +55,10 @@ def try_(
     It is sent and billed each time. The answer is kept in a directory of its own, beside the job's runs.
     """
     from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.prices import load_prices
-    from batchrun.runs import Options, emulator_settings
+    from batchrun.prices.table import load_prices
+    from batchrun.runs.options import Options, emulator_settings
+    from batchrun.runs.trial import next_directory, try_row
     from batchrun.spec.load import load_job
-    from batchrun.trial import next_directory, try_row
 
     refuse_idle_options(emulator)
     loaded, table = load_job(job, overrides), load_prices(prices)
@@ -67,7 +67,7 @@ def try_(
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
     choice = Options(None, base_url or DEFAULT_BASE_URL, api_version, emulator=settings)
     printer = Printer(live=stream and not as_json)
-    tell = printer if stream and not as_json else None
+    tell = printer.hear if stream and not as_json else None
     trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)
     if as_json:
         say_json(_document(trial, table))
@@ -79,6 +79,9 @@ def try_(
 def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streamed: bool, emulated: bool) -> None:
     from batchrun.outputs.media import media_of
 
+    if printer.unread is not None:
+        note(f"kept in {trial.directory.path}")
+        raise printer.unread
     if not streamed:
         for answer in trial.answers:
             printer.tell(answer)
@@ -122,7 +125,7 @@ def _document(trial: Trial, prices: Prices) -> dict[str, Any]:
 
 
 def _interaction(attempt: AttemptRecord, cost: Cost | None) -> dict[str, Any]:
-    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    answer = attempt.answer() or Interaction({})
     return {
         "id": attempt.interaction_id,
         "exchange": attempt.exchange,

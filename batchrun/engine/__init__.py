@@ -1,0 +1,1 @@
+"""A row's life: submit, wait, decide. Nothing here knows of the command line."""

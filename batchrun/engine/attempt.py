@@ -80,14 +80,8 @@ def resumption(known: AttemptRecord) -> Attempt:
         known.submitted_at or known.intent_at,
         known.evidence or "",
         known.agent,
-        _answer_of(known),
+        None if known.raw is None else known.answer() or Interaction({}),
         resumed=True,
         kind=(known.model, known.exchange),
         reply=known.reply or b"",
     )
-
-
-def _answer_of(known: AttemptRecord) -> Interaction | None:
-    if known.raw is None:
-        return None
-    return (Interaction.parse(known.raw) or Interaction({})).named(known.interaction_id or "")

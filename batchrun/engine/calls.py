@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from batchrun.engine.events import Called, Observer
@@ -42,7 +42,7 @@ class Caller:
             work = [self._one(row, attempt_id, n, call, known.get(n)) for n, call in enumerate(calls)]
             return [done.step for done in await asyncio.gather(*work)]
 
-    def _hold_interrupted(self, known: Any) -> None:
+    def _hold_interrupted(self, known: Iterable[ToolCallRecord]) -> None:
         names = [call.name for call in known if call.ended_at is None and not call.released]
         if names and self._spec.interrupted == "hold":
             raise HeldError(

@@ -15,7 +15,7 @@ from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
-from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping
+from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping, ignore
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
 from batchrun.engine.limits import Limits
@@ -36,10 +36,6 @@ from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
 _RESUBMITS_OF_A_ROW = 3
-
-
-def ignore(_event: object) -> None:
-    """The observer that does not look."""
 
 
 class Engine:

@@ -100,3 +100,7 @@ class Stopping:
 
 Event = Started | Expiring | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """The observer that does not look."""

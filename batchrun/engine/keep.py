@@ -15,13 +15,12 @@ from batchrun.errors import RowError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
+from batchrun.interactions.usage import Usage, plausible_tokens
 from batchrun.outputs.media import addresses, complete, detach, may_hold_media, tells_of_media
 from batchrun.rows import Finish
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-#: A count beyond this is a mistake of the server's, not a usage.
-_MOST_TOKENS = 10**9
 #: Seconds between the tries to fetch a file of an answer's.
 _PAUSES = (2.0, 10.0, 30.0)
 
@@ -103,12 +102,11 @@ class Keeper:
         said = f"the answer names {uri[:150]!r}, which cannot be fetched: {reason}"
         raise RowError("media_not_fetched", f"{said}. `batchrun retry` tries again, for free")
 
-    def _account(self, row: RowRecord, attempt: Attempt, usage: dict[str, object]) -> None:
-        spent, total = usage.get("total_input_tokens"), usage.get("total_tokens")
-        if attempt.lease is not None and isinstance(spent, int) and 0 <= spent < _MOST_TOKENS:
+    def _account(self, row: RowRecord, attempt: Attempt, usage: Usage) -> None:
+        spent = plausible_tokens(usage, "total_input_tokens")
+        if attempt.lease is not None and spent is not None:
             self._settle(attempt.lease, spent)
-        known = isinstance(total, int) and 0 <= total < _MOST_TOKENS
-        self._observe(Landed(row.key, total if known and isinstance(total, int) else None))
+        self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens")))
 
 
 @contextmanager

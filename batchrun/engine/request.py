@@ -13,6 +13,7 @@ from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.evidence import INTENT_LABEL
+from batchrun.interactions.usage import plausible_tokens
 from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import Job
 from batchrun.store.files import Upload
@@ -39,6 +40,11 @@ class Request:
     tokens: int
     files: tuple[Upload, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The body as JSON values, without the intent's label."""
+        core: dict[str, Any] = json.loads(bytes(self.core))
+        return core | ({"labels": self.labels} if self.labels else {})
 
     def body(self, intent_key: str) -> bytes | Body:
         """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
@@ -131,8 +137,7 @@ def _tokens_so_far(exchanges: Sequence[Exchange], stored: bool) -> int:
     """Tokens of a conversation that the service adds by itself."""
     if not exchanges or not stored:
         return 0
-    total = (exchanges[-1].answer.usage or {}).get("total_tokens")
-    return total if isinstance(total, int) and 0 <= total < 10**9 else 0
+    return plausible_tokens(exchanges[-1].answer.usage or {}, "total_tokens") or 0
 
 
 def _replays(body: dict[str, Any]) -> bool:

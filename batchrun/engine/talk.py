@@ -83,11 +83,11 @@ def _recovered(talk: Talk, row: RowRecord, reader: Reader) -> Talk:
 
 
 def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
-    answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+    answer = attempt.answer() or Interaction({})
     results = None
     if answer.status == "requires_action":
         results = tuple(call.step for call in reader.tool_calls(attempt.id))
-    return Exchange(attempt.id, answer.named(attempt.interaction_id or ""), results, word_on(attempt.id, reader))
+    return Exchange(attempt.id, answer, results, word_on(attempt.id, reader))
 
 
 def word_on(attempt_id: int, reader: Reader) -> Word | None:

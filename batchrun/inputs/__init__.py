@@ -1,0 +1,1 @@
+"""Rows and media files as they come in: hostile, bounded, never trusted."""

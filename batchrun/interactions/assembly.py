@@ -6,10 +6,9 @@ has no steps; a stream without it is cut. Events and deltas that nobody knows ar
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from batchrun.interactions.models import STOP_STATUSES, ApiError, Interaction, parse_json, usable_id
+from batchrun.interactions.models import ApiError, Interaction, parse_json, usable_id
 from batchrun.interactions.pieces import Piece, Status, Step, Unread, started
 from batchrun.interactions.sse import Event
 from batchrun.interactions.streamed_step import StreamedStep, begun_by
@@ -66,7 +65,7 @@ class Assembly:
     def take(self, event: Event) -> list[Piece]:
         """Take one event in. Returns what it has to show."""
         if event.data.strip() == b"[DONE]":
-            self.completed = self.completed or self._fields.get("status") in STOP_STATUSES
+            self.completed = self.completed or Interaction(self._fields).stopped
             self.failure = None if self.completed else "it ended without telling what the interaction came to"
             return []
         told = parse_json(event.data)
@@ -133,12 +132,3 @@ class Assembly:
 
 def said(error: ApiError) -> str:
     return f"{error.code}: {error.message}" if error.message else error.code
-
-
-def as_json(value: dict[str, Any]) -> bytes:
-    """Compact JSON. Half surrogate pairs go out as escapes, which joins those that came in two deltas."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()

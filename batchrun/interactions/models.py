@@ -24,12 +24,13 @@ STOP_STATUSES = frozenset(
     }
 )
 #: Types of content blocks that carry media.
-MEDIA = frozenset({"image", "audio", "video", "document"})
+MEDIA = ("image", "audio", "video", "document")
+_LONGEST_CODE = 100
 _ID = re.compile(r"[A-Za-z0-9_\-]{1,256}")
 
 
 def storable(text: str) -> str:
-    """`text` as SQLite, Arrow and UTF-8 can hold it: half surrogate pairs are written as escapes."""
+    r"""`text` as SQLite, Arrow and UTF-8 can hold it: half surrogate pairs become their escapes (`\ud800`)."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -44,6 +45,17 @@ def parse_json(raw: bytes) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None
+
+
+def as_json(value: object) -> bytes:
+    """Compact JSON. Half surrogate pairs go out as escapes, which joins those that came in two deltas.
+
+    Raises ValueError or RecursionError for what JSON cannot hold.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,7 @@ class Interaction:
     def has_media(self) -> bool:
         """True if the model's output has a picture, sound, video or document."""
         blocks = (block for block in self._blocks_from_the_end() if isinstance(block, dict))
-        return any(isinstance(kind := block.get("type"), str) and kind in MEDIA for block in blocks)
+        return any(block.get("type") in MEDIA for block in blocks)
 
     @property
     def output_text(self) -> str | None:
@@ -218,7 +230,8 @@ class ApiError:
         known = tuple(d for d in details if isinstance(d, dict)) if isinstance(details, list) else ()
         message = error.get("message")
         said = storable(message) if isinstance(message, str) else ""
-        return cls(storable(str(code or "unknown").lower()), said, known)
+        named = str(code if isinstance(code, str | int) and code else "unknown")[:_LONGEST_CODE]
+        return cls(storable(named.lower()), said, known)
 
     @classmethod
     def parse(cls, raw: bytes) -> ApiError | None:

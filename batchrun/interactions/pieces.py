@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.interactions.models import MEDIA
+
 Step = dict[str, Any]
-MEDIA = ("image", "audio", "video", "document")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from batchrun.interactions.pieces import (
-    MEDIA,
-    Annotations,
-    Piece,
-    Step,
-    block_pieces,
-    pieces_of,
-    summary_pieces,
-    tool_pieces,
-)
+from batchrun.interactions.models import MEDIA
+from batchrun.interactions.pieces import Annotations, Piece, Step, block_pieces, pieces_of, summary_pieces, tool_pieces
 
 _OF_SPEECH = ("text", "text_annotation_delta", *MEDIA)
 _OF_THOUGHT = ("thought_summary", "thought_signature")

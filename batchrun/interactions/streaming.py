@@ -11,11 +11,11 @@ from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
-from batchrun.interactions.assembly import Assembly, as_json, said
+from batchrun.interactions.assembly import Assembly, said
 from batchrun.interactions.bodies import Body
 from batchrun.interactions.client import BROKEN, Client, fate_of
 from batchrun.interactions.evidence import Call, Lost, Reply
-from batchrun.interactions.models import ApiError, Interaction, parse_json
+from batchrun.interactions.models import ApiError, Interaction, as_json, parse_json
 from batchrun.interactions.pieces import Piece, Stopped, Waiting, unseen
 from batchrun.interactions.sse import Event, EventReader
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+
+from batchrun.spec.canonical import deeper_than
 
 #: Deepest nesting accepted: far below what makes Python's recursive JSON functions fail, however deep the call stack.
 MAX_DEPTH = 128
@@ -28,7 +29,7 @@ def parse_answer(text: str) -> object:
         raise AnswerError(f"the answer is not JSON: {error}") from None
     except RecursionError:
         raise AnswerError(_TOO_DEEP) from None
-    if text.count("[") + text.count("{") > MAX_DEPTH and _deeper(value, MAX_DEPTH):
+    if text.count("[") + text.count("{") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise AnswerError(_TOO_DEEP)
     return value
 
@@ -54,20 +55,6 @@ def _float(digits: str) -> float:
 
 def _constant(name: str) -> object:
     raise AnswerError(f"the answer is not JSON: it has {name}")
-
-
-def _deeper(value: object, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels):
-        layer = [part for whole in layer for part in _parts(whole)]
-    return any(isinstance(part, dict | list) for part in layer)
-
-
-def _parts(value: object) -> Iterator[object]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)

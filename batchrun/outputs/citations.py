@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from batchrun.outputs.fitting import json_text, storable
+from batchrun.interactions.models import storable
+from batchrun.outputs.fitting import json_text
 from batchrun.outputs.history import History
 from batchrun.outputs.table import COUNT, TEXT, Column
 from batchrun.store.records import AttemptRecord

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.load import Job
-from batchrun.spec.targets import CITING
+from batchrun.spec.targets import CITING, tool_type
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
 
@@ -75,5 +75,4 @@ def _extras(job: Job) -> Iterator[str]:
 def _tools(request: RequestSpec) -> Iterator[str]:
     """The kinds of the service's tools that any turn has."""
     for turn in request.each_turn():
-        for tool in turn.tools or ():
-            yield tool if isinstance(tool, str) else str(tool.get("type"))
+        yield from map(tool_type, turn.tools or ())

@@ -5,10 +5,11 @@ Facts: Api-Revision 2026-05-20, `usage`. A count that is missing, negative, no i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from batchrun.interactions.models import Interaction
+from batchrun.interactions.usage import by_modality, count, queries
 from batchrun.store.records import AttemptRecord, AttemptState
 
 TOTALS = (
@@ -23,7 +24,6 @@ TOTALS = (
 FAMILIES = ("input", "output", "cached", "tool_use")
 MODALITIES = ("text", "image", "audio", "video", "document")
 _UNDER_WAY = (AttemptState.INTENT, AttemptState.SUBMITTED)
-GROUNDING = ("google_search", "google_maps", "retrieval")
 
 
 def counts_of(usage: dict[str, Any] | None) -> dict[str, int]:
@@ -32,10 +32,10 @@ def counts_of(usage: dict[str, Any] | None) -> dict[str, int]:
         return {}
     counts = _totals(usage)
     for family in FAMILIES:
-        for kind, tokens in _pairs(usage.get(f"{family}_tokens_by_modality"), "modality", "tokens"):
+        for kind, tokens in by_modality(usage, family):
             _add(counts, f"{family}_{kind}_tokens", tokens)
-    for kind, count in _pairs(usage.get("grounding_tool_count"), "type", "count"):
-        _add(counts, f"{kind}_count", count)
+    for kind, asked in queries(usage):
+        _add(counts, f"{kind}_count", asked)
     return counts
 
 
@@ -49,8 +49,8 @@ def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
     missing = 0
     for attempt in attempts:
         missing += attempt.usage is None and attempt.billed is not False and attempt.state not in _UNDER_WAY
-        for name, count in _totals(attempt.usage or {}).items():
-            totals[name] = (totals[name] or 0) + count
+        for name, tokens in _totals(attempt.usage or {}).items():
+            totals[name] = (totals[name] or 0) + tokens
     return {**totals, "attempts_without_usage": missing}
 
 
@@ -61,28 +61,17 @@ def search_queries(raw: bytes | None) -> int | None:
         return None
     calls = (step.get("arguments") for _, step in interaction.own_steps if step.get("type") == "google_search_call")
     asked = (call.get("queries") for call in calls if isinstance(call, dict))
-    return sum(len(queries) for queries in asked if isinstance(queries, list))
+    return sum(len(each) for each in asked if isinstance(each, list))
 
 
 _NO_SEARCH = Interaction({})
 
 
 def _totals(usage: dict[str, Any]) -> dict[str, int]:
-    return {name: usage[name] for name in TOTALS if _is_count(usage.get(name))}
+    return {name: found for name in TOTALS if (found := count(usage, name)) is not None}
 
 
-def _pairs(items: object, kind: str, count: str) -> Iterator[tuple[str, int]]:
-    """(kind, count) of each well-formed item of a list such as `input_tokens_by_modality`."""
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and isinstance(item.get(kind), str) and _is_count(item.get(count)):
-            yield item[kind].lower(), item[count]
-
-
-def _add(counts: dict[str, int], name: str, count: int) -> None:
-    total = counts.get(name, 0) + count
+def _add(counts: dict[str, int], name: str, more: int) -> None:
+    total = counts.get(name, 0) + more
     if total < 2**63:
         counts[name] = total
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 2**63

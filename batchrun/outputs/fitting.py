@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from batchrun.interactions.models import storable
 from batchrun.outputs.shapes import Kind, ListOf, Shape, Struct
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -27,11 +28,6 @@ def fit(value: object, shape: Shape) -> tuple[Any, list[str]]:
     """`value` as a column of `shape` stores it, and its misfits; a part that does not fit is stored as null."""
     problems: list[str] = []
     return _fit(value, shape, (), problems), problems
-
-
-def storable(text: str) -> str:
-    r"""`text` as UTF-8 can hold it: lone surrogates become the six characters of their escape (`\ud800`)."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def json_text(value: object) -> str:

@@ -62,8 +62,8 @@ class History:
     @property
     def environment_id(self) -> str | None:
         """The sandbox of an agent, as the last interaction that has one names it."""
-        named = (interaction.data.get("environment_id") for _, interaction in reversed(self.answered))
-        return next((storable(name) for name in named if isinstance(name, str)), None)
+        named = (interaction.environment_id for _, interaction in reversed(self.answered))
+        return next(filter(None, named), None)
 
     @property
     def files(self) -> list[dict[str, Any]] | None:
@@ -96,7 +96,7 @@ _NOTHING = History((), None)
 
 
 def _answer(attempt: AttemptRecord) -> Answer | None:
-    interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
+    interaction = attempt.answer()
     return None if interaction is None else (attempt, interaction)
 
 

@@ -7,7 +7,6 @@ that are ours (bare sound samples get a WAV header), `fetched` is true if the an
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,14 +15,13 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from batchrun.errors import StoreError
-from batchrun.interactions.models import Interaction, storable
+from batchrun.interactions.models import MEDIA, Interaction, as_json, storable
 from batchrun.outputs.file_types import extension_of, sample_header
 from batchrun.outputs.media_files import Content, filling, read_back, write
 
 Block = dict[str, Any]
 Step = dict[str, Any]
 
-_KINDS = ("image", "audio", "video", "document")
 #: The lists of blocks in a step of the service's: its output, its thoughts, and what its tools returned.
 _LISTS = ("content", "summary", "result")
 #: Steps that are ours: what they hold is on this machine already.
@@ -168,7 +166,7 @@ def _held(step: Step) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _is_medium(block: object) -> bool:
-    return isinstance(block, dict) and block.get("type") in _KINDS
+    return isinstance(block, dict) and block.get("type") in MEDIA
 
 
 def _medium(block: Block, step: int = 0, found_in: str = "") -> Medium | None:
@@ -190,10 +188,8 @@ def _is_size(value: object) -> TypeGuard[int]:
 
 
 def _encoded(value: object) -> bytes | None:
-    """Compact JSON; None for what cannot be written. A lone surrogate makes all of it ASCII."""
+    """Compact JSON; None for what cannot be written."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return as_json(value)
     except (ValueError, RecursionError):
         return None

@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from batchrun.interactions.models import storable
 from batchrun.outputs.answers import parse_answer
-from batchrun.outputs.fitting import fit, storable
+from batchrun.outputs.fitting import fit
 from batchrun.outputs.history import History
 from batchrun.outputs.media import Medium
 from batchrun.outputs.shapes import Field, Kind, Struct, answer_columns, apart, shape_of

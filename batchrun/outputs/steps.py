@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from batchrun.interactions.models import Interaction
 from batchrun.outputs.jsonl import line
 from batchrun.store.records import AttemptRecord, ToolCallRecord
 
 
 def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Iterator[bytes]:
     """The lines of an attempt that holds its `raw` answer, then those of the functions that were run for it."""
-    interaction = None if attempt.raw is None else Interaction.parse(attempt.raw)
+    interaction = attempt.answer()
     about = {
         "key": attempt.key,
         "exchange": attempt.exchange,

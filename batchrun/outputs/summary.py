@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import InvariantError
+from batchrun.outputs.counts import total_usage
 from batchrun.outputs.files import write_whole
 from batchrun.rows import Outcome
+from batchrun.store.reader import Reader
 
 #: Where a row can stand, in the order in which people are told.
 CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
@@ -72,3 +74,26 @@ class Summary:
         write_whole(
             path, json.dumps(self.document(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
         )
+
+
+def summarize(
+    reader: Reader, *, posts: int = 0, elapsed: float = 0.0, outputs: dict[str, Path] | None = None
+) -> Summary:
+    """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
+    tally = reader.tally()
+    return Summary(
+        run_id=reader.meta("run_id") or "",
+        job=reader.meta("job") or "",
+        rows=tally.rows,
+        **{name: tally.outcomes.get(name, 0) for name in CLASSES},
+        in_flight=tally.states.get("submitted", 0),
+        attempts=tally.attempts,
+        posts=tally.posts,
+        posts_this_run=posts,
+        polls=tally.polls,
+        possibly_billed_twice=tally.possibly_billed_twice,
+        usage=total_usage(reader.attempts()),
+        errors=tally.errors,
+        elapsed_s=round(elapsed, 3),
+        outputs=outputs or {},
+    )

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
-from batchrun.outputs.counts import FAMILIES, GROUNDING, MODALITIES, TOTALS, counts_of, search_queries
-from batchrun.outputs.fitting import json_text, storable
+from batchrun.interactions.models import storable
+from batchrun.interactions.usage import GROUNDING
+from batchrun.outputs.counts import FAMILIES, MODALITIES, TOTALS, counts_of, search_queries
+from batchrun.outputs.fitting import json_text
 from batchrun.outputs.table import COUNT, TEXT, TIME, YES_NO, Column, microseconds
 from batchrun.store.records import AttemptRecord
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from batchrun.spec.fields import BY_SHAPE, ColumnName, Duration, Object, Size, Strict, Text
 from batchrun.spec.formats import Formats, TextFormat
-from batchrun.spec.parts import Parts
+from batchrun.spec.parts import Part, Parts
 
 _HOST = re.compile(r"[^\W_](?:[\w.-]*[^\W_])?")
 
@@ -165,13 +165,13 @@ class RequestSpec(Strict):
         return [self.model_copy(update={"turns": None, **_said(turn)}) for turn in self.turns]
 
 
-def text_format_of(formats: Any) -> TextFormat | None:
+def text_format_of(formats: object) -> TextFormat | None:
     """The text format in a `response_format`, which may be a list."""
     listed = formats if isinstance(formats, list) else [formats]
     return next((each for each in listed if isinstance(each, TextFormat)), None)
 
 
-def _said(turn: Any) -> dict[str, Any]:
+def _said(turn: str | list[Part] | Turn) -> dict[str, Any]:
     if not isinstance(turn, Turn):
         return {"input": turn}
     return {name: getattr(turn, name) for name in turn.model_fields_set if getattr(turn, name) is not None}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from batchrun.interactions.models import Interaction
+
 
 class AttemptState(StrEnum):
     """Where one attempt (one intended, possibly billed interaction) stands.
@@ -89,6 +91,11 @@ class AttemptRecord:
         if self.interaction_id is not None:
             return True
         return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
+
+    def answer(self) -> Interaction | None:
+        """The answer in `raw`, read anew, under the id we know it by; None where there is none that can be read."""
+        found = None if self.raw is None else Interaction.parse(self.raw)
+        return None if found is None else found.named(self.interaction_id or "")
 
     @property
     def live(self) -> bool:

@@ -12,8 +12,8 @@ from batchrun.aftercare.cancellation import Fate
 from batchrun.errors import CredentialError, Exit, LockedError, RefusedError, SpecError, Stopped
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, NotSent
-from batchrun.rundir import RunDir
-from batchrun.runs import retry
+from batchrun.runs.directory import RunDir
+from batchrun.runs.run import retry
 from batchrun.spec.load import load_job
 from batchrun.store.lock import RunLock
 from tests.aftercare.visits import attempts, cancel_all, leave_in_flight, statuses

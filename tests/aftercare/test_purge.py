@@ -12,10 +12,10 @@ import pytest
 from batchrun.errors import CredentialError, Exit, LockedError, SpecError, StoreError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply
-from batchrun.opening import OpenRun
-from batchrun.rundir import RunDir
-from batchrun.runs import retry
-from batchrun.service import emulated_client
+from batchrun.runs.directory import RunDir
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.run import retry
+from batchrun.runs.service import emulated_client
 from batchrun.spec.load import load_job
 from batchrun.store.lock import RunLock
 from batchrun.store.store import Store

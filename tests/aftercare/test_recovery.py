@@ -12,7 +12,7 @@ import pytest
 
 from batchrun.aftercare.recovery import Recovered, recover
 from batchrun.errors import Exit, SpecError, StoreError
-from batchrun.rundir import RunDir
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from tests.engine.test_resume import death

@@ -9,8 +9,8 @@ from typing import Any
 from batchrun.aftercare.cancellation import Cancelled, cancel
 from batchrun.aftercare.downloads import Downloaded, download
 from batchrun.aftercare.purge import Purged, purge
-from batchrun.rundir import RunDir
-from batchrun.runs import Options
+from batchrun.runs.directory import RunDir
+from batchrun.runs.options import Options
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord

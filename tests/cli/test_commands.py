@@ -338,8 +338,8 @@ def test_another_wish_about_outputs_is_granted_though_every_row_is_done() -> Non
 def test_an_output_never_replaces_the_input() -> None:
     rehearse(job([*words(2), {"id": "bad"}]), code=3)
     again = ("--run-dir", "runs/job.emulated", "--set", "input.path=runs/job.emulated/failed.jsonl")
-    Path("runs/job.emulated/run.db").unlink()
-    Path("runs/job.emulated/run.json").unlink()
+    for name in ("run.db", "run.json", "run.ledger"):
+        Path("runs/job.emulated", name).unlink()
     assert "would be overwritten" in rehearse("job.json", *again, code=65).stderr
     assert Path("runs/job.emulated/failed.jsonl").read_text().startswith('{"id":"bad"')
 

@@ -12,10 +12,10 @@ from batchrun.cli.options import RunChoice
 from batchrun.cli.progress import Counts, progress_line
 from batchrun.engine.events import Landed, Posted, RowEnded, Started
 from batchrun.errors import Exit
-from batchrun.reports import summarize
+from batchrun.outputs.summary import summarize
 from batchrun.rows import Finish, Outcome
-from batchrun.rundir import RunDir
-from batchrun.runs import Result
+from batchrun.runs.directory import RunDir
+from batchrun.runs.run import Result
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import commands
-from batchrun.forecast import ANSWER_TOKENS
+from batchrun.reports.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.example_jobs import FOLDER, JOBS
 
@@ -128,6 +128,14 @@ def test_what_nobody_can_know_before_is_named_and_the_figure_is_a_lower_bound(
     (left_out,) = plan(**request_)["not_counted"]
     assert reason in left_out
     assert "to read: at least" in batchrun("plan", "job.json")
+
+
+@pytest.mark.parametrize("odd", [{"type": {}, "uri": "https://example.com/a.png"}, {"type": ["image"]}, [[]]])
+def test_odd_content_of_a_row_s_own_request_is_no_failure_of_batchrun(odd: Any) -> None:
+    write_job()
+    row = {"id": "r0", "request": {"input": [odd]}}
+    Path("rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert "to send: 1 interaction\n" in batchrun("plan", "job.json")
 
 
 @pytest.mark.parametrize(("approve", "interactions"), [("auto", 4), ("hold", 2)])

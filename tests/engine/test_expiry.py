@@ -8,9 +8,9 @@ import pytest
 
 from batchrun.engine.events import Event, Expiring, Polled
 from batchrun.errors import Exit, Stopped
-from batchrun.expiry import Expiry, expiry_lines, expiry_of
-from batchrun.rundir import RunDir
-from batchrun.runs import Reopened, retry
+from batchrun.runs.directory import RunDir
+from batchrun.runs.expiry import Expiry, expiry_lines, expiry_of
+from batchrun.runs.run import Reopened, retry
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from tests.rehearsal import Rehearsal

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from batchrun.errors import Exit
-from batchrun.rundir import RunDir
-from batchrun.runs import Reopened, retry
+from batchrun.runs.directory import RunDir
+from batchrun.runs.run import Reopened, retry
 from batchrun.spec.load import load_job
 from tests.rehearsal import Rehearsal
 

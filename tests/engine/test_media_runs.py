@@ -17,8 +17,8 @@ from batchrun.engine.uploads import Uploads
 from batchrun.errors import Exit
 from batchrun.inputs.media import Library
 from batchrun.interactions.fetching import Fetcher
-from batchrun.rundir import RunDir
-from batchrun.runs import retry
+from batchrun.runs.directory import RunDir
+from batchrun.runs.run import retry
 from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import load_job
 from tests.emulator.media_files import pdf, picture, wav
@@ -154,7 +154,7 @@ def test_a_fetch_from_this_machine_is_refused_and_nothing_is_sent(tmp_path: Path
 
 @pytest.mark.parametrize("limit", [0, 10**9], ids=["uploaded", "inline"])
 def test_show_knows_the_request_that_was_sent_however_it_was_sent(tmp_path: Path, limit: int) -> None:
-    from batchrun.reports import row_document
+    from batchrun.reports.rows import row_document
     from batchrun.store.reader import Reader
 
     rehearsal = job(tmp_path, {"type": "audio", "path": "speech.wav"}, rows=1, inline_limit=limit)

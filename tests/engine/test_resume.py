@@ -20,7 +20,7 @@ import pytest
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Event, Observer, Started, Stopping
 from batchrun.errors import Exit, LockedError, SpecError, Stopped
-from batchrun.runs import Result
+from batchrun.runs.run import Result
 from batchrun.store.ledger import Ledger
 from batchrun.store.writer import Writer
 from tests.rehearsal import Rehearsal
@@ -75,7 +75,7 @@ def stop_at_event(number: int) -> Iterator[Observer]:
             engines[-1].stop(Stopped("stop", signal.SIGINT))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("batchrun.carrying.stop_gently", engines.append)
+        patch.setattr("batchrun.runs.carrying.stop_gently", engines.append)
         yield observe
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.interactions.assembly import Assembly, as_json
+from batchrun.interactions.assembly import Assembly
+from batchrun.interactions.models import as_json
 from batchrun.interactions.pieces import (
     Annotations,
     Media,
@@ -242,6 +243,12 @@ def test_unknown_events_deltas_and_steps_are_kept() -> None:
 def test_a_delta_without_a_start_begins_its_step(delta: dict[str, Any], kind: str) -> None:
     heard, _ = take(CREATED, {"event_type": "step.delta", "index": 4, "delta": delta}, COMPLETED)
     assert [step["type"] for step in heard.whole()["steps"]] == [kind]
+
+
+@pytest.mark.parametrize("status", [{"a": 1}, ["completed"], 7])
+def test_an_end_without_a_status_that_can_be_read_is_no_end(status: Any) -> None:
+    heard, _ = take({"event_type": "interaction.created", "interaction": {"id": "v1_a", "status": status}}, b"[DONE]")
+    assert (heard.completed, heard.failure) == (False, "it ended without telling what the interaction came to")
 
 
 NAME = """

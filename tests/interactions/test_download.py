@@ -19,7 +19,7 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, NotSent, Reply
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import addresses, complete, media_of
-from batchrun.service import emulated_client
+from batchrun.runs.service import emulated_client
 
 KEY = "a-secret-key"
 

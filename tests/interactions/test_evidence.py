@@ -7,6 +7,7 @@ import json
 import pytest
 
 from batchrun.interactions.evidence import Ambiguous, Call, Lost, NotSent, Refused, Reply, Submitted, of_post
+from batchrun.interactions.models import ApiError
 
 NOW = 1_795_352_400.0
 
@@ -98,3 +99,10 @@ def test_the_longer_of_the_servers_two_delays_counts() -> None:
 def test_no_body_makes_the_classifier_fail(garbage: bytes) -> None:
     for status in (200, 400, 429, 503):
         of_post(reply(status, garbage), NOW)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("x" * 5_000, "x" * 100), ([[["a"]]], "unknown"), (404, "404"), ("", "unknown")]
+)
+def test_the_code_of_an_error_is_short_text_whatever_it_was(code: object, kind: str) -> None:
+    assert ApiError.of({"code": code, "message": "no"}).code == kind

@@ -1,51 +1,33 @@
-"""What `run`, `retry` and `export` do: the parts of a run put together, from the job file to the output files."""
+"""What `run` and `retry` do: the parts of a run put together, from the job file to the output files."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
 
-from batchrun.carrying import Carried, carry_all
 from batchrun.clock import wall_clock
-from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse_latency
-from batchrun.engine.engine import ignore
-from batchrun.engine.events import Expiring, Observer, Started
+from batchrun.engine.events import Expiring, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
-from batchrun.expiry import expiry_lines, expiry_of
 from batchrun.inputs.read import fingerprint, read_rows
-from batchrun.interactions.client import DEFAULT_BASE_URL, Client
-from batchrun.opening import OpenRun, open_run
-from batchrun.outputs.context import context_of
-from batchrun.outputs.export import check_written, export
 from batchrun.outputs.summary import Summary
-from batchrun.preflight import check_outputs, output_directory
-from batchrun.reports import known_outputs, summarize
-from batchrun.rundir import EMULATED, RunDir, run_dir
-from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
-from batchrun.signals import stopping_at_once
+from batchrun.runs.carrying import Carried, carry_all
+from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.expiry import expiry_lines, expiry_of
+from batchrun.runs.exports import current_outputs, export_all
+from batchrun.runs.opening import OpenRun, open_run
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.preflight import check_outputs, output_directory
+from batchrun.runs.service import api_key, checked_base_url
+from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
 from batchrun.store.reader import Reader
-from batchrun.version import __version__
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`."""
-
-    run_dir: Path | None = None
-    base_url: str = DEFAULT_BASE_URL
-    version: str = "v1beta"
-    emulator: EmulatorSettings | None = None
-    limit: int | None = None
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +86,7 @@ def run(
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
         pending = opened.reader.count_pending(bound)
         if not pending:
-            summary = known_outputs(directory, opened.reader, export_mark(opened)) or export_all(opened)
+            summary = current_outputs(opened)
             never = opened.reader.count_never_sent()
             return Result(summary, directory, bound is not None, admission, nothing_to_do=True, never_sent=never)
         client = client_for(options)
@@ -125,13 +107,6 @@ def lower_bound(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def client_for(options: Options) -> Client:
-    """A client for the chosen service. Raises CredentialError."""
-    if options.emulator is not None:
-        return emulated_client(options.emulator, options.version)
-    return remote_client(options.base_url, options.version)
-
-
 def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
     """Read the first `bound` rows into the checkpoint, unless they are there already (None). Raises SpecError."""
     spec, store = opened.job.spec.input, opened.store
@@ -143,21 +118,6 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
         found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
         store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     return found
-
-
-def emulator_settings(
-    job: Job, chosen: Path | None, latency: str, faults: str | None, replies: str = "synthetic"
-) -> EmulatorSettings:
-    """An emulator that remembers its interactions in the run directory, so that rehearsals resume. Raises SpecError."""
-    directory = run_dir(job, chosen, emulated=True)
-    return EmulatorSettings(
-        latency=parse_latency(latency),
-        faults=load_faults(faults) if faults else (),
-        replies=load_replies(replies),
-        ledger=directory.emulator_ledger,
-        state=directory.emulator_state,
-        foreign_signatures=True,  # rows may bring the service's own steps along, and it would know their signatures
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,27 +145,3 @@ def retry(
     with open_run(job, directory, target) as opened:
         to_poll = 0 if anew or from_start else opened.store.poll_again(outcomes, keys, at)
         return Reopened(to_poll, opened.store.reopen(outcomes, keys, at, from_start=from_start), target)
-
-
-def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
-    """Write the outputs, and remember of what they are, so that stale ones are never taken for done."""
-    summary = write_outputs(opened.job, opened.directory, opened.reader, posts=posts, elapsed=elapsed)
-    opened.store.set_meta(exported=export_mark(opened))
-    return summary
-
-
-def export_mark(opened: OpenRun) -> str:
-    """Changes with whatever the output files are made of: the version, the job's wishes, the rows and attempts."""
-    return f"{__version__} {opened.job.spec.output.model_dump_json()} {opened.reader.state_mark()}"
-
-
-def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
-    """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
-    emulated = reader.meta("target") == EMULATED
-    context = context_of(job, reader, directory.media, emulated=emulated)
-    with reader.snapshot():
-        outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
-        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
-    check_written(outputs, rows=summary.rows, attempts=summary.attempts)
-    summary.write(directory.summary)
-    return summary

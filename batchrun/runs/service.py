@@ -17,8 +17,6 @@ from batchrun.interactions.streaming import StreamingClient
 #: How an emulator in this process calls itself, in the addresses of uploads.
 IN_PROCESS = "http://localhost"
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-
-
 #: Told what a streamed answer brings.
 Tell = Callable[[Piece], None]
 
@@ -32,7 +30,7 @@ def emulated_client(settings: EmulatorSettings, version: str, tell: Tell | None 
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
     transport = InProcess(emulator.app, emulator.close)
-    return _client("emulator", tell, base_url="http://localhost", version=version, transport=transport)
+    return _client("emulator", tell, base_url=IN_PROCESS, version=version, transport=transport)
 
 
 def _client(key: str, tell: Tell | None, **options: Any) -> Client:

@@ -10,24 +10,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from batchrun.carrying import carry_all
 from batchrun.clock import wall_clock
-from batchrun.costs import Cost
-from batchrun.engine.engine import ignore
-from batchrun.engine.events import Event, Observer, Stopping
+from batchrun.engine.events import Event, Observer, Stopping, ignore
 from batchrun.errors import Exit, RunError, SpecError
 from batchrun.inputs.read import read_rows
 from batchrun.interactions.client import Client
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.streaming import StreamingClient
 from batchrun.interactions.turns import last_answer
-from batchrun.opening import open_run
-from batchrun.prices import Prices
+from batchrun.prices.bill import Cost
+from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
-from batchrun.rundir import EMULATED, RunDir, run_dir
-from batchrun.runs import Options, run_fast
-from batchrun.service import Tell, checked_base_url, emulated_client, remote_client
-from batchrun.signals import stopping_at_once
+from batchrun.runs.carrying import carry_all
+from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.opening import open_run
+from batchrun.runs.options import Options, client_for
+from batchrun.runs.run import run_fast
+from batchrun.runs.service import Tell, checked_base_url
+from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
 from batchrun.store.records import AttemptRecord, RowRecord
@@ -55,7 +55,7 @@ class Trial:
     def answers(self) -> list[Interaction]:
         """Every answer of the row's conversation, in its order."""
         found = [] if self.row is None else [*self.row.earlier, *([self.row.attempt] if self.row.attempt else [])]
-        return [Interaction.parse(attempt.raw) or Interaction({}) for attempt in found if attempt.raw is not None]
+        return [attempt.answer() or Interaction({}) for attempt in found if attempt.raw is not None]
 
     @property
     def answer(self) -> Interaction:
@@ -70,7 +70,7 @@ class Trial:
     def cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
         """What an interaction costs; None if it cannot be priced."""
         day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
-        answer = Interaction.parse(attempt.raw or b"") or Interaction({})
+        answer = attempt.answer() or Interaction({})
         lists = [held for _, step in answer.own_steps if isinstance(held := step.get("content"), list)]
         blocks = [block for held in lists for block in held if isinstance(block, dict)]
         made = {kind: sum(block.get("type") == kind for block in blocks) for kind in ("image", "audio")}
@@ -89,7 +89,9 @@ def try_row(
     """Run one row, the first without a `key`. With `tell` the answers are streamed. Raises SpecError or RunError."""
     row = find_row(job, key)
     target = EMULATED if options.emulator else checked_base_url(options.base_url)
-    client = _client(options, directory, tell)
+    if options.emulator:
+        directory.make()  # the emulator's state is in it
+    client = client_for(options, tell)
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         admit(opened.store, [row], wall(), named=True, complete=True)
         opened.store.begin_epoch()
@@ -127,10 +129,3 @@ def next_directory(job: Job, *, emulated: bool) -> RunDir:
     parent = tries.with_name(f"{tries.name}.tries")
     number = 1 + max((int(found.name) for found in parent.glob("*") if found.name.isdecimal()), default=0)
     return RunDir(Path(parent, str(number)))
-
-
-def _client(options: Options, directory: RunDir, tell: Tell | None) -> Client:
-    if options.emulator is not None:
-        directory.make()  # the emulator's state is in it
-        return emulated_client(options.emulator, options.version, tell)
-    return remote_client(options.base_url, options.version, tell)

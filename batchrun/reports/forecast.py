@@ -5,7 +5,6 @@ Each answer is taken to be a text that calls no function; what follows it is the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +66,7 @@ def _requests(
     while (ask := follow(exchanges, script)) is not None:
         assert not isinstance(ask, RunFunctions), "a supposed answer calls nothing"
         request = without_files(job, next_request(bodies, exchanges, ask), library)
-        body = json.loads(bytes(request.core)) | ({"labels": request.labels} if request.labels else {})
+        body = request.document()
         yield request, body
         exchanges.append(_supposed(request, body, len(exchanges) + 1))
 
@@ -133,7 +132,8 @@ def _tools(body: dict[str, Any]) -> Iterator[str]:
 def _bound(body: dict[str, Any]) -> str:
     config = body.get("agent_config")
     most = str(config.get("max_total_tokens")) if isinstance(config, dict) else ""
-    return f"; it stops at {int(most):,} tokens an interaction (max_total_tokens)" if most.isdecimal() else ""
+    known = most.isdecimal() and len(most) < 20
+    return f"; it stops at {int(most):,} tokens an interaction (max_total_tokens)" if known else ""
 
 
 def _blocks(value: Any) -> Iterator[dict[str, Any]]:

@@ -18,11 +18,11 @@ from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError, RunError
 from batchrun.interactions.client import Client
 from batchrun.interactions.fetching import Fetcher
-from batchrun.opening import OpenRun
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
-from batchrun.rundir import EMULATED
-from batchrun.signals import stop_gently
+from batchrun.runs.directory import EMULATED
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.records import RowRecord

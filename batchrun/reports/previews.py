@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,13 +9,12 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchrun.engine.media import library_of
-from batchrun.engine.request import Request
 from batchrun.errors import RowError, SpecError
-from batchrun.forecast import forecast
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
+from batchrun.reports.forecast import forecast
 from batchrun.rows import InputRow
-from batchrun.rundir import RunDir, changed_request
+from batchrun.runs.directory import RunDir, changed_request
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -190,15 +188,6 @@ def _complain(found: Preview, problem: str) -> None:
         found.problems.append(problem)
     else:
         found.more_problems += 1
-
-
-def shown(request: Request) -> dict[str, Any]:
-    """A request as a person wants to see it: long base64 data is replaced by its length."""
-    body = json.loads(bytes(request.core))
-    if request.labels:
-        body["labels"] = request.labels
-    document: dict[str, Any] = without_data(body)
-    return document
 
 
 def without_data(value: Any) -> Any:

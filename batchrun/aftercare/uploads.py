@@ -14,8 +14,8 @@ from batchrun.errors import SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Refused
 from batchrun.interactions.files import FilesApi
-from batchrun.rundir import RunDir
-from batchrun.service import emulated_client
+from batchrun.runs.directory import RunDir
+from batchrun.runs.service import emulated_client
 from batchrun.store.files import FILE_NAME, FileRegistry, Upload
 from batchrun.store.reader import Reader
 

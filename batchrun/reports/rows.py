@@ -1,60 +1,20 @@
-"""What can be read off a run without touching it: totals, single rows, and whether its files are still there."""
+"""What `show` says: everything that is known about one row."""
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from batchrun.engine.file_bodies import previewed
 from batchrun.engine.media import library_of
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
-from batchrun.outputs.counts import total_usage
-from batchrun.outputs.summary import CLASSES, Summary
-from batchrun.previews import shown, without_data
-from batchrun.rundir import RunDir
+from batchrun.reports.previews import without_data
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, RowRecord
-
-
-def summarize(
-    reader: Reader, *, posts: int = 0, elapsed: float = 0.0, outputs: dict[str, Path] | None = None
-) -> Summary:
-    """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
-    tally = reader.tally()
-    return Summary(
-        run_id=reader.meta("run_id") or "",
-        job=reader.meta("job") or "",
-        rows=tally.rows,
-        **{name: tally.outcomes.get(name, 0) for name in CLASSES},
-        in_flight=tally.states.get("submitted", 0),
-        attempts=tally.attempts,
-        posts=tally.posts,
-        posts_this_run=posts,
-        polls=tally.polls,
-        possibly_billed_twice=tally.possibly_billed_twice,
-        usage=total_usage(reader.attempts()),
-        errors=tally.errors,
-        elapsed_s=round(elapsed, 3),
-        outputs=outputs or {},
-    )
-
-
-def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | None:
-    """The run's totals if the files that were written of just this state are all there, else None."""
-    try:
-        written = json.loads(directory.summary.read_bytes())
-        outputs = {name: Path(path) for name, path in written["outputs"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
-        return None
-    return summarize(reader, outputs=outputs)
 
 
 def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
@@ -88,7 +48,7 @@ def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)
     known = sent is not None and sent.exchange == 0 and request.sha
-    return shown(request), bool(known and sent and sent.request_sha != request.sha)
+    return without_data(request.document()), bool(known and sent and sent.request_sha != request.sha)
 
 
 def utc(at: float) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+
+from batchrun.interactions.usage import Usage, by_modality, count, queries
 
 _MILLION = Decimal(1_000_000)
 #: The modality of tokens of which none is told.
 _UNTOLD = ""
 _NOTHING = Decimal(0)
-Usage = Mapping[str, Any]
 ByModality = Mapping[str, Decimal]
 
 
@@ -104,13 +104,13 @@ class Bill:
 
     def add_queries(self, prices: Mapping[str, Decimal | None]) -> None:
         """Searches and the like; prices are dollars for a thousand."""
-        for kind, queries in _pairs(self._usage.get("grounding_tool_count"), "type", "count"):
+        for kind, asked in queries(self._usage):
             price = prices.get(kind)
             if price is None:
                 self._unpriced.append(f"{kind} queries")
             else:
                 self._assumed.append(f"no free allowance of {kind} queries")
-                self.add_pieces(kind, price / 1000, queries)
+                self.add_pieces(kind, price / 1000, asked)
 
     def add_pieces(self, part: str, price: Decimal, pieces: int) -> None:
         if pieces:
@@ -133,16 +133,10 @@ class Bill:
             self._unpriced.append(f"{name} tokens")
 
 
-def count(usage: Usage, name: str) -> int | None:
-    """A counter of a usage object; None where there is no count that can be one."""
-    value = usage.get(name)
-    return value if type(value) is int and 0 <= value < 2**63 else None
-
-
 def _shares(usage: Usage, family: str, total: int) -> dict[str, int]:
     """How a total divides into modalities, by what the usage object tells; the rest is of an untold one."""
     shares: dict[str, int] = {}
-    for modality, tokens in _pairs(usage.get(f"{family}_tokens_by_modality"), "modality", "tokens"):
+    for modality, tokens in by_modality(usage, family):
         shares[modality] = shares.get(modality, 0) + min(tokens, total - sum(shares.values()))
     rest = total - sum(shares.values())
     return {**shares, _UNTOLD: rest} if rest else shares
@@ -167,9 +161,3 @@ def _thoughts(usage: Usage) -> int | None:
         return told
     total, *others = (tokens or 0 for tokens in sums)
     return total - sum(others) if total >= sum(others) else None
-
-
-def _pairs(items: object, kind: str, number: str) -> Iterator[tuple[str, int]]:
-    for item in items if isinstance(items, list) else ():
-        if isinstance(item, dict) and isinstance(item.get(kind), str) and (found := count(item, number)) is not None:
-            yield item[kind].lower(), found

@@ -8,11 +8,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from random import Random
 
-from batchrun.rundir import RunDir, identify
+from batchrun.errors import SpecError
+from batchrun.runs.directory import RunDir, identify
 from batchrun.spec.load import Job
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
+
+_ADVICE = "Stop it first (Ctrl-C where it runs, or SIGINT to it), then use this command again."
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,20 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
                 yield OpenRun(job, directory, store, reader, run_id, random)
         except sqlite3.Error as error:
             raise store.unusable(error) from error
+
+
+@contextmanager
+def open_existing(job: Job, directory: RunDir) -> Iterator[OpenRun]:
+    """Lock and open a run, whether or not its job's request has been edited since.
+
+    Raises SpecError if there is none or if it is another job's, LockedError, StoreError; nothing is sent.
+    """
+    with Reader(directory.checkpoint) as reader:
+        run_id, name = reader.meta("run_id") or "", reader.meta("job")
+        if name != job.spec.name:
+            raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
+        with closing(RunLock(directory.path, _ADVICE)), closing(Store(directory.checkpoint)) as store:
+            try:
+                yield OpenRun(job, directory, store, reader, run_id, Random())
+            except sqlite3.Error as error:
+                raise store.unusable(error) from error

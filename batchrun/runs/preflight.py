@@ -7,13 +7,10 @@ from pathlib import Path
 
 from batchrun.errors import SpecError
 from batchrun.inputs.sources import find_sources
-from batchrun.rundir import RunDir
+from batchrun.outputs.export import FILES
+from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
-
-OUTPUT_FILES = (
-    "results.parquet", "usage.parquet", "citations.parquet", "results.jsonl", "failed.jsonl", "steps.jsonl",
-)  # fmt: skip
 
 
 def output_directory(job: Job, directory: RunDir, *, emulated: bool) -> Path:
@@ -47,7 +44,7 @@ def _refuse_inputs_as_outputs(job: Job, outputs: Path) -> None:
     """An export would replace the input, such as the failed.jsonl of an earlier run in the same directory."""
     if job.spec.input.path == "-":
         return
-    ours = {(outputs / name).resolve() for name in OUTPUT_FILES}
+    ours = {(outputs / name).resolve() for name, _ in FILES.values()}
     clash = next((source for source in find_sources(job.spec.input, job.base) if source.path.resolve() in ours), None)
     if clash is not None:
         raise SpecError(

@@ -13,16 +13,16 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from batchrun.costs import Bill, Cost, count
 from batchrun.errors import SpecError
+from batchrun.interactions.usage import GROUNDING, Usage, count
+from batchrun.prices.bill import Bill, Cost
 
 #: Tiers at the price of another one.
 _SAME_PRICE = {"deferred": "flex"}
-_QUERIES = ("google_search", "google_maps", "retrieval")
 
 
 def _by_modality(value: object) -> object:
@@ -104,7 +104,7 @@ class Prices(_Strict):
         self,
         model: str,
         tier: str | None,
-        usage: Mapping[str, Any] | None,
+        usage: Usage | None,
         when: date,
         made: Mapping[str, int] | None = None,
     ) -> Cost | None:
@@ -125,7 +125,7 @@ class Prices(_Strict):
             return None
         bill.add_input(tokens, rates.input, rates.cached)
         bill.add_output(rates.output, price.image, (made or {}).get("image"))
-        bill.add_queries({name: getattr(price, name) for name in _QUERIES})
+        bill.add_queries({name: getattr(price, name) for name in GROUNDING})
         return bill.cost(() if tier else ("the standard tier",))
 
 
@@ -139,7 +139,7 @@ def load_prices(path: Path | None = None) -> Prices:
 
     Raises SpecError for a file that cannot be used.
     """
-    known = _parse((files("batchrun") / "prices.toml").read_text(encoding="utf-8"), "prices.toml")
+    known = _parse((files("batchrun.prices") / "prices.toml").read_text(encoding="utf-8"), "prices.toml")
     if path is None:
         return known
     try:
