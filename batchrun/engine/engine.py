@@ -184,7 +184,7 @@ class Engine:
         return await self._caller.results(row, talk.exchanges[-1].attempt_id, calls)
 
     async def _salvaged(self, row: RowRecord, attempt: Attempt) -> bool:
-        found = await self._salvage.submitted(attempt)
+        found = self.work.spec.request.store and await self._salvage.submitted(attempt)
         if found:
             self._observe(Salvaged(row.key, attempt.interaction_id))
         return found

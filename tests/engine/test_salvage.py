@@ -57,6 +57,8 @@ def test_an_interaction_of_somebody_else_is_never_taken_for_ours(tmp_path: Path)
     put_reply(job, f'{{"id": "{theirs}", "status": "in_pro'.encode())
     result = job.run()
     assert (result.summary.ambiguous, result.exit_code) == (1, Exit.ROWS_HELD)
+    assert result.summary.errors == {"ambiguous": 1}
+    assert [row["interaction_id"] for row in job.usage() if row["key"] == "new"] == [None]
 
 
 def put_reply(job: Rehearsal, reply: bytes) -> None:
@@ -76,6 +78,13 @@ def test_a_stop_before_the_look_loses_nothing(tmp_path: Path) -> None:
         assert isinstance(job.run(faults="truncated_200:1.0", observe=observe).stopped_by, Stopped)
     result = job.run()
     assert (result.exit_code, result.summary.posts, result.died_before) == (Exit.OK, 1, 0)
+
+
+def test_an_interaction_that_is_not_stored_is_not_looked_for(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2, retry={"ambiguous": {"model": "hold"}}, request={"store": False})
+    result = job.run(faults="truncated_200:#1", latency="1s")
+    assert result.summary.errors == {"ambiguous": 1}
+    assert result.summary.elapsed_s < 10
 
 
 def test_another_id_under_our_own_label_is_our_answer_and_our_id_stays(tmp_path: Path) -> None:
