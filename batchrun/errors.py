@@ -6,6 +6,7 @@ BatchrunError
 │   ├── LockedError      75   another process runs this run directory
 │   ├── RefusedError     75   the service refuses everything for now (outage, no network)
 │   │   └── QuotaError   75   it takes no more POSTs today; polls still work
+│   ├── ModelError       65   the key is accepted, but may not use the job's model; polls still work
 │   ├── CredentialError  77   no API key, or the service does not accept it
 │   ├── StoreError       74   the checkpoint cannot be written or read
 │   ├── InvariantError   70   our own books do not add up
@@ -70,6 +71,12 @@ class RefusedError(RunError):
 
 class QuotaError(RefusedError):
     """The service takes no more POSTs for now; what was submitted can still be fetched."""
+
+
+class ModelError(RunError):
+    """The key is accepted, but may not use the job's model; what was submitted can still be fetched."""
+
+    exit_code = Exit.BAD_INPUT
 
 
 class CredentialError(RunError):

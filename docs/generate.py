@@ -139,7 +139,12 @@ def _default(field: Schema) -> str:
     value = field.get("default")
     if value is None:
         return "–"
-    return f"`{value:g}s`" if _type(field) == "duration" else f"`{json.dumps(value)}`"
+    return f"`{_seconds(value)}`" if _type(field) == "duration" else f"`{json.dumps(value)}`"
+
+
+def _seconds(value: float) -> str:
+    """Seconds as a job file may say them."""
+    return f"{value:g}s" if value % 86400 else f"{value / 86400:g}d"
 
 
 def _type(schema: Schema) -> str:

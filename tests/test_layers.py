@@ -30,8 +30,8 @@ ALLOWED = {
     "tools": {"errors", "spec"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
-        "errors", "rows", "disk", "version", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
-        "tools", "engine", "emulator",
+        "errors", "rows", "plurals", "disk", "version", "clock", "spec", "interactions", "prices", "store", "inputs",
+        "outputs", "tools", "engine", "emulator",
     },
     "reports": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {

@@ -88,4 +88,4 @@ async def for_each(items: Iterable[T], step: Callable[[T], Awaitable[None]], at_
 
 def _is_denied(answer: Reply) -> bool:
     error = ApiError.parse(answer.body)
-    return answer.status == 401 or (error is not None and error.reason in ("API_KEY_INVALID", "API_KEY_EXPIRED"))
+    return answer.status == 401 or (error is not None and error.about_key)

@@ -161,7 +161,7 @@ class Cancellation:
         assert attempt.interaction_id is not None
         call = await self._calls.make(partial(self._client.get, attempt.interaction_id))
         self._polls[attempt.id] += 1
-        poll = polling.of_poll(call, attempt.interaction_id, self._wall())
+        poll = polling.of_poll(call, attempt.interaction_id, self._wall(), attempt.intent_key)
         fate = Fate.UNKNOWN
         if isinstance(poll, polling.Running) or (isinstance(poll, Answer) and _is_early(poll) and not last):
             fate = Fate.RUNNING

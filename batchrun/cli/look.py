@@ -7,6 +7,7 @@ import click
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
+from batchrun.clock import wall_clock
 
 
 @click.command()
@@ -17,17 +18,18 @@ def status(choice: RunChoice, as_json: bool) -> None:
     from batchrun.cli.ending import summary_lines
     from batchrun.outputs.summary import summarize
     from batchrun.runs.directory import RunDir
+    from batchrun.runs.expiry import expiry_lines, expiry_of
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
     given = RunDir(choice.job)
     directory = given if given.checkpoint.is_file() else choice.directory(choice.load())
     with Reader(directory.checkpoint) as reader, reader.snapshot():
-        summary = summarize(reader)
+        summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
     if as_json:
         say_json(summary.document())
         return
-    say("\n".join(summary_lines(summary)))
+    say("\n".join([*summary_lines(summary), *expiry_lines(expiry)]))
     holder = running(directory.path)
     say(f"running: {holder}" if holder else "not running")
     say(f"run directory: {directory.path}")

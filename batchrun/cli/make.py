@@ -169,6 +169,7 @@ def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> No
 @click.option("--incomplete", is_flag=True, help="Also rows whose answer is cut off: the same limit may cut it again.")
 @click.option("--blocked", is_flag=True, help="Also rows that the service refused to answer: it may refuse again.")
 @click.option("--ambiguous", is_flag=True, help="Also rows that are held: they may be paid twice.")
+@click.option("--anew", is_flag=True, help="Rows without an answer too are sent again, and billed, instead of polled.")
 @click.option("--from-start", is_flag=True, help="Conversations from their first turn, billed again.")
 @click.option("--key", "keys", multiple=True, help="Only this row. May be repeated.")
 def retry(
@@ -177,12 +178,15 @@ def retry(
     incomplete: bool,
     blocked: bool,
     ambiguous: bool,
+    anew: bool,
     from_start: bool,
     keys: tuple[str, ...],
 ) -> None:
     """Make failed rows pending again; the next `run` sends anew, and pays again for, the interaction that failed.
 
-    What went well before it stays: the earlier turns of a conversation, answers whose files could not be fetched.
+    What went well before it stays: the earlier turns of a conversation, answers whose files could not be fetched. Rows
+    that were given up without an answer (lost, expired, timed_out, no_answer, label_mismatch) have an id: the next run
+    polls it once more, which costs nothing. If that brings no answer either, --anew sends them again.
 
     Rows whose input could not be read stay failed: mend the input first. Plans that wait for approval are not failures:
     see `approve`.
@@ -196,13 +200,17 @@ def retry(
     wanted = {"invalid_output": not failed, "incomplete": incomplete, "blocked": blocked, "ambiguous": ambiguous}
     outcomes = ["failed", *(outcome for outcome, asked in wanted.items() if asked)]
     directory = choice.directory(loaded)
-    count, target = retry_rows(loaded, directory, outcomes, list(keys), wall_clock(), from_start=from_start)
-    if not count:
+    done = retry_rows(loaded, directory, outcomes, list(keys), wall_clock(), from_start=from_start, anew=anew)
+    words = run_words(choice, done.target)
+    if not done.to_poll + done.to_send:
         with Reader(directory.checkpoint) as reader:
-            say("\n".join(nothing_to_retry(reader, keys, outcomes, run_words(choice, target))))
+            say("\n".join(nothing_to_retry(reader, keys, outcomes, words)))
         return
-    say(f"{counted(count, 'row')} pending again; what failed is sent, and billed, anew where it has to be. Go on with:")
-    say(f"  batchrun run {run_words(choice, target)}")
+    if done.to_poll:
+        say(f"{counted(done.to_poll, 'row')} pending again, to be polled once more for free (--anew would pay again).")
+    if done.to_send:
+        say(f"{counted(done.to_send, 'row')} pending again; what failed is sent, and billed, anew where it has to be.")
+    say(f"Go on with:\n  batchrun run {words}")
 
 
 @click.command()

@@ -10,7 +10,18 @@ from datetime import UTC, datetime
 
 from batchrun.cli.output import errors
 from batchrun.cli.printing import safe, shortened, tell
-from batchrun.engine.events import Event, Landed, Paused, PollFailed, Posted, RowEnded, Started, Stopping
+from batchrun.engine.events import (
+    Event,
+    Expiring,
+    Landed,
+    Paused,
+    PollFailed,
+    Posted,
+    RowEnded,
+    Salvaged,
+    Started,
+    Stopping,
+)
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
@@ -39,6 +50,8 @@ class Counts:
             case Started(rows, in_flight):
                 self.rows, self.in_flight = rows, in_flight
             case Posted(result="submitted" | "fetched"):  # the answer to a POST that waits lands at once
+                self.in_flight += 1
+            case Salvaged():
                 self.in_flight += 1
             case Landed(tokens=tokens):
                 self.in_flight -= 1
@@ -120,6 +133,12 @@ class Progress:
             case PollFailed(key, reason) if self._clock() - self._complained_at >= _COMPLAINT_SECONDS:
                 self._complained_at = self._clock()
                 self._line(f"row {key}: its poll brought no answer and is made again: {reason}")
+            case Expiring(warning):
+                self._line(warning)
+            case Salvaged(key, interaction_id):
+                self._line(
+                    f"row {key}: its answer broke off, but named {interaction_id}, which is found: nothing is lost"
+                )
             case Stopping():
                 self._line("stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once")
 

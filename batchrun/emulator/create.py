@@ -6,7 +6,7 @@ import math
 from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -239,9 +239,19 @@ def _kept(service: Service, post: _Post, order: Order, prompt: Prompt, outcome: 
         stored=order.stored,
         context_tokens=_context_tokens(outcome),
         history=prompt.key,
-        head=head_of(shown_as, order, None if outcome.late else now, _environment(service, post, order)),
+        head=head_of(
+            shown_as,
+            _labelled_otherwise(order) if kind == "wrong_label" else order,
+            None if outcome.late else now,
+            _environment(service, post, order),
+        ),
         tail=b"",
     )
+
+
+def _labelled_otherwise(order: Order) -> Order:
+    labels = {name: f"not-{value}"[:63] for name, value in (order.body.get("labels") or {}).items()}
+    return replace(order, body={**order.body, "labels": labels})
 
 
 def _context_tokens(outcome: Outcome) -> int:
@@ -262,7 +272,7 @@ def _answer(service: Service, post: _Post, made: _Made) -> Answer:
     """What the client gets. A poll may show another id by a fault; the create never does."""
     kept, order = made.kept, made.order
     headers = ((b"x-gemini-service-tier", order.tier.encode()),)
-    if post.fault is not None and post.fault.kind == "wrong_id":
+    if post.fault is not None and post.fault.kind in ("wrong_id", "wrong_label"):
         kept = kept._replace(head=head_of(kept.id, order, post.now, None))
     if order.stream:
         return stream_of(service, kept, post.now, headers)

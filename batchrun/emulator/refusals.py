@@ -28,21 +28,21 @@ class Outages:
     """What lasts beyond one call."""
 
     def __init__(self) -> None:
-        self._revoked = False
+        self._refused: Callable[[], Refusal] | None = None
         self._day_over_until = 0.0
         self._day_over = _daily
 
     def check(self, now: float, *, post: bool) -> None:
         """Raise what every call (a revoked key) or every POST (a used-up day) gets at `now`."""
-        if self._revoked:
-            raise _revoked()
+        if self._refused is not None:
+            raise self._refused()
         if post and now < self._day_over_until:
             raise self._day_over()
 
     def begin(self, rule: Rule, now: float) -> None:
         """Let a fault that lasts begin; others pass."""
-        if rule.kind == "key_revoked":
-            self._revoked = True
+        if rule.kind in ("key_revoked", "key_denied"):
+            self._refused = _revoked if rule.kind == "key_revoked" else _denied
         elif rule.kind in ("429_daily", "429_daily_new"):
             self._day_over_until = next_midnight(now)
             self._day_over = _daily if rule.kind == "429_daily" else _daily_new
@@ -58,6 +58,10 @@ def raise_refusal(rule: Rule | None) -> None:
 
 def _revoked() -> Refusal:
     return classic(403, "Your API key was revoked. (emulated)", [error_info("API_KEY_SERVICE_BLOCKED")])
+
+
+def _denied() -> Refusal:
+    return refuse("permission_denied", "The caller does not have permission. (emulated)")
 
 
 def _daily() -> Refusal:
@@ -97,6 +101,10 @@ _REFUSALS: Mapping[str, Callable[[Rule], Refusal]] = {
     "array_envelope": lambda rule: in_array(503, "The service is currently unavailable. (emulated)"),
     "bad_key": lambda rule: bad_key(),
     "key_revoked": lambda rule: _revoked(),
+    "key_denied": lambda rule: _denied(),
+    "model_denied": lambda rule: _denied(),
+    "429_spend_rate": lambda rule: classic(429, "You exceeded the spend-based rate limit of your tier. (emulated)"),
+    "429_spend_cap": lambda rule: classic(429, "Your project has reached its monthly spend cap. (emulated)"),
     "refused_connection": _line(Line.REFUSED),
     "reset_before": _line(Line.RESET),
     "drop_before": _line(Line.DROPPED),

@@ -16,6 +16,7 @@ from batchrun.emulator.faults import Rule
 from batchrun.emulator.outcome import Outcome
 
 _DEEP = 100_000
+_WITHIN_THE_ID = len(b'{"id":"v1_abcdefgh')
 #: Put into an interaction as a string and replaced in its bytes: the JSON writer itself cannot nest that deep.
 _DEEP_MARK = "emulated-deep-json"
 _DEEP_FIELD = b'"emulated_depth":%b'
@@ -196,6 +197,7 @@ _ANSWERS: Mapping[str, Callable[[Answer, Rule], Answer]] = {
     "truncate": _truncated,
     "truncate_head": lambda answer, rule: replace(answer, line=Line.BARE, later=()),
     "truncated_200": lambda answer, rule: replace(answer, body=answer.body[: len(answer.body) // 2]),
+    "truncated_id_200": lambda answer, rule: replace(answer, body=answer.body[:_WITHIN_THE_ID]),
     "garbage_200": lambda answer, rule: replace(answer, body=b"\x00\xff{]emulated garbage"),
     "no_id_200": _without_id,
     "bad_id_200": _bad_id,

@@ -46,11 +46,13 @@ class Work:
 class Attempt:
     """The interaction a row is busy with. Times are Unix seconds; an `answer` is already durable.
 
-    `kind` is what takes about as long: the model or agent, and the number of the exchange.
+    `kind` is what takes about as long: the model or agent, and the number of the exchange. `reply` is what came of the
+    answer to a POST of unknown fate; of such a one `submitted_at` is when it was sent.
     """
 
     id: int
     state: AttemptState
+    intent_key: str
     interaction_id: str = ""
     submitted_at: float = 0.0
     evidence: str = ""
@@ -60,6 +62,7 @@ class Attempt:
     resumed: bool = False
     polls: int = 0
     kind: tuple[str | None, int] = (None, 0)
+    reply: bytes = b""
 
 
 def under_way(row: RowRecord) -> Attempt | None:
@@ -75,11 +78,13 @@ def resumption(known: AttemptRecord) -> Attempt:
     return Attempt(
         known.id,
         known.state,
+        known.intent_key,
         known.interaction_id or "",
-        known.submitted_at or 0.0,
+        known.submitted_at or known.intent_at,
         known.evidence or "",
         known.agent,
         None if known.raw is None else known.answer() or Interaction({}),
         resumed=True,
         kind=(known.model, known.exchange),
+        reply=known.reply or b"",
     )

@@ -15,16 +15,19 @@ from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
-from batchrun.engine.events import Observer, RowEnded, Stopping, ignore
+from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping, ignore
 from batchrun.engine.keep import Keeper
+from batchrun.engine.key import KeyProbe
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
+from batchrun.engine.project import Project
+from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
-from batchrun.errors import HeldError, InvariantError, QuotaError, RowError, RunError
+from batchrun.errors import HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
 from batchrun.interactions.client import Client
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
@@ -55,12 +58,16 @@ class Engine:
         pace = self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
         self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
         self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
-        self._submitter = Submitter(work, self.poster, pace, self._shelter, random, wall, observe)
-        self._waiter = Waiter(work.spec, store, client, wall, observe, self._keeper)
+        key = KeyProbe(client)
+        self._submitter = Submitter(work, self.poster, pace, self._shelter, key, random, wall, observe)
+        self._salvage = Salvage(store, client)
+        self._waiter = Waiter(work.spec, store, client, key, wall, observe, self._keeper)
         self._caller = None
         if work.toolbox is not None:
             rules = work.spec.request.function_calling
             self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, self._shelter)
+        retention = work.spec.poll.retention
+        self._project = Project(store, reader, client, wall, run_id=work.run_id, retention=retention)
         self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = _allowed_resubmits(work) - work.resubmits
@@ -82,6 +89,7 @@ class Engine:
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
+        await self._project.check()
         started = set()
         for waiting in (True, False):
             for row in self._reader.pending(under_way=waiting, limit=limit):
@@ -94,6 +102,7 @@ class Engine:
 
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
+        self._shelter.evacuated = True
         self._send_no_more(reason)
         self.leaving = True
         for task in self._tasks - self._shelter.tasks:
@@ -119,7 +128,7 @@ class Engine:
         self._tasks.discard(task)
         self._in_flight.release()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, QuotaError):
+        if isinstance(error, QuotaError | ModelError):
             self._send_no_more(error)
         elif isinstance(error, RunError):
             self.stop(error)
@@ -158,7 +167,7 @@ class Engine:
         """What follows from the attempt under way: its answer judged, or the policy for one whose fate is unknown."""
         script = self.work.script_for(row)
         if talk.attempt is not None:
-            if talk.attempt.state is AttemptState.AMBIGUOUS:
+            if talk.attempt.state is AttemptState.AMBIGUOUS and not await self._salvaged(row, talk.attempt):
                 talk.doubts += 1
                 return self._after_ambiguous(talk.attempt, talk.doubts)
             attempt_id, answer = talk.attempt.id, await self._waiter.answer(row, talk.attempt)
@@ -175,6 +184,12 @@ class Engine:
     async def _run_functions(self, row: RowRecord, talk: Talk, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
         assert self._caller is not None  # without functions no conversation asks for a call
         return await self._caller.results(row, talk.exchanges[-1].attempt_id, calls)
+
+    async def _salvaged(self, row: RowRecord, attempt: Attempt) -> bool:
+        found = self.work.spec.request.store and await self._salvage.submitted(attempt)
+        if found:
+            self._observe(Salvaged(row.key, attempt.interaction_id))
+        return found
 
     def _after_ambiguous(self, attempt: Attempt, doubts: int) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says.

@@ -18,11 +18,26 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Expiring:
+    """The service will not keep for much longer what an earlier run left in flight; `warning` is for people."""
+
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Posted:
     """One POST was made; `result` is submitted, refused, not_sent or ambiguous."""
 
     key: str
     result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """The interaction of a POST of unknown fate was found: it is in flight."""
+
+    key: str
+    interaction_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +98,7 @@ class Stopping:
     reason: str
 
 
-Event = Started | Posted | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
+Event = Started | Expiring | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
 Observer = Callable[[Event], None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from batchrun.interactions.evidence import Answer, Call, Lost, Reply, server_delay
+from batchrun.interactions.evidence import INTENT_LABEL, Answer, Call, Lost, Reply, server_delay
 from batchrun.interactions.models import ApiError, Interaction
 from batchrun.spec.model import JobSpec
 
@@ -35,8 +35,11 @@ class _Message:
         return self.message
 
 
+@dataclass(frozen=True, slots=True)
 class NotFound(_Message):
-    """The service does not know the id, or does not show it to this key."""
+    """The service does not know the id, or (`forbidden`) does not show it to this key."""
+
+    forbidden: bool = False
 
 
 class Denied(_Message):
@@ -55,7 +58,14 @@ class NoAnswer(_Message):
     raw: bytes | None = None
 
 
-Poll = Answer | Running | NotFound | Denied | NoAnswer
+@dataclass(frozen=True, slots=True)
+class Foreign(_Message):
+    """The service shows under this id an interaction that bears another POST's label: `raw`."""
+
+    raw: bytes = b""
+
+
+Poll = Answer | Running | NotFound | Denied | NoAnswer | Foreign
 
 
 class Verdict(Enum):
@@ -64,9 +74,11 @@ class Verdict(Enum):
     WAIT = auto()
     LATE = auto()
     LOST = auto()
+    EXPIRED = auto()
     DENIED = auto()
     UNREACHABLE = auto()
     UNUSABLE = auto()
+    FOREIGN = auto()
 
 
 class Patience:
@@ -77,6 +89,7 @@ class Patience:
 
     def __init__(self, spec: JobSpec, started: float, submitted: float) -> None:
         self._deadline = max(started, submitted + spec.poll.deadline)
+        self._expires = submitted + spec.poll.retention
         self._tries = spec.retry.calls
         self._failures = 0
         self.silent_since = float("inf")
@@ -96,6 +109,10 @@ class Patience:
                 return self._of_answer(poll, interaction, now)
             case Denied():
                 return Verdict.DENIED
+            case Foreign():
+                return Verdict.FOREIGN
+            case NotFound(forbidden=False) if now >= self._expires:
+                return Verdict.EXPIRED
             case NotFound():
                 self._missing_since = self._missing_since or now
                 return Verdict.LOST if now >= self._missing_since + NOT_FOUND_GRACE else Verdict.WAIT
@@ -122,8 +139,11 @@ class Patience:
         return Verdict.WAIT if late_usage and now < self._complete_since + USAGE_GRACE else answer
 
 
-def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
-    """What a GET says. `now` is Unix time, for Retry-After dates."""
+def of_poll(call: Call, interaction_id: str, now: float, intent_key: str = "") -> Poll:
+    """What a GET says. `now` is Unix time, for Retry-After dates.
+
+    The label `intent_key`, where the service shows it, tells whose an interaction is, and an id does not.
+    """
     if not isinstance(call, Reply):
         return NoAnswer(call.reason, answered=isinstance(call, Lost) and call.answered)
     if not call.ok:
@@ -131,7 +151,10 @@ def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
     interaction = Interaction.parse(call.body)
     if interaction is None:
         return NoAnswer("the answer is not an interaction", answered=True, raw=call.body)
-    if interaction.id != interaction_id:
+    label = interaction.label(INTENT_LABEL)
+    if intent_key and label is not None and label != intent_key:
+        return Foreign(f"it bears the label {label!r}, not {intent_key!r}", call.body)
+    if interaction.id != interaction_id and (label is None or not intent_key):
         return NoAnswer(f"the answer names another interaction ({interaction.id})", answered=True, raw=call.body)
     if interaction.stopped:
         return Answer(call.body, interaction)
@@ -141,8 +164,8 @@ def of_poll(call: Call, interaction_id: str, now: float) -> Poll:
 def _of_error(reply: Reply, now: float) -> Poll:
     error = ApiError.parse(reply.body)
     message = f"HTTP {reply.status}" + (f" {error.code}: {error.message}" if error else "")
-    if reply.status == 401 or (error is not None and error.reason == "API_KEY_INVALID"):
+    if reply.status == 401 or (error is not None and error.about_key):
         return Denied(message)
     if reply.status in (403, 404) and error is not None:
-        return NotFound(message)
+        return NotFound(message, reply.status == 403)
     return NoAnswer(message, server_delay(reply, error, now))

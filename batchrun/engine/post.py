@@ -33,6 +33,7 @@ class Posting:
     exchange: int
     turn: int
     request: Request
+    intent_key: str = ""
     attempt_id: int = 0
     lease: Lease | None = None
     started: float = 0.0
@@ -63,6 +64,7 @@ class Poster:
         posting.lease = await self._pace.start(posting.request.tokens)
         posting.started = asyncio.get_running_loop().time()
         intent = self._intent(posting)
+        posting.intent_key = intent.intent_key
         body = posting.request.body(intent.intent_key)
         with self._shelter.hold():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
@@ -99,13 +101,15 @@ class Poster:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())
             case Answer(_, interaction):
-                posting.answered = Attempt(attempt_id, AttemptState.FETCHED, interaction.id or "", self._wall())
+                posting.answered = Attempt(
+                    attempt_id, AttemptState.FETCHED, posting.intent_key, interaction.id or "", self._wall()
+                )
                 posting.answered.lease = posting.lease
                 posting.answered.answer = await self._keeper.keep(posting.row, posting.answered, result)
             case Refused(status, error):
                 await self._store.not_submitted(attempt_id, state, error.message, status, error.code)
-            case Ambiguous(reason, http_status):
-                await self._store.not_submitted(attempt_id, state, reason, http_status, "ambiguous")
+            case Ambiguous(reason, http_status, reply):
+                await self._store.not_submitted(attempt_id, state, reason, http_status, "ambiguous", reply)
             case NotSent(reason):
                 await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
 

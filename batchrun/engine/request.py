@@ -12,6 +12,7 @@ from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
+from batchrun.interactions.evidence import INTENT_LABEL
 from batchrun.interactions.usage import plausible_tokens
 from batchrun.spec.blocks import MediaRef
 from batchrun.spec.load import Job
@@ -22,7 +23,6 @@ CHARACTERS_PER_TOKEN = 4
 _TOKENS_PER_MEDIUM = 258
 #: The fields that the model reads; the others say how it is to work.
 _READ = ("system_instruction", "input", "tools", "response_format")
-INTENT_LABEL = "batchrun-intent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from batchrun.spec.model import RetrySpec
 
 #: No number gets too large for a float, however long an outage lasts.
 _MOST_DOUBLINGS = 64
+#: Seconds between looks whether a spend-based rate limit has passed.
+_SPEND_PAUSE = 150.0
 
 
 class Meaning(Enum):
@@ -23,19 +25,31 @@ class Meaning(Enum):
     AGAIN = auto()  # nobody: the same call may succeed later
     ROW = auto()  # the row: the service does not take this request
     CREDENTIALS = auto()  # the run: the key is not accepted
+    DENIED = auto()  # the key or its right to this model: only asking about the key tells which
     QUOTA = auto()  # the run: the day's quota or the account's money is used up
 
 
 def classify(refusal: Refused) -> Meaning:
     """What the service's own words mean for the run. A bad key is a 400 with reason API_KEY_INVALID."""
     error = refusal.error
-    if refusal.status in (401, 403) or error.reason in ("API_KEY_INVALID", "API_KEY_EXPIRED"):
+    if refusal.status == 401 or error.about_key:
         return Meaning.CREDENTIALS
-    if refusal.status == 402 or (refusal.status == 429 and (error.daily or "credits are depleted" in error.message)):
+    if refusal.status == 403:
+        return Meaning.DENIED
+    if refusal.status == 402 or (refusal.status == 429 and (error.daily or _is_spent(error.message))):
         return Meaning.QUOTA
     if refusal.status in (429, 503) or error.code == "aborted":
         return Meaning.AGAIN
     return Meaning.ROW
+
+
+def _is_spent(message: str) -> bool:
+    """Whether an account's money or a spend cap is used up. A spend-based rate limit is none: it passes in minutes."""
+    return not _is_spend_rate(message) and ("credits are depleted" in message or "spend" in message.lower())
+
+
+def _is_spend_rate(message: str) -> bool:
+    return "spend-based rate" in message.lower()
 
 
 def may_repeat(result: PostResult) -> bool:
@@ -57,13 +71,20 @@ class FullJitter(wait_base):
 
     def __call__(self, state: RetryCallState) -> float:
         result = state.outcome.result() if state.outcome is not None else None
-        asked = result.retry_after if isinstance(result, Refused) else None
+        asked = _asked(result) if isinstance(result, Refused) else None
         return self.delay(max(state.attempt_number, self._rounds() + 1), asked)
 
     def delay(self, tries: int, asked: float | None) -> float:
         """Seconds after the `tries`-th refusal (from 1); `asked` is what the server named."""
         ceiling = min(self._spec.ceiling, self._spec.first * 2.0 ** min(tries - 1, _MOST_DOUBLINGS))
         return max(self._random.uniform(0.0, ceiling), min(asked or 0.0, self._spec.server_ceiling))
+
+
+def _asked(refusal: Refused) -> float | None:
+    """The server's own delay. A spend-based rate limit looks back over ten minutes, so a short wait is a wasted one."""
+    if refusal.retry_after is None and _is_spend_rate(refusal.error.message):
+        return _SPEND_PAUSE
+    return refusal.retry_after
 
 
 def retry_options(

@@ -9,25 +9,33 @@ from typing import Any
 
 
 class Shelter:
-    """`tasks` must not be cancelled now. Once it is `closed`, no task gets in and those inside end when they leave."""
+    """`tasks` must not be cancelled now. Once it is `closed`, no task gets in.
+
+    Once it is `evacuated`, those inside end when they leave; before, they go on: what they have sent is polled.
+    """
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.closed = False
+        self.evacuated = False
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Shelter the current task for the time of the block. Raises CancelledError before or after it if closed."""
+        """Shelter the current task for the time of the block.
+
+        Raises CancelledError before it if closed, after it if evacuated.
+        """
         task = asyncio.current_task()
         assert task is not None
-        self._leave_if_closed()
+        _end_if(self.closed)
         self.tasks.add(task)
         try:
             yield
         finally:
             self.tasks.discard(task)
-        self._leave_if_closed()
+        _end_if(self.evacuated)
 
-    def _leave_if_closed(self) -> None:
-        if self.closed:
-            raise asyncio.CancelledError
+
+def _end_if(wished: bool) -> None:
+    if wished:
+        raise asyncio.CancelledError

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from tenacity import AsyncRetrying, RetryCallState
 
+from batchrun.engine import quota
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.conversation import Ask, Exchange, SendTurn, turn_of
 from batchrun.engine.events import Observer, Paused
+from batchrun.engine.key import KeyProbe
 from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster, Posting
 from batchrun.engine.request import Request
 from batchrun.engine.retry import FullJitter, Meaning, classify, retry_options
 from batchrun.engine.shelter import Shelter
-from batchrun.errors import BatchrunError, CredentialError, QuotaError, RefusedError, RowError, RunError
+from batchrun.errors import BatchrunError, CredentialError, ModelError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
 from batchrun.store.records import AttemptState, RowRecord
 
@@ -31,11 +34,12 @@ class Submitter:
         poster: Poster,
         pace: Pace,
         shelter: Shelter,
+        key: KeyProbe,
         random: Random,
         wall: Callable[[], float],
         observe: Observer,
     ) -> None:
-        self._work, self._poster, self._pace, self._shelter = work, poster, pace, shelter
+        self._work, self._poster, self._pace, self._shelter, self._key = work, poster, pace, shelter, key
         self._wall, self._observe = wall, observe
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(work.spec.limits.posts)
@@ -58,7 +62,7 @@ class Submitter:
             if self._work.media.disowned(posting.request, result):
                 posting.request = await self._finished(await self._ready(row, exchanges, ask))
                 result = await self._retrying.copy()(self._post, posting)
-            return self._settled(posting, result)
+            return await self._settled(posting, result)
 
     async def _ready(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Ready:
         """The row's request, or what it will be made of once there is a slot. Raises RowError or RunError."""
@@ -100,42 +104,67 @@ class Submitter:
         said = f"HTTP {result.status} {result.error.code}" if isinstance(result, Refused) else result.reason
         self._observe(Paused(seconds, said))
 
-    def _settled(self, posting: Posting, result: PostResult) -> Attempt:
+    async def _settled(self, posting: Posting, result: PostResult) -> Attempt:
         """The attempt that came of it. An error that stops the run stops POSTs before the slot is free again."""
         try:
-            return self._attempt(posting, result)
+            return await self._attempt(posting, result)
         except RunError:
             self._shelter.closed = True
             raise
 
-    def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
+    async def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
+        known = self._known(posting)
         match result:
             case Submitted(interaction_id):
-                known = Attempt(posting.attempt_id, AttemptState.SUBMITTED, interaction_id, self._wall())
-                known.lease = posting.lease
-                known.kind = posting.request.model, posting.exchange
-                return known
+                return replace(known, state=AttemptState.SUBMITTED, interaction_id=interaction_id)
             case Answer():
                 assert posting.answered is not None
                 return posting.answered
-            case Ambiguous(reason):
-                agent = posting.request.agent
-                return Attempt(posting.attempt_id, AttemptState.AMBIGUOUS, evidence=reason, agent=agent)
+            case Ambiguous(reason, _, reply):
+                return replace(known, evidence=reason, reply=reply)
             case Refused():
-                raise self._refusal(posting, result)
+                raise await self._refusal(posting, result)
             case NotSent(reason):
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
 
-    def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
-        """Whom it stops. A row that names a model of its own may be denied that model alone."""
+    def _known(self, posting: Posting) -> Attempt:
+        return Attempt(
+            posting.attempt_id,
+            AttemptState.AMBIGUOUS,
+            posting.intent_key,
+            submitted_at=self._wall(),
+            agent=posting.request.agent,
+            lease=posting.lease,
+            kind=(posting.request.model, posting.exchange),
+        )
+
+    async def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
+        """Whom it stops."""
         said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message.rstrip('.')}"
-        request = self._work.spec.request
-        its_own = posting.request.model not in (request.model, request.agent)
         match classify(refused):
-            case Meaning.CREDENTIALS if not (its_own and refused.status == 403):
-                return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")
+            case Meaning.CREDENTIALS:
+                return _key_refused(said)
+            case Meaning.DENIED:
+                return await self._denied(posting.request.model or "", said, refused.error.code)
             case Meaning.QUOTA:
-                return QuotaError(f"The quota is used up: {said}. Rows stay pending; run the same command later.")
+                when = quota.advice(refused.error, self._wall())
+                return QuotaError(f"The quota is used up: {said}. {when} Rows stay pending; then run the same command.")
             case Meaning.AGAIN if self._rounds >= self._calls:
                 return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
         return RowError(refused.error.code, said)
+
+    async def _denied(self, model: str, said: str, kind: str) -> BatchrunError:
+        """The key may be revoked, or accepted but not for this model, which a row may have named for itself."""
+        if not await self._key.accepted():
+            return _key_refused(said)
+        request = self._work.spec.request
+        if model not in (request.model, request.agent):
+            return RowError(kind, said)
+        return ModelError(
+            f"The service accepts the API key, but does not let it use {model!r}: {said}. Give the key's project "
+            "access to it, use a key that has it, or name another model in a run of its own. Rows stay pending."
+        )
+
+
+def _key_refused(said: str) -> CredentialError:
+    return CredentialError(f"The service does not accept the API key: {said}. Rows stay pending.")

@@ -10,10 +10,12 @@ from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.events import Landed, Observer, Polled, PollFailed
 from batchrun.engine.keep import Keeper
+from batchrun.engine.key import KeyProbe
 from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
-from batchrun.errors import CredentialError, RefusedError, RowError
+from batchrun.engine.project import ENOUGH
+from batchrun.errors import CredentialError, HeldError, RefusedError, RowError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
@@ -22,8 +24,7 @@ from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 from batchrun.store.store import Store
 
-#: So many earlier interactions, and no other, must be unknown before it is the key that is doubted.
-_IDS_OF_ANOTHER_PROJECT = 5
+_LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` sends the row again"
 
 
 class Waiter:
@@ -34,12 +35,13 @@ class Waiter:
         spec: JobSpec,
         store: Store,
         client: Client,
+        key: KeyProbe,
         wall: Callable[[], float],
         observe: Observer,
         keeper: Keeper,
     ) -> None:
         self._spec, self._store, self._client, self._wall = spec, store, client, wall
-        self._observe, self._keeper = observe, keeper
+        self._observe, self._keeper, self._key = observe, keeper, key
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()
@@ -56,7 +58,7 @@ class Waiter:
         self.polling.add(task)
         try:
             found = await self._wait(row, attempt)
-            return await self._keeper.keep(row, attempt, found)
+            return (await self._keeper.keep(row, attempt, found)).named(attempt.interaction_id)
         finally:
             self.polling.discard(task)
 
@@ -69,11 +71,15 @@ class Waiter:
             await asyncio.sleep(watch.wait(clock()))
             poll = await self._poll(row, attempt)
             watch.saw(poll, clock())
+            if isinstance(poll, polling.NotFound) and poll.forbidden and await self._key.accepted() is False:
+                raise _key_refused(poll)
             match patience.judge(poll, self._wall()):
                 case Answer() as answer:
                     return answer
                 case polling.Verdict.LATE:
                     return await self._time_out(row, attempt)
+                case polling.Verdict.LOST | polling.Verdict.EXPIRED if await self._key.accepted() is None:
+                    continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
                 case verdict:
@@ -89,7 +95,7 @@ class Waiter:
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
         self._observe(Polled(row.key))
-        poll = polling.of_poll(call, attempt.interaction_id, self._wall())
+        poll = polling.of_poll(call, attempt.interaction_id, self._wall(), attempt.intent_key)
         self._note(attempt, poll, lease)
         return poll
 
@@ -101,7 +107,7 @@ class Waiter:
             self._pace.limits.accepted()
         if isinstance(poll, Answer | polling.Running):
             self._last_answered = self._wall()
-        if attempt.resumed:
+        if attempt.resumed and self._wall() < attempt.submitted_at + self._spec.poll.retention:
             self._note_earlier(attempt, poll)
 
     def _note_earlier(self, attempt: Attempt, poll: polling.Poll) -> None:
@@ -123,24 +129,44 @@ class Waiter:
         self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll, patience: polling.Patience
     ) -> NoReturn:
         """No answer will come: the row's end, or the run's if it is nothing about this row."""
-        if verdict is polling.Verdict.DENIED:
-            raise CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")
+        refused = verdict in (polling.Verdict.LOST, polling.Verdict.EXPIRED) and not await self._key.accepted()
+        if verdict is polling.Verdict.DENIED or refused:
+            raise _key_refused(poll)
         if verdict is polling.Verdict.UNREACHABLE and self._last_answered < patience.silent_since:
             raise RefusedError(f"Polls get no answer: {poll}. Rows stay resumable; run the same command again.")
-        if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= _IDS_OF_ANOTHER_PROJECT:
+        if verdict is polling.Verdict.LOST and len(self._unknown_earlier) >= ENOUGH:
             raise CredentialError(
                 f"The service knows none of {len(self._unknown_earlier)} interactions that an earlier run submitted: "
                 f"is this the API key of another project? Nothing was given up ({poll})."
             )
+        if verdict is polling.Verdict.EXPIRED:
+            raise await self._ended(row, attempt, AttemptState.LOST, "expired", self._expired(attempt, poll))
         if verdict is polling.Verdict.LOST:
             said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
             raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
+        if isinstance(poll, polling.Foreign):
+            await self._hold_foreign(row, attempt, poll)
         said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
         if isinstance(poll, polling.NoAnswer) and poll.raw is not None:
             unread = Answer(poll.raw, Interaction({}))
             await self._keeper.keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
             raise RowError("no_answer", said)
         raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
+
+    def _expired(self, attempt: Attempt, poll: polling.Poll) -> str:
+        age = (self._wall() - attempt.submitted_at) / 86400
+        return (
+            f"billed, and its result is gone: {attempt.interaction_id} was submitted {age:.1f} days ago, and the "
+            f"service keeps results for {self._spec.poll.retention / 86400:g} (poll.retention): {poll}. "
+            "`batchrun retry --anew` pays for it again"
+        )
+
+    async def _hold_foreign(self, row: RowRecord, attempt: Attempt, poll: polling.Foreign) -> NoReturn:
+        """What the service shows is kept, and believed by nobody: neither paid for again nor taken for the answer."""
+        said = f"the service shows another's interaction under {attempt.interaction_id}: {poll}. {_LOOK}"
+        unread = Answer(poll.raw, Interaction({}))
+        await self._keeper.keep(row, attempt, unread, Finish(Outcome.AMBIGUOUS, "label_mismatch", said))
+        raise HeldError("label_mismatch", said)
 
     async def _ended(self, row: RowRecord, attempt: Attempt, state: AttemptState, kind: str, said: str) -> RowError:
         """Billed, perhaps, and without an answer: never sent again by itself."""
@@ -160,3 +186,7 @@ class Waiter:
             return poll
         await self._keeper.keep(row, attempt, poll, Finish(Outcome.FAILED, "timed_out", said))
         raise RowError("timed_out", said)
+
+
+def _key_refused(poll: polling.Poll) -> CredentialError:
+    return CredentialError(f"The service does not accept the API key: {poll}. Rows stay resumable.")

@@ -16,7 +16,7 @@ from batchrun.interactions.addresses import is_plain, safe_origin
 from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
 from batchrun.interactions.saving import MOST_BYTES, save, without
-from batchrun.interactions.transport import LIVE, MOST, AiohttpTransport, BodyTooLarge
+from batchrun.interactions.transport import ARRIVED, LIVE, MOST, AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
@@ -80,6 +80,10 @@ class Client:
         """Remove a stored interaction."""
         return await self._call("DELETE", f"{self._url}/{interaction_id}")
 
+    async def models(self) -> Call:
+        """GET the beginning of the list of models: what any accepted key may do."""
+        return await self._call("GET", f"{self.base_url}/{self.version}/models?pageSize=1")
+
     async def environment_files(self, environment_id: str, page_token: str = "") -> Call:
         """GET a page of the list of all files in an agent's environment."""
         asked = {"recursive": "true", "page_size": "1000", **({"page_token": page_token} if page_token else {})}
@@ -127,17 +131,27 @@ class Client:
         headers: httpx.Headers | None = None,
         timeout: float | None = None,
     ) -> Call:
+        # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
         try:
-            # As streams: what httpx adds to and reads from whole bodies costs a tenth of a row, and is not needed here.
             request = _request(method, url, self._headers if headers is None else headers, body)
-            if timeout is not None:
-                request.extensions = {"timeout": {"total": timeout}}
+        except BROKEN as error:
+            return fate_of(error)
+        if timeout is not None:
+            request.extensions = {"timeout": {"total": timeout}}
+        try:
             response = await self._transport.handle_async_request(request)
             assert isinstance(response.stream, httpx.AsyncByteStream)
             content = b"".join([part async for part in response.stream])
         except BROKEN as error:
-            return fate_of(error)
+            return self._broken_off(error, request)
         return Reply(response.status_code, self._without_key(content), response.headers)
+
+    def _broken_off(self, error: Exception, request: httpx.Request) -> NotSent | Lost:
+        """What an error proves about its request, with what came of the answer."""
+        fate, arrived = fate_of(error), request.extensions.get(ARRIVED)
+        if isinstance(fate, NotSent) or arrived is None:
+            return fate
+        return Lost(fate.reason, fate.answered, arrived.status, self._without_key(arrived.body, cut=True))
 
     async def _open(self, body: bytes) -> httpx.Response:
         """POST an interaction whose answer is read while it comes. Raises what is in BROKEN; close the response."""
@@ -159,11 +173,13 @@ class Client:
         except BROKEN as error:
             return fate_of(error)
 
-    def _without_key(self, content: bytes) -> bytes:
-        """A server may quote what it was sent."""
+    def _without_key(self, content: bytes, *, cut: bool = False) -> bytes:
+        """A server may quote what it was sent; content that was `cut` may end with a part of it."""
         if len(self._key) >= _SHORTEST_SECRET and self._key in content:
-            return content.replace(self._key, _INSTEAD)
-        return content
+            content = content.replace(self._key, _INSTEAD)
+        parts = range(len(self._key) - 1, _SHORTEST_SECRET - 1, -1) if cut else ()
+        part = next((size for size in parts if content.endswith(self._key[:size])), 0)
+        return content[: len(content) - part] + _INSTEAD if part else content
 
     def _pieces_without_key(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         return without(self._key, _INSTEAD, pieces) if len(self._key) >= _SHORTEST_SECRET else pieces

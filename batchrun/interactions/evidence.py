@@ -9,12 +9,17 @@ C  Ambiguous  anything else                         billed or not, nobody can te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import islice
 
 from batchrun.interactions.models import ApiError, Interaction
+
+#: The label that names the POST an interaction was made by.
+INTENT_LABEL = "batchrun-intent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,14 @@ class NotSent:
 class Lost:
     """The request, or a part of it, was sent, and no complete answer came back.
 
-    `answered` is true if the service did answer, with more than can be taken.
+    `answered` is true if the service did answer, with more than can be taken. `status` and `body` are what came of an
+    answer that broke off, None and b"" where nothing did; the body's beginning only.
     """
 
     reason: str
     answered: bool = False
+    status: int | None = None
+    body: bytes = b""
 
 
 Call = Reply | NotSent | Lost
@@ -69,10 +77,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Nobody can tell whether the POST was billed."""
+    """Nobody can tell whether the POST was billed. `reply` is the beginning of the answer, if any came."""
 
     reason: str
     status: int | None = None
+    reply: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,10 @@ PostResult = NotSent | Refused | Submitted | Answer | Ambiguous
 
 _REFUSALS = frozenset({400, 401, 402, 403, 404, 409, 413, 416, 422, 429})
 _UNAVAILABLE = frozenset({"unavailable", "service_unavailable"})
+#: So much of an answer to a POST of unknown fate is kept, in bytes.
+_MOST_KEPT = 64 * 1024
+_ID_FIELD = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_\-]{1,256})"')
+_MOST_CANDIDATES = 3
 
 
 def of_post(call: Call, now: float, *, waits: bool = False) -> PostResult:
@@ -100,27 +113,37 @@ def of_post(call: Call, now: float, *, waits: bool = False) -> PostResult:
     match call:
         case NotSent():
             return call
-        case Lost(reason):
-            return Ambiguous(reason)
+        case Lost(reason, _, status, body):
+            return Ambiguous(reason, status, body)
         case Reply(ok=True):
             return _of_success(call, waits)
     error = ApiError.parse(call.body)
     if error is None:
-        return Ambiguous(f"HTTP {call.status} without an error of the API", call.status)
+        return _in_doubt(call, "without an error of the API")
     if call.status in _REFUSALS or (call.status == 503 and error.code in _UNAVAILABLE):
         return Refused(call.status, error, server_delay(call, error, now))
-    return Ambiguous(f"HTTP {call.status} {error.code}", call.status)
+    return _in_doubt(call, error.code)
+
+
+def _in_doubt(reply: Reply, what: str) -> Ambiguous:
+    return Ambiguous(f"HTTP {reply.status} {what}", reply.status, reply.body[:_MOST_KEPT])
 
 
 def _of_success(reply: Reply, waits: bool) -> PostResult:
     interaction = Interaction.parse(reply.body)
     if interaction is None:
-        return Ambiguous(f"HTTP {reply.status} with a body that is not an interaction", reply.status)
+        return _in_doubt(reply, "with a body that is not an interaction")
     if waits and interaction.stopped:
         return Answer(reply.body, interaction)
     if interaction.id is None:
-        return Ambiguous(f"HTTP {reply.status} without a usable interaction id", reply.status)
+        return _in_doubt(reply, "without a usable interaction id")
     return Submitted(interaction.id)
+
+
+def ids_in(reply: bytes) -> list[str]:
+    """What may be the id of the interaction in an answer that cannot be read: a few candidates, none of them proved."""
+    found = (match[1].decode() for match in _ID_FIELD.finditer(reply))
+    return list(islice(dict.fromkeys(found), _MOST_CANDIDATES))
 
 
 def server_delay(reply: Reply, error: ApiError | None, now: float) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from batchrun.interactions.transport import LIVE
+from batchrun.interactions.transport import LIVE, leave_arrived
 
 Message = MutableMapping[str, Any]
 #: As long as a client waits for an answer over a socket.
@@ -32,12 +32,38 @@ class InProcess(httpx.ASGITransport):
         seconds = request.extensions.get("timeout", {}).get("total", _TOTAL_SECONDS)
         try:
             async with asyncio.timeout(seconds):
-                return await super().handle_async_request(request)
+                return await self._whole(request)
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"no answer within {seconds:g} s", request=request) from error
 
+    async def _whole(self, request: httpx.Request) -> httpx.Response:
+        heard = _Heard(self.app)
+        try:
+            return await httpx.ASGITransport(app=heard).handle_async_request(request)
+        except httpx.HTTPError:
+            if heard.status is not None:
+                leave_arrived(request, heard.status, heard.body)
+            raise
+
     async def aclose(self) -> None:
         self._close()
+
+
+class _Heard:
+    """An application that remembers what it has said of one answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.status: int | None = None
+        self.body = b""
+
+    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+        async def note(message: Message) -> None:
+            self.status = message.get("status", self.status)
+            self.body = self.body or message.get("body", b"")  # the beginning: only of a cut answer anybody asks
+            await send(message)
+
+        await self._app(scope, receive, note)
 
 
 class _LiveCall(httpx.AsyncByteStream):

@@ -123,6 +123,16 @@ class Interaction:
         after = (number + 1 for number, step in reversed(steps) if step.get("type") == "user_input")
         return steps[next(after, 0) :]
 
+    def label(self, name: str) -> str | None:
+        """A label of its request, None where the service does not show it."""
+        labels = self.data.get("labels")
+        value = labels.get(name) if isinstance(labels, dict) else None
+        return storable(value) if isinstance(value, str) else None
+
+    def named(self, name: str) -> Interaction:
+        """The same under the id by which we know it, which the service may show as another."""
+        return self if not name or self.id == name else Interaction({**self.data, "id": name})
+
     @property
     def environment_id(self) -> str | None:
         return self._text("environment_id")
@@ -249,6 +259,11 @@ class ApiError:
     def reason(self) -> str | None:
         """The reason of an ErrorInfo detail, such as API_KEY_INVALID."""
         return next((d["reason"] for d in self.details if isinstance(d.get("reason"), str)), None)
+
+    @property
+    def about_key(self) -> bool:
+        """True if the error says that the key itself, or its project, is not accepted."""
+        return (self.reason or "").startswith(("API_KEY_", "CONSUMER_"))
 
     @property
     def daily(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -25,9 +26,26 @@ _KEEPALIVE_SECONDS = 5.0
 LIVE = "batchrun.live"
 #: The extension of a live request that sets another cap, in bytes.
 MOST = "batchrun.most"
+#: The extension under which the beginning of an answer that broke off is left: an `Arrived`.
+ARRIVED = "batchrun.arrived"
+#: So much of it, in bytes: an interaction's id is near its beginning.
+_MOST_ARRIVED = 64 * 1024
 
 
 _Content = bytes | AsyncIterable[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What came of an answer that broke off: its status, and the beginning of its body."""
+
+    status: int
+    body: bytes
+
+
+def leave_arrived(request: httpx.Request, status: int, body: bytes | bytearray) -> None:
+    """Tell whoever made `request` what came of its answer before it broke off."""
+    request.extensions[ARRIVED] = Arrived(status, bytes(body[:_MOST_ARRIVED]))
 
 
 class BodyTooLarge(httpx.DecodingError):
@@ -77,8 +95,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
     ) -> httpx.Response:
         async with self._send(session, request, await _content(request), progress) as answer:
-            body = await self._read(answer)
-            return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=httpx.ByteStream(body))
+            body = bytearray()
+            try:
+                await self._read(answer, body)
+            except BaseException:  # the deadline cancels
+                leave_arrived(request, answer.status, body)
+                raise
+            whole = httpx.ByteStream(bytes(body))
+            return httpx.Response(answer.status, headers=list(answer.raw_headers), stream=whole)
 
     async def _begin(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
@@ -107,14 +131,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._proxies[url.host] = None if bypassed else getproxies().get(url.scheme)
         return self._proxies[url.host]
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, answer: aiohttp.ClientResponse, body: bytearray) -> None:
+        """Add the answer's body to `body`, which holds what came also where this fails."""
         _refuse_compressed(answer)
-        chunks = bytearray()
         async for chunk in answer.content.iter_any():
-            chunks += chunk
-            if len(chunks) > self._cap:
+            body += chunk
+            if len(body) > self._cap:
                 raise _too_long(self._cap)
-        return bytes(chunks)
 
     async def aclose(self) -> None:
         if self._session is not None:

@@ -62,7 +62,13 @@ def _attempt_document(attempt: AttemptRecord, reader: Reader) -> dict[str, Any]:
         answer = attempt.raw.decode("utf-8", "backslashreplace")
     times = ("intent_at", "submitted_at", "fetched_at", "superseded_at", "purged_at")
     shown_times = {name: utc(at) if (at := getattr(attempt, name)) is not None else None for name in times}
-    fields = {**asdict(attempt), **shown_times, "billed": attempt.billed, "answer": without_data(answer)}
+    fields = {
+        **asdict(attempt),
+        **shown_times,
+        "billed": attempt.billed,
+        "answer": without_data(answer),
+    }
+    fields["reply"] = None if attempt.reply is None else attempt.reply.decode("utf-8", "backslashreplace")
     if calls := [call.step for call in reader.tool_calls(attempt.id)]:
         fields["functions_run"] = calls
     return {name: value for name, value in fields.items() if name not in ("raw", "id", "row_id", "key", "usage")}

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.engine.events import Observer, Started, ignore
+from batchrun.engine.events import Expiring, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.outputs.summary import Summary
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.opening import OpenRun, open_run
 from batchrun.runs.options import Options, client_for
@@ -91,6 +92,9 @@ def run(
         client = client_for(options)
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
+        opened.store.set_meta(retention=str(job.spec.poll.retention))
+        for warning in expiry_lines(expiry_of(opened.reader, started)):
+            observe(Expiring(warning))
         posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
@@ -116,11 +120,28 @@ def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """Rows that are pending again: those to be polled once more, for free, and those to be sent and billed anew."""
+
+    to_poll: int
+    to_send: int
+    target: str
+
+
 def retry(
-    job: Job, directory: RunDir, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False
-) -> tuple[int, str]:
-    """Make ended rows pending again: what failed will be billed anew. Returns how many, and the run's target."""
+    job: Job,
+    directory: RunDir,
+    outcomes: list[str],
+    keys: list[str],
+    at: float,
+    *,
+    from_start: bool = False,
+    anew: bool = False,
+) -> Reopened:
+    """Make ended rows pending again. What has an id and no answer is polled first, unless `anew`."""
     with Reader(directory.checkpoint) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
-        return opened.store.reopen(outcomes, keys, at, from_start=from_start), target
+        to_poll = 0 if anew or from_start else opened.store.poll_again(outcomes, keys, at)
+        return Reopened(to_poll, opened.store.reopen(outcomes, keys, at, from_start=from_start), target)

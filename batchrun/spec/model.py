@@ -80,6 +80,12 @@ class PollSpec(Strict):
         description="A row that has no answer this long after its submission is cancelled and fails as `timed_out`.",
     )
     rpm: float | None = Field(default=3000, gt=0, description="Polls a minute, all rows together.")
+    retention: Duration = Field(
+        default=55 * 86400.0,
+        gt=0,
+        description="How long the service keeps answers: 55d for paid projects unless you set less there, 1d for free "
+        "ones. You are warned when half and nine tenths of it are over; after it, what is not found has `expired`.",
+    )
 
 
 class AmbiguousSpec(Strict):

@@ -28,6 +28,9 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
 _LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
 _ROW_FIELDS = 12
 _LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
+_LIVE_OF_ROW = (
+    f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B} ORDER BY b.exchange DESC LIMIT 1)"
+)
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
 _LAST_PASS = "SELECT max(seen) FROM row"
@@ -119,6 +122,18 @@ class Reader:
         query = f"SELECT count(*) FROM attempt WHERE state = 'submitted' AND {OPEN}"
         count: int = self.connection.execute(query).fetchone()[0]
         return count
+
+    def submitted_times(self) -> list[float]:
+        """When each of the interactions under way was submitted, in Unix seconds."""
+        query = f"SELECT submitted_at FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
+        return [at for (at,) in self.connection.execute(query)]
+
+    def newest_in_flight(self, since: float, limit: int) -> list[AttemptRecord]:
+        """The interactions under way that were submitted last, none before `since`."""
+        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+                    WHERE a.state = 'submitted' AND a.superseded_at IS NULL AND a.submitted_at > ?
+                    ORDER BY a.submitted_at DESC LIMIT ?"""
+        return [_attempt(found) for found in self.connection.execute(query, (since, limit))]
 
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
@@ -234,16 +249,26 @@ class Reader:
         return map(_attempt, self.connection.execute(f"{query} ORDER BY r.position, a.number, a.id"))
 
     def pending(self, *, under_way: bool, limit: int | None = None) -> Iterator[RowRecord]:
-        """Rows without an outcome, in input order: those a restarted run goes on with, or those not sent yet.
+        """Rows without an outcome: those a restarted run goes on with, or those not sent yet.
 
-        Reads in pages, so a consumer may take its time while rows ahead of it get their outcomes.
         `limit` bounds the input position, as the run's own limit does.
         """
-        live = f"""a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B}
-                            ORDER BY b.exchange DESC LIMIT 1)"""
-        wanted = f"a.state IN {_UNDER_WAY}" if under_way else "a.id IS NULL"
-        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {live}
-                    WHERE r.outcome IS NULL AND {wanted} AND r.seen = ?
+        return self._under_way(limit) if under_way else self._not_sent(limit)
+
+    def _under_way(self, limit: int | None) -> Iterator[RowRecord]:
+        """The oldest POST first: its result expires first."""
+        found = f"""FROM row r JOIN attempt a ON {_LIVE_OF_ROW}
+                    WHERE r.outcome IS NULL AND a.state IN {_UNDER_WAY} AND"""
+        ordered = f"""SELECT r.id {found} r.seen = ({_LAST_PASS}) AND r.position < ?
+                      ORDER BY coalesce(a.submitted_at, a.intent_at), r.position"""
+        one = f"SELECT {_ROW}, {_ATTEMPT}, a.raw {found} r.id = ?"
+        for (row_id,) in self.connection.execute(ordered, (1 << 62 if limit is None else limit,)).fetchall():
+            yield from map(_row, self.connection.execute(one, (row_id,)).fetchall())
+
+    def _not_sent(self, limit: int | None) -> Iterator[RowRecord]:
+        """In input order, read in pages: a consumer may take its time while rows ahead of it get their outcomes."""
+        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW}
+                    WHERE r.outcome IS NULL AND a.id IS NULL AND r.seen = ?
                     AND (r.position, r.id) > (?, ?) AND r.position < ?
                     ORDER BY r.position, r.id LIMIT 64"""
         (last_pass,) = self.connection.execute(_LAST_PASS).fetchone()  # once: it is a scan, and would be one a page
@@ -307,5 +332,7 @@ def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
     plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)
     listed = () if files is None else tuple(json.loads(files))
-    fields: list[Any] = [*plain, counted, listed, None if raw is None else zlib.decompress(raw)]
+    came = None if raw is None else zlib.decompress(raw)
+    doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer
+    fields: list[Any] = [*plain, counted, listed, *((None, came) if doubted else (came, None))]
     return AttemptRecord(*fields)

@@ -51,7 +51,8 @@ class AttemptRecord:
     `superseded_at` is set when a later attempt of the same row replaced this one, `purged_at` when its interaction was
     deleted at the service. `model` is the id of an agent if `agent` is true. `files` tells what file, and which of its
     pages, went into which block of the request. `billed` is True when an interaction id is known, False when it is
-    proved that nothing was billed, None when nobody can tell.
+    proved that nothing was billed, None when nobody can tell. `reply` is what came of the answer to a POST of unknown
+    fate, its beginning at most.
     """
 
     id: int
@@ -83,6 +84,7 @@ class AttemptRecord:
     usage: dict[str, Any] | None
     files: tuple[dict[str, Any], ...]
     raw: bytes | None
+    reply: bytes | None = None
 
     @property
     def billed(self) -> bool | None:
@@ -91,8 +93,9 @@ class AttemptRecord:
         return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
 
     def answer(self) -> Interaction | None:
-        """The answer in `raw`, read anew; None where there is none that can be read."""
-        return None if self.raw is None else Interaction.parse(self.raw)
+        """The answer in `raw`, read anew, under the id we know it by; None where there is none that can be read."""
+        found = None if self.raw is None else Interaction.parse(self.raw)
+        return None if found is None else found.named(self.interaction_id or "")
 
     @property
     def live(self) -> bool:

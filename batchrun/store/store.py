@@ -30,9 +30,10 @@ _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
                 model, agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
-_RESULT = "UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ? WHERE id = ?"
+_RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?
+             WHERE id = ?"""
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
-                error_class = NULL, error_message = NULL WHERE id = ?"""
+                raw = NULL, error_class = NULL, error_message = NULL WHERE id = ?"""
 _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
               model = coalesce(?, model), polls = polls + ?, fetched_at = ?, evidence = NULL, error_class = NULL,
               error_message = NULL, interaction_id = coalesce(interaction_id, ?),
@@ -47,6 +48,11 @@ _CALL_ENDS = """UPDATE tool_call SET result = ?, is_error = ?, ended_at = ?
 _SUPERSEDE = "UPDATE attempt SET superseded_at = ?, superseded_by = 'policy' WHERE id = ?"
 _PENDING = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL,
               reopened_at = ?"""
+_SUBMITTED_AGAIN = """UPDATE attempt SET state = 'submitted', raw = NULL, fetched_at = NULL, evidence = NULL,
+                      error_class = NULL, error_message = NULL"""
+#: No answer came, or what came was none: it is kept as `fetched` without a status.
+_GIVEN_UP = """(state IN ('lost', 'timed_out') OR (state = 'fetched' AND interaction_status IS NULL AND
+                (SELECT error_class IN ('no_answer', 'label_mismatch') FROM row WHERE row.id = attempt.row_id)))"""
 _PURGED = "UPDATE attempt SET purged_at = ? WHERE id = ?"
 _PLAN_PURGED = f"""UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?
                    WHERE outcome = 'awaiting_approval' AND id = (SELECT row_id FROM attempt WHERE id = ? AND {LIVE})"""
@@ -183,10 +189,17 @@ class Store:
         )
 
     async def not_submitted(
-        self, attempt_id: int, state: str, evidence: str, http_status: int | None, kind: str | None
+        self,
+        attempt_id: int,
+        state: str,
+        evidence: str,
+        http_status: int | None,
+        kind: str | None,
+        reply: bytes = b"",
     ) -> None:
-        """A POST ended as `not_sent`, `refused` or `ambiguous`."""
-        values = (state, evidence, http_status, kind, evidence, attempt_id)
+        """A POST ended as `not_sent`, `refused` or `ambiguous`; `reply` is what came of an answer in doubt."""
+        kept = zlib.compress(reply, 1) if reply else None
+        values = (state, evidence, http_status, kind, evidence, kept, attempt_id)
         told = None if state == AttemptState.AMBIGUOUS else (lambda _: cost_nothing(attempt_id))
         await self._writer.write(Write(lambda db: _one(db, _RESULT, values), told))
 
@@ -278,6 +291,22 @@ class Store:
     async def begin_anew(self, row_id: int, at: float) -> None:
         """Allow the row's conversation from its start again: what it would go on from was purged."""
         await self.write(lambda db: db.execute(_BEGIN_ANEW, (at, row_id)))
+
+    def poll_again(self, outcomes: list[str], keys: list[str], at: float) -> int:
+        """Make ended rows pending again that were given up although there is an id: it is polled, for free.
+
+        Returns how many; the others of these rows stay as they are.
+        """
+        chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
+                     AND (? OR key IN ({_marks(keys)}))"""
+        given_up = f"superseded_at IS NULL AND purged_at IS NULL AND interaction_id > '' AND row_id IN ({chosen})"
+        values = [*outcomes, not keys, *keys]
+        with self.db.atomic():
+            self.connection.execute(f"{_SUBMITTED_AGAIN} WHERE {given_up} AND {_GIVEN_UP}", values)
+            return self.connection.execute(
+                f"""{_PENDING} WHERE id IN (SELECT row_id FROM attempt WHERE state = 'submitted' AND {given_up})""",
+                [at, *values],
+            ).rowcount
 
     def reopen(self, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False) -> int:
         """Make ended rows pending again, but for rejected ones; the attempt that ended each is superseded.

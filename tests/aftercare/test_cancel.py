@@ -41,7 +41,7 @@ def test_cancelled_rows_are_sent_again_only_by_retry(tmp_path: Path) -> None:
     job = in_flight(tmp_path, rows=2)
     cancel_all(job)
     assert job.run().nothing_to_do
-    assert retry(load_job(job.write()), RunDir(job.directory), ["failed"], [], job.clock.wall())[0] == 2
+    assert retry(load_job(job.write()), RunDir(job.directory), ["failed"], [], job.clock.wall()).to_send == 2
     assert job.run().exit_code is Exit.OK
     assert len(job.accepted()) == 4
 

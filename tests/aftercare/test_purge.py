@@ -49,7 +49,7 @@ def left_at_the_service(job: Rehearsal) -> set[str]:
 
 
 def again(job: Rehearsal, *outcomes: str) -> int:
-    return retry(load_job(job.write()), RunDir(job.directory), list(outcomes), [], job.clock.wall())[0]
+    return retry(load_job(job.write()), RunDir(job.directory), list(outcomes), [], job.clock.wall()).to_send
 
 
 def test_every_interaction_is_deleted_and_the_results_stay(tmp_path: Path) -> None:

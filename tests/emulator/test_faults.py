@@ -55,7 +55,11 @@ def polled(plan: str, seconds: float = 1.0) -> httpx.Response:
         ("504", 504, "DEADLINE_EXCEEDED"),
         ("array_envelope", 503, '[{"error"'),
         ("bad_key", 400, "API_KEY_INVALID"),
+        ("429_spend_rate", 429, "spend-based rate limit"),
+        ("429_spend_cap", 429, "spend cap"),
         ("key_revoked", 403, "PERMISSION_DENIED"),
+        ("key_denied", 403, "permission_denied"),
+        ("model_denied", 403, "permission_denied"),
     ],
 )
 def test_a_refusal_creates_and_bills_nothing(kind: str, status: int, word: str) -> None:
@@ -95,6 +99,7 @@ def test_a_broken_connection_is_an_error_of_httpx(kind: str, error: type[Excepti
     ("kind", "status", "problem"),
     [
         ("truncated_200", 200, json.JSONDecodeError),
+        ("truncated_id_200", 200, json.JSONDecodeError),
         ("garbage_200", 200, ValueError),
         ("no_id_200", 200, KeyError),
         ("500_created", 500, KeyError),
@@ -163,6 +168,25 @@ def test_a_poll_may_show_another_id() -> None:
     settings = EmulatorSettings(faults=load_faults("wrong_id"), clock=clock)
     asked, shown = talk(settings, conversation)
     assert asked != shown
+
+
+def test_a_poll_may_show_the_labels_of_another_request() -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[dict[str, str]]:
+        made = (await client.post(URL, json=body(labels={"batchrun-intent": "br1-a"}))).json()
+        return [made["labels"], (await client.get(f"{URL}/{made['id']}")).json()["labels"]]
+
+    asked, shown = talk(EmulatorSettings(faults=load_faults("wrong_label"), clock=Clock()), conversation)
+    assert asked == {"batchrun-intent": "br1-a"}
+    assert shown == {"batchrun-intent": "not-br1-a"}
+
+
+@pytest.mark.parametrize(("kind", "later"), [("key_revoked", 403), ("key_denied", 403), ("model_denied", 200)])
+def test_a_refused_key_refuses_the_list_of_models_too_and_a_denied_model_does_not(kind: str, later: int) -> None:
+    async def conversation(client: httpx.AsyncClient, emulator: Emulator) -> list[int]:
+        refused = await client.post(URL, json=body())
+        return [refused.status_code, (await client.get("/v1beta/models")).status_code]
+
+    assert talk(EmulatorSettings(faults=load_faults(f"{kind}:#1")), conversation) == [403, later]
 
 
 def test_an_answer_may_be_no_json() -> None:

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from batchrun.engine import polling
-from batchrun.engine.polling import Answer, Denied, NoAnswer, NotFound, Patience, Poll, Running, Verdict, of_poll
+from batchrun.engine.polling import (
+    Answer,
+    Denied,
+    Foreign,
+    NoAnswer,
+    NotFound,
+    Patience,
+    Poll,
+    Running,
+    Verdict,
+    of_poll,
+)
 from batchrun.interactions.evidence import Lost, NotSent, Reply
 from batchrun.interactions.models import STOP_STATUSES, Interaction
 from batchrun.spec.model import JobSpec
@@ -35,6 +46,24 @@ def test_any_other_status_is_waited_for(status: str) -> None:
 
 def test_another_interaction_than_ours_is_no_answer() -> None:
     assert isinstance(poll(id="v1_b", status="completed"), NoAnswer)
+    assert isinstance(labelled(None, id="v1_b"), NoAnswer)
+
+
+def labelled(label: object, **body: object) -> Poll:
+    shown = {"id": "v1_a", "status": "completed", "labels": {"batchrun-intent": label}, **body}
+    return of_poll(Reply(200, json.dumps(shown).encode()), "v1_a", 0.0, "br1-ours")
+
+
+def test_the_label_tells_whose_an_interaction_is_and_the_id_does_not() -> None:
+    assert isinstance(labelled("br1-ours", id="v1_b"), Answer)
+    assert isinstance(labelled("br1-ours", id="v1_b", status="queued"), Running)
+    assert isinstance(labelled("br1-theirs"), Foreign)
+    assert isinstance(labelled("br1-theirs", status="in_progress"), Foreign)
+
+
+@pytest.mark.parametrize("shown", [{}, {"labels": None}, {"labels": [1]}, {"labels": {"batchrun-intent": 7}}])
+def test_a_service_that_shows_no_label_is_believed_by_its_id(shown: dict[str, object]) -> None:
+    assert isinstance(labelled(None, **shown), Answer)
 
 
 def test_failures_of_the_poll_are_no_answer_and_keep_the_servers_delay() -> None:
