@@ -117,7 +117,7 @@ _UPLOADING = (
     _before("before_upload_is_kept", "batchrun.store.files:FileRegistry.keep", "uploads"),
     _after("after_upload_is_kept", "batchrun.store.files:FileRegistry.keep", "uploads"),
     _before("before_chunk", "batchrun.interactions.files:FilesApi.put", "uploads"),
-    _amid("mid_chunk", "batchrun.interactions.bodies:Body.chunks", "uploads"),
+    _after("mid_chunk", f"{_TRANSPORT}:_note_sent", "uploads", given="upload"),
     _after("after_chunk", "batchrun.interactions.files:FilesApi.put", "uploads"),
     _after("after_upload", "batchrun.engine.uploads:Uploads._sent", "uploads"),
     _after("after_id", f"{_STORE}.submitted", "uploads"),
