@@ -48,6 +48,8 @@ def test_a_complete_answer_with_an_id_is_submitted(status: int) -> None:
         reply(302, b""),
         reply(408, b""),
         error(500, "api_error"),
+        error(502, "bad_gateway"),
+        error(502, "unavailable"),
         error(504, "deadline_exceeded"),
         reply(502, b"<html>Bad Gateway</html>"),
         reply(503, b"<html>Service Unavailable</html>"),

@@ -47,6 +47,7 @@ GUARDS = (
        BEGIN SELECT RAISE(ABORT, 'I6: an outcome changes'); END""",
 )
 _FREE = (AttemptState.NOT_SENT, AttemptState.REFUSED)
+_UNDER_WAY = (AttemptState.INTENT, AttemptState.SUBMITTED)
 #: Faults after which the service tells no usage, though it bills.
 _SILENT = ("no_usage", "late_usage")
 #: Of an interaction that was cancelled, or whose answer is not one, no usage is known.
@@ -121,6 +122,10 @@ class Books:
     def _rows(self, keys: list[str]) -> Iterator[str]:
         if [row.key for row in self.rows] != keys:
             yield f"I4: {len(keys)} rows went in, {[row.key for row in self.rows]} are there"
+        ended = {row.key for row in self.rows if row.outcome is not None}
+        for attempt in self.attempts:
+            if attempt.live and attempt.state in _UNDER_WAY and attempt.key in ended:
+                yield f"I4: {attempt.key} has ended, and attempt {attempt.id} is {attempt.state}"
 
     def _usage(self) -> Iterator[str]:
         lines = {key_of(line): line for line in self.lines if line["id"]}
@@ -181,8 +186,11 @@ def read(checkpoint: Path, ledger: Path, service: Path) -> Books:
     )
 
 
-def written(books: Books, results: Path) -> Iterator[str]:
-    """What is wrong with the output of a run that has just been exported: it has to say what the answers say."""
+def ended(books: Books, results: Path) -> Iterator[str]:
+    """What is wrong after a life that came to its end: POSTs left undecided, output that the answers do not say."""
+    for attempt in books.attempts:
+        if attempt.state is AttemptState.INTENT:
+            yield f"D: the POST of attempt {attempt.id} was cut off, though nobody died"
     shown = {row["key"]: row for row in pq.read_table(results, use_threads=False).to_pylist()}
     if list(shown) != [row.key for row in books.rows]:
         yield f"I4: the rows of the output are {list(shown)}"

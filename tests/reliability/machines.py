@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -23,9 +22,9 @@ from batchrun.runs.run import run
 from tests.reliability import fates
 from tests.reliability.clocks import Jump
 from tests.reliability.fates import KINDS, Fate, Life
+from tests.reliability.scratch import scratch
 from tests.reliability.worlds import World
 
-_RAM = Path("/dev/shm")
 _MOST_ROWS = 16
 _SEEDS = st.integers(0, 2**20)
 _FAULTS = st.lists(_SEEDS, max_size=3)
@@ -39,7 +38,7 @@ class RunMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = tempfile.TemporaryDirectory(prefix="batchrun-machine-", dir=_RAM if _RAM.is_dir() else None)
+        self._folder = scratch()
 
     @initialize(seed=_SEEDS, kind=st.sampled_from((*KINDS, "approval")), rows=st.integers(1, 4))
     def ingest(self, seed: int, kind: str, rows: int) -> None:
@@ -129,7 +128,7 @@ class RunMachine(RuleBasedStateMachine):
         """Do what can be done to a run that has begun, and look at the books."""
         if self.world.began:
             act()
-            self.world.check(exported=False)
+            self.world.check(ended=False)
 
     def _live(self, life: Life) -> None:
         """The input grows before most runs, or there would soon be nothing left to go wrong."""

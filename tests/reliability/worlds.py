@@ -87,7 +87,7 @@ class World:
             self.broken.append(f"a life did not begin, or broke: {type(error).__name__}: {error}")
         if result is not None and result.exit_code not in _ENDS:
             self.broken.append(f"a life ended with {result.exit_code!r}: {result.stopped_by}")
-        self.check(exported=result is not None)
+        self.check(ended=result is not None)
         return result
 
     def retry(self) -> int:
@@ -111,12 +111,12 @@ class World:
     def books(self) -> Books:
         return books.read(self.directory.checkpoint, self.where / "ledger.jsonl", self.where / "service.db")
 
-    def check(self, *, exported: bool) -> Books:
-        """Compare the books; what is wrong goes into `broken`."""
+    def check(self, *, ended: bool) -> Books:
+        """Compare the books, also with the output where a life has come to its end; `broken` gets what is wrong."""
         now = self.books()
         self.broken += now.violations(self.keys, self.allowed())
-        if exported:
-            self.broken += books.written(now, self.directory.path / "results.parquet")
+        if ended:
+            self.broken += books.ended(now, self.directory.path / "results.parquet")
         return now
 
     def allowed(self) -> Allowed:

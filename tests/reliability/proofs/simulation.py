@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ import pyarrow as pa
 
 from tests.reliability.fates import Fate, Life, fate_of
 from tests.reliability.figures import Figure
+from tests.reliability.scratch import scratch
 from tests.reliability.worlds import World
 
 COMMAND = "python -m tests.reliability.proofs.simulation"
 _HEALED_LIVES = 6
 _CHUNK = 20
-_RAM = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def histories(seeds: Iterable[int]) -> Iterator[History]:
 
 def history_of(seed: int) -> History:
     """Live through a seed: its lives, and then healthy ones until every row has its end."""
-    with tempfile.TemporaryDirectory(prefix="batchrun-world-", dir=_RAM if _RAM.is_dir() else None) as folder:
+    with scratch() as folder:
         return lived(World(Path(folder), fate_of(seed)))
 
 

@@ -16,6 +16,7 @@ from batchrun.errors import Exit
 from tests.rehearsal import Rehearsal
 from tests.reliability.clocks import Clocks, Died
 from tests.reliability.figures import Figure
+from tests.reliability.scratch import scratch
 
 ROWS = 1_319
 _HOUR, _EVERY = 3_600.0, 300.0
@@ -27,6 +28,12 @@ _RPM = (6, 20, 60, 240)
 
 def prove(where: Path, *, full: bool) -> list[Figure]:
     """The storm with the default patience, and with a run that waits for its end; then the rate seeds."""
+    with scratch() as memory:
+        return figures(Path(memory), full=full)
+
+
+def figures(where: Path, *, full: bool) -> list[Figure]:
+    """As `prove`, in this folder."""
     default, patient = amplification(where / "again", calls=8), amplification(where / "patient", calls=1_000)
     seeds = range(1_000 if full else 100)
     over = sum(most > rpm for most, rpm in (worst_window(where / str(seed), seed) for seed in seeds))
