@@ -69,8 +69,6 @@ _POSTING = (
     _before("before_answer_is_read", f"{_TRANSPORT}:AiohttpTransport._read", doubt="post", given=_POST_ANSWER),
     _after("after_answer_is_read", f"{_TRANSPORT}:AiohttpTransport._read", doubt="post", given=_POST_ANSWER),
     _after("after_evidence", "batchrun.interactions.evidence:of_post", doubt="post"),
-    _before("before_ledger", "batchrun.store.ledger:Ledger.append", doubt="post"),
-    _after("after_ledger", "batchrun.store.ledger:Ledger.append", doubt="post"),
     _before("before_id", f"{_STORE}.submitted", doubt="post"),
     _after("mid_id", "sql:UPDATE attempt SET state = 'submitted'", doubt="post"),
     _after("after_id", f"{_STORE}.submitted"),
