@@ -32,13 +32,15 @@ _ONWARD = (
     "ambiguous>submitted", "ambiguous>fetched", "lost>submitted", "lost>fetched", "timed_out>submitted",
     "timed_out>fetched",
 )  # fmt: skip
+#: What came and was no answer has no status: such an interaction may be polled again, and the answer takes its place.
 GUARDS = (
     f"""CREATE TRIGGER onward BEFORE UPDATE OF state ON attempt
         WHEN old.state != new.state AND old.state || '>' || new.state NOT IN {_ONWARD}
+          AND NOT (old.state || '>' || new.state = 'fetched>submitted' AND old.interaction_status IS NULL)
         BEGIN SELECT RAISE(ABORT, 'I6: a state goes backwards'); END""",
     """CREATE TRIGGER kept BEFORE UPDATE ON attempt
        WHEN (old.interaction_id > '' AND new.interaction_id IS NOT old.interaction_id)
-         OR (old.raw NOT NULL AND new.raw IS NULL) OR (old.superseded_at NOT NULL AND new.superseded_at IS NULL)
+         OR (old.raw NOT NULL AND old.interaction_status NOT NULL AND new.raw IS NULL) OR (old.superseded_at NOT NULL AND new.superseded_at IS NULL)
        BEGIN SELECT RAISE(ABORT, 'I6: an attempt forgets'); END""",
     "CREATE TRIGGER remembered BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'I6: an attempt is deleted'); END",
     """CREATE TRIGGER final BEFORE UPDATE OF outcome ON row
