@@ -280,7 +280,7 @@ MUTATIONS = (
         """        self.leaving = True
         for task in self._tasks:
 """,
-        (f"{_RESUME}a_stop_at_every_event_changes_no_answer_and_leaves_nothing_ambiguous",),
+        (f"{_ENGINE}the_first_signal_lets_open_posts_answer_though_the_run_leaves_already",),
     ),
     Mutation(
         "two runs may hold one directory",
