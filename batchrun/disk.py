@@ -15,8 +15,8 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def write_all(descriptor: int, content: bytes) -> None:
-    """Write everything, however little the system takes at a time. Raises OSError."""
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
+def write_at(descriptor: int, content: bytes, place: int) -> None:
+    """Write all of it, however little the system takes at a time. Raises OSError."""
+    done = 0
+    while done < len(content):
+        done += os.pwrite(descriptor, memoryview(content)[done:], place + done)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from batchrun.disk import sync_directory, write_all
+from batchrun.disk import sync_directory, write_at
 from batchrun.errors import StoreError
 
 #: A kind and what belongs to it; the number is given when it is written.
@@ -55,7 +55,7 @@ class Ledger:
         first = self.last + 1
         lines = b"".join(_line(n, event) for n, event in enumerate(events, first))
         try:
-            write_all(self._opened(), lines)
+            write_at(self._opened(), lines, self._size)
         except OSError:
             os.ftruncate(self._file, self._size)
             raise
@@ -86,7 +86,7 @@ class Ledger:
     def _opened(self) -> int:
         """The file, without a line that a dying process left unfinished."""
         if self._file < 0:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.ftruncate(self._file, self._size)
             sync_directory(self.path.parent)
         return self._file

@@ -154,8 +154,8 @@ class Store:
         """Write the ledger anew where a process died before it was told, or where there is none."""
         if self._ledger.last < self._told or not self._ledger.last:
             last = max(self._told, 1)
+            self.set_meta(ledger=str(last))  # first: a ledger that is ahead is taken for a checkpoint that is lost
             self._ledger.rewrite(events_of(self.connection), last)
-            self.set_meta(ledger=str(last))
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the next group's transaction; returns after its commit. Raises StoreError."""

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from batchrun.rundir import RunDir
 
 from batchrun.outputs.files import write_whole
 from batchrun.outputs.media import detach
-from batchrun.rundir import RunDir
 from tests.outputs.test_media import answer, block, picture
 from tests.rehearsal import Rehearsal
 

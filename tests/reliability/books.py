@@ -40,7 +40,8 @@ GUARDS = (
         BEGIN SELECT RAISE(ABORT, 'I6: a state goes backwards'); END""",
     """CREATE TRIGGER kept BEFORE UPDATE ON attempt
        WHEN (old.interaction_id > '' AND new.interaction_id IS NOT old.interaction_id)
-         OR (old.raw NOT NULL AND old.interaction_status NOT NULL AND new.raw IS NULL) OR (old.superseded_at NOT NULL AND new.superseded_at IS NULL)
+         OR (old.raw NOT NULL AND old.interaction_status NOT NULL AND new.raw IS NULL)
+         OR (old.superseded_at NOT NULL AND new.superseded_at IS NULL)
        BEGIN SELECT RAISE(ABORT, 'I6: an attempt forgets'); END""",
     "CREATE TRIGGER remembered BEFORE DELETE ON attempt BEGIN SELECT RAISE(ABORT, 'I6: an attempt is deleted'); END",
     """CREATE TRIGGER final BEFORE UPDATE OF outcome ON row

@@ -10,6 +10,7 @@ from typing import Any
 
 from batchrun.errors import InvariantError
 from batchrun.store.store import Store
+from batchrun.store.writer import Writer
 
 #: What is done in a process before batchrun begins.
 Step = Callable[[], object]
@@ -61,5 +62,5 @@ def lock_nothing() -> None:
 
 
 def disk_errors_unexplained() -> None:
-    """What SQLite says of the disk comes to the user as a failure of batchrun's."""
-    Store.unusable = lambda self, error: InvariantError(f"batchrun itself failed: {error}")  # type: ignore
+    """What the disk says comes to the user as a failure of batchrun's."""
+    Writer.unusable = lambda self, error: InvariantError(f"batchrun itself failed: {error}")  # type: ignore

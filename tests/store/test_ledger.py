@@ -129,14 +129,14 @@ def test_a_damaged_line_is_told_and_the_others_are_read(store: Store) -> None:
 
 
 def full_disk(refused: int) -> Callable[..., int]:
-    """An `os.write` that finds no room so many times."""
-    left, write = [refused], os.write
+    """An `os.pwrite` that finds no room so many times."""
+    left, write = [refused], os.pwrite
 
-    def writes(descriptor: int, content: bytes) -> int:
+    def writes(descriptor: int, content: bytes, place: int) -> int:
         if left[0]:
             left[0] -= 1
             raise OSError(errno.ENOSPC, "No space left on device")
-        return write(descriptor, content)
+        return write(descriptor, content, place)
 
     return writes
 
@@ -146,7 +146,7 @@ def test_with_a_full_disk_nothing_begins_and_what_has_happened_is_still_stored(
 ) -> None:
     async def life() -> None:
         first, second = await asyncio.gather(store.arm(intent(0), 2.0), store.arm(intent(1), 2.0))
-        monkeypatch.setattr(os, "write", full_disk(1))
+        monkeypatch.setattr(os, "pwrite", full_disk(1))
         await store.submitted(first, "v1_a", 3.0)
         with pytest.raises(StoreError, match="make room"):
             await store.arm(intent(2), 3.0)
