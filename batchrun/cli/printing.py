@@ -10,12 +10,10 @@ import click
 
 from batchrun.cli.output import errors, output
 from batchrun.errors import StoreError
+from batchrun.spec.canonical import shallow
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _KEPT = frozenset("\n\u200c\u200d")  # line ends are ours; the joiners are letters of Persian and other scripts
-
-#: Levels of JSON that are shown of what is nested deeper than can be shown.
-_LEVELS = 100
 
 
 def safe(text: str) -> str:
@@ -67,21 +65,13 @@ def tell(text: str) -> None:
 def json_text(value: Any) -> str:
     """Indented JSON; what `safe` would escape is escaped as JSON does it.
 
-    Of what is nested too deep to be indented, the levels below the hundredth are left out, with a note in their place.
+    What is nested too deep to be indented is shown as far as `shallow` goes.
     """
     try:
         text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
     except RecursionError:
-        text = json.dumps(_shallow(value, _LEVELS), indent=2, default=str, ensure_ascii=False)
+        text = json.dumps(shallow(value), indent=2, default=str, ensure_ascii=False)
     return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else json.dumps(c)[1:-1] for c in text)
-
-
-def _shallow(value: Any, levels: int) -> Any:
-    if levels == 0 and isinstance(value, dict | list):
-        return f"[nested more than {_LEVELS} levels deep]"
-    if isinstance(value, dict):
-        return {name: _shallow(item, levels - 1) for name, item in value.items()}
-    return [_shallow(item, levels - 1) for item in value] if isinstance(value, list) else value
 
 
 def shortened(text: str, width: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from batchrun.engine.media import library_of
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.reports.previews import without_data
+from batchrun.spec.canonical import shallow
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, RowRecord
@@ -63,10 +64,10 @@ def _attempt_document(attempt: AttemptRecord, reader: Reader) -> dict[str, Any]:
     times = ("intent_at", "submitted_at", "fetched_at", "superseded_at", "purged_at")
     shown_times = {name: utc(at) if (at := getattr(attempt, name)) is not None else None for name in times}
     fields = {
-        **asdict(attempt),
+        **asdict(replace(attempt, usage=None)),
         **shown_times,
         "billed": attempt.billed,
-        "answer": without_data(answer),
+        "answer": without_data(shallow(answer)),
     }
     fields["reply"] = None if attempt.reply is None else attempt.reply.decode("utf-8", "backslashreplace")
     if calls := [call.step for call in reader.tool_calls(attempt.id)]:

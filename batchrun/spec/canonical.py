@@ -33,6 +33,15 @@ def deeper_than(value: Any, limit: int) -> bool:
     return bool(level)
 
 
+def shallow(value: Any, levels: int = 100) -> Any:
+    """The value as far as people can be shown it: what is nested deeper is left out, with a note in its place."""
+    if isinstance(value, dict | list) and levels == 0:
+        return "[nested too deep to be shown]"
+    if isinstance(value, dict):
+        return {name: shallow(item, levels - 1) for name, item in value.items()}
+    return [shallow(item, levels - 1) for item in value] if isinstance(value, list) else value
+
+
 def _containers(node: dict[str, Any] | list[Any]) -> list[Any]:
     children = node.values() if isinstance(node, dict) else node
     return [child for child in children if isinstance(child, dict | list)]
