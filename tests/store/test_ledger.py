@@ -215,3 +215,15 @@ def test_damage_at_the_end_of_a_ledger_does_not_make_it_forget(store: Store) -> 
     store.path.unlink()
     with pytest.raises(StoreError, match="is gone"):
         Store(store.path)
+
+
+def test_the_ledger_reaches_the_disk_before_anybody_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, sync = [], os.fdatasync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", noting)
+    asyncio.run(store.arm(intent(0), 2.0))
+    assert synced == ["run.ledger"]
