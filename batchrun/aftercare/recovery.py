@@ -26,12 +26,13 @@ class Recovered:
     """What came of it. `submitted` interactions are fetched by the next run, for free; `doubtful` POSTs have no id.
 
     `gone` are rows of the ledger that the input does not have, `damaged` lines that cannot be read; `aside` is what the
-    damaged checkpoint's files are called now.
+    damaged checkpoint's files are called now. `target` is the service that the run was made against.
     """
 
     rows: int = 0
     submitted: int = 0
     doubtful: int = 0
+    target: str = ""
     gone: list[str] = field(default_factory=list)
     damaged: int = 0
     aside: list[Path] = field(default_factory=list)
@@ -54,7 +55,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
             if not store.is_behind:
                 raise SpecError(f"{directory.checkpoint}: nothing to recover: it knows all that its ledger tells.")
             _take_in(store, job, events[0], at)
-            run_id = store.meta("run_id") or ""
+            run_id, found.target = store.meta("run_id") or "", store.meta("target") or ""
             replay = Replay(store.connection, at, lambda key, *place: intent_key(run_id, key, "", *place))
             with store.db.atomic():
                 for event in events[1:]:

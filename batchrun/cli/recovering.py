@@ -31,6 +31,7 @@ def recover(choice: RunChoice, accept_damage: bool, as_json: bool) -> None:
     fetches the answers again, for free, as long as the service keeps them.
     """
     from batchrun.aftercare.recovery import recover as recover_run
+    from batchrun.cli.ending import run_words
 
     job = choice.load()
     directory = choice.directory(job)
@@ -38,10 +39,10 @@ def recover(choice: RunChoice, accept_damage: bool, as_json: bool) -> None:
     if as_json:
         say_json({**vars(found), "aside": [str(path) for path in found.aside]})
     else:
-        say("\n".join(_lines(found, choice.words(emulated=choice.emulated))))
+        say("\n".join(_lines(found, run_words(choice, found.target))))
 
 
-def _lines(found: Recovered, same: str) -> Iterator[str]:
+def _lines(found: Recovered, words: str) -> Iterator[str]:
     yield f"{counted(found.rows, 'row')}: {counted(found.submitted, 'interaction')} to fetch again, for free"
     if found.doubtful:
         said = "were made or not, nobody can tell: the job's retry.ambiguous decides"
@@ -52,4 +53,4 @@ def _lines(found: Recovered, same: str) -> Iterator[str]:
         yield f"{told}: {names}. Their ids are in run.ledger"
     for path in found.aside:
         yield f"kept the damaged file as {path}"
-    yield f"Go on with: batchrun run {same}"
+    yield f"Go on with: batchrun run {words}"

@@ -349,6 +349,11 @@ def test_a_lost_checkpoint_is_not_taken_for_a_new_run() -> None:
     for file in Path("runs/job.emulated").glob("run.db*"):
         file.unlink()
     assert "paid again" in rehearse("job.json", code=Exit.DISK).stderr
+    assert batchrun("recover", "job.json").stdout.splitlines() == [
+        "2 rows: 2 interactions to fetch again, for free",
+        "Go on with: batchrun run job.json --emulator",
+    ]
+    assert "2 POSTs (0 now)" in rehearse("job.json").stdout
 
 
 def test_an_output_directory_that_cannot_be_written_is_found_before_anything_is_sent() -> None:
