@@ -23,7 +23,7 @@ def test_retry_says_what_is_free_and_what_is_billed(tmp_path: Path) -> None:
     job.run()
     said = batchrun("retry", path, "--anew").stdout
     assert "polled" not in said
-    assert "1 row pending again; what failed will be a new" in said
+    assert "1 row pending again; what failed is sent, and billed, anew" in said
     assert "batchrun run" in said
 
 
