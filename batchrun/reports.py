@@ -32,7 +32,7 @@ def summarize(
         job=reader.meta("job") or "",
         rows=tally.rows,
         **{name: tally.outcomes.get(name, 0) for name in CLASSES},
-        in_flight=tally.states.get("submitted", 0),
+        in_flight=reader.count_in_flight(),
         attempts=tally.attempts,
         posts=tally.posts,
         posts_this_run=posts,
@@ -42,6 +42,7 @@ def summarize(
         errors=tally.errors,
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
+        gone=tally.gone,
     )
 
 

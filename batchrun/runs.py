@@ -16,7 +16,7 @@ from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse
 from batchrun.engine.engine import ignore
 from batchrun.engine.events import Observer, Started
 from batchrun.errors import Exit, RunError
-from batchrun.inputs.read import fingerprint, read_rows
+from batchrun.intake import take_in
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.opening import OpenRun, open_run
 from batchrun.outputs.context import context_of
@@ -28,7 +28,7 @@ from batchrun.rundir import EMULATED, RunDir, run_dir
 from batchrun.service import api_key, checked_base_url, emulated_client, remote_client
 from batchrun.signals import stopping_at_once
 from batchrun.spec.load import Job
-from batchrun.store.admission import Admission, admit
+from batchrun.store.admission import Admission
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
 
@@ -37,7 +37,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`."""
+    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`.
+
+    `accept_change` allows rows that are asked otherwise than before to be sent again.
+    """
 
     run_dir: Path | None = None
     base_url: str = DEFAULT_BASE_URL
@@ -45,6 +48,7 @@ class Options:
     emulator: EmulatorSettings | None = None
     limit: int | None = None
     seed: int | None = None
+    accept_change: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def run(
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
-        admission = take_in(opened, bound, started)
+        admission = take_in(opened, bound, started, accept=options.accept_change)
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
         pending = opened.reader.count_pending(bound)
         if not pending:
@@ -126,19 +130,6 @@ def client_for(options: Options) -> Client:
     if options.emulator is not None:
         return emulated_client(options.emulator, options.version)
     return remote_client(options.base_url, options.version)
-
-
-def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
-    """Read the first `bound` rows into the checkpoint, unless they are there already (None). Raises SpecError."""
-    spec, store = opened.job.spec.input, opened.store
-    mark = fingerprint(spec, opened.job.base)
-    known, known_bound = store.meta("input"), store.meta("input_bound")
-    found = None
-    if mark is None or mark != known or (known_bound and (bound is None or bound > int(known_bound))):
-        rows = read_rows(spec, opened.job.base, limit=bound)
-        found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
-        store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
-    return found
 
 
 def emulator_settings(

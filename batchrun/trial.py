@@ -21,10 +21,10 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.streaming import StreamingClient
 from batchrun.interactions.turns import last_answer
-from batchrun.opening import open_run
+from batchrun.opening import OpenRun, open_run
 from batchrun.prices import Prices
 from batchrun.rows import InputRow, Outcome
-from batchrun.rundir import EMULATED, RunDir, run_dir
+from batchrun.rundir import EMULATED, RunDir, remember, run_dir
 from batchrun.runs import Options, run_fast
 from batchrun.service import Tell, checked_base_url, emulated_client, remote_client
 from batchrun.signals import stopping_at_once
@@ -91,12 +91,25 @@ def try_row(
     target = EMULATED if options.emulator else checked_base_url(options.base_url)
     client = _client(options, directory, tell)
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
-        admit(opened.store, [row], wall(), named=True, complete=True)
+        _take_in(opened, row, wall())
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
         _, stopped = run_fast(carry_all(opened, client, None, wall, heeding, waits=tell is not None))
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)
+
+
+def _take_in(opened: OpenRun, row: InputRow, at: float) -> None:
+    """Raises SpecError where another row, or the same with another request, was tried in this directory before."""
+    edited = opened.reader.has_attempts() and opened.reader.meta("request") != opened.job.request.fingerprint
+    with opened.store.db.atomic():
+        found = admit(opened.store, [row], at, named=True, complete=True)
+        if edited or found.changed or found.gone:
+            raise SpecError(
+                f"{opened.directory.path}: holds a run with other rows, or with another request; nothing was sent. "
+                "Choose another --run-dir."
+            )
+        remember(opened.store, opened.job)
 
 
 def _leaving(client: Client, observe: Observer) -> Observer:

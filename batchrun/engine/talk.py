@@ -58,14 +58,15 @@ def resumed(row: RowRecord, reader: Reader) -> Talk:
     talk = Talk(row.attempts, row.strikes, attempt=under_way(row))
     if row.attempt is not None and row.attempt.exchange > 0:
         earlier = list(reader.earlier(row.id, row.attempt.exchange))
-        talk.exchanges = [_exchange(attempt, reader) for attempt in earlier]
+        talk.exchanges = [exchange_of(attempt, reader) for attempt in earlier]
         talk.purged = {attempt.id for attempt in earlier if attempt.purged_at is not None}
     if row.attempt is not None and row.attempt.purged_at is not None:
         talk.purged.add(row.attempt.id)
     return talk
 
 
-def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
+def exchange_of(attempt: AttemptRecord, reader: Reader) -> Exchange:
+    """An answered attempt as the exchange that it is of its row's conversation."""
     answer = Interaction.parse(attempt.raw or b"") or Interaction({})
     results = None
     if answer.status == "requires_action":

@@ -19,6 +19,7 @@ CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
 class Summary:
     """Where every row stands and what was spent, over the whole run.
 
+    `gone` rows have left the input and are in no other count of rows; their attempts and usage are counted.
     `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
     counts rows by error class. `posts_this_run` and `elapsed_s` are this process's own.
     """
@@ -44,6 +45,7 @@ class Summary:
     errors: dict[str, int]
     elapsed_s: float
     outputs: dict[str, Path]
+    gone: int = 0
 
     @property
     def unusable(self) -> int:

@@ -374,7 +374,9 @@ def test_plan_and_validate_see_what_run_would_refuse() -> None:
     assert "did you mean 'word'?" in batchrun("validate", "job.json", code=65).stdout
     plan = batchrun("plan", "job.json", "--emulator", "--set", "request.input=Sing {{ word }}", code=65).stdout
     assert "1  new" in plan
-    assert "request.input changed since this run began" in plan
+    assert 'request.input changed: "Say {{ word }}" → "Sing {{ word }}"' in plan
+    assert "has changed since this run began: `run` refuses without --accept-change" in plan
+    assert "rows: 0 the same, 1 new, 2 changed, 0 gone" in plan
 
 
 def test_rows_that_were_never_sent_are_not_offered_to_be_paid_again() -> None:
