@@ -6,10 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from batchrun.bills import cost_of
 from batchrun.differences import differences
 from batchrun.errors import RowError
 from batchrun.forecast import forecast
@@ -144,7 +144,7 @@ class Collector:
         self.changes.interactions += max(0, expected.least - row.exchange)
 
     def _add_spent(self, row: Anew) -> None:
-        for attempt in self._reader.attempts(row.key):
+        for attempt in self._reader.attempts(row.key, raw=True):
             if attempt.live and attempt.exchange >= row.exchange:
                 counts = counts_of(attempt.usage)
                 self.changes.spent.update({kind: counts.get(f"total_{kind}_tokens", 0) for kind in _KINDS})
@@ -152,8 +152,7 @@ class Collector:
 
     def _add_cost(self, attempt: AttemptRecord) -> None:
         self._prices = self._prices or load_prices()
-        day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
-        cost = self._prices.cost_of(attempt.model or "", attempt.service_tier, attempt.usage, day)
+        cost = cost_of(attempt, self._prices)
         if cost is None:
             self.changes.unpriced += 1
         else:

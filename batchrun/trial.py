@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+from batchrun.bills import cost_of
 from batchrun.carrying import carry_all
 from batchrun.clock import wall_clock
 from batchrun.costs import Cost
@@ -69,12 +69,7 @@ class Trial:
 
     def cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
         """What an interaction costs; None if it cannot be priced."""
-        day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
-        answer = Interaction.parse(attempt.raw or b"") or Interaction({})
-        lists = [held for _, step in answer.own_steps if isinstance(held := step.get("content"), list)]
-        blocks = [block for held in lists for block in held if isinstance(block, dict)]
-        made = {kind: sum(block.get("type") == kind for block in blocks) for kind in ("image", "audio")}
-        return prices.cost_of(attempt.model or "", attempt.service_tier, attempt.usage, day, made)
+        return cost_of(attempt, prices)
 
 
 def try_row(

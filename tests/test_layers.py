@@ -32,6 +32,7 @@ ALLOWED = {
     "rundir": {"errors", "spec", "store"},
     "preflight": {"errors", "spec", "inputs", "store", "rundir"},
     "forecast": {"errors", "plurals", "spec", "inputs", "interactions", "engine"},
+    "bills": {"costs", "prices", "interactions", "store"},
     "differences": set(),
     "comparison": {"errors", "spec", "inputs", "store", "engine"},
     "changes": {

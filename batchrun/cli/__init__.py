@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import after, emulate, files, look, make, scaffold, trying
+from batchrun.cli import after, emulate, files, look, make, resolving, scaffold, trying
 from batchrun.cli.output import drop_unread, hide_descriptor
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
@@ -64,6 +64,7 @@ for command in (
     look.status,
     look.show,
     make.retry,
+    resolving.resolve,
     after.approve,
     after.cancel,
     after.download,
