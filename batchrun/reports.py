@@ -23,7 +23,12 @@ from batchrun.store.records import AttemptRecord, RowRecord
 
 
 def summarize(
-    reader: Reader, *, posts: int = 0, elapsed: float = 0.0, outputs: dict[str, Path] | None = None
+    reader: Reader,
+    *,
+    posts: int = 0,
+    elapsed: float = 0.0,
+    outputs: dict[str, Path] | None = None,
+    hashes: dict[str, str] | None = None,
 ) -> Summary:
     """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
     tally = reader.tally()
@@ -43,6 +48,8 @@ def summarize(
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
         gone=tally.gone,
+        sha256=hashes or {},
+        state=reader.state_mark(),
     )
 
 
@@ -55,7 +62,7 @@ def known_outputs(directory: RunDir, reader: Reader, mark: str) -> Summary | Non
         return None
     if reader.meta("exported") != mark or not all(path.is_file() for path in outputs.values()):
         return None
-    return summarize(reader, outputs=outputs)
+    return summarize(reader, outputs=outputs, hashes=written.get("sha256"))
 
 
 def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from batchrun.intake import take_in
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.opening import OpenRun, open_run
 from batchrun.outputs.context import context_of
-from batchrun.outputs.export import check_written, export
+from batchrun.outputs.export import check_written, export, hashes_of
 from batchrun.outputs.summary import Summary
 from batchrun.preflight import check_outputs, output_directory
 from batchrun.reports import known_outputs, summarize
@@ -175,7 +175,8 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
     context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
         outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
-        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
+        hashes = hashes_of(outputs)
+        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs, hashes=hashes)
     check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)
     return summary

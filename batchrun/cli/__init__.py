@@ -63,6 +63,7 @@ for command in (
     make.run,
     look.status,
     look.show,
+    look.verify,
     make.retry,
     resolving.resolve,
     after.approve,

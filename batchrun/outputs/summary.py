@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Summary:
     `gone` rows have left the input and are in no other count of rows; their attempts and usage are counted.
     `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
     counts rows by error class. `posts_this_run` and `elapsed_s` are this process's own.
+    `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
     """
 
     run_id: str
@@ -46,6 +47,8 @@ class Summary:
     elapsed_s: float
     outputs: dict[str, Path]
     gone: int = 0
+    sha256: dict[str, str] = field(default_factory=dict)
+    state: str = ""
 
     @property
     def unusable(self) -> int:

@@ -261,3 +261,28 @@ def test_resolve_sends_again_what_the_user_wants_sent_again() -> None:
 def test_a_resolution_that_is_unclear_is_not_recorded(arguments: tuple[str, ...], code: Exit, said: str) -> None:
     rehearse(job(words(1)))
     assert said in batchrun("resolve", "job.json", *arguments, code=code).stderr
+
+
+# -- verify ------------------------------------------------------------------------------------------------------------
+
+
+def test_verify_says_in_one_line_that_everything_adds_up() -> None:
+    rehearse(job(words(2)))
+    for named in ("job.json", "runs/job.emulated"):
+        said = batchrun("verify", named).stdout
+        assert said == "runs/job.emulated: 2 rows, 2 attempts, 3 files: everything adds up\n".replace(
+            "runs/job.emulated", str(Path.cwd() / "runs/job.emulated") if named == "job.json" else named
+        )
+    assert json.loads(batchrun("verify", "job.json", "--json").stdout)["differences"] == []
+
+
+def test_verify_ends_with_70_and_lists_what_does_not_add_up_until_it_is_made_again() -> None:
+    rehearse(job(words(2)))
+    Path("runs/job.emulated/results.parquet").write_bytes(b"PAR1")
+    said = batchrun("verify", "job.json", code=Exit.INTERNAL).stdout
+    assert "results.parquet: is not what was written; `batchrun export` makes it again" in said
+    assert said.endswith("1 difference in 2 rows, 2 attempts, 3 files\n")
+    (found,) = json.loads(batchrun("verify", "job.json", "--json", code=Exit.INTERNAL).stdout)["differences"]
+    assert found["law"] == "outputs"
+    batchrun("export", "job.json")
+    assert "everything adds up" in batchrun("verify", "job.json").stdout
