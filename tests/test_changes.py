@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchrun.aftercare.verification import verify
+from batchrun.comparison import Comparison
+from batchrun.engine.media import library_of
 from batchrun.errors import Exit, SpecError
 from batchrun.outputs.summary import Summary
 from batchrun.previews import Preview, preview
@@ -18,6 +22,8 @@ from batchrun.runs import Options, run
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from tests.aftercare.visits import leave_in_flight, purge_all
+from tests.emulator.media_files import picture
+from tests.engine.test_resume import death
 from tests.rehearsal import Rehearsal
 
 PLAIN = {"model": "gemini-3.5-flash", "input": "Answer: {{ question }}"}
@@ -401,3 +407,101 @@ def test_a_conversation_that_the_service_has_no_more_begins_anew(tmp_path: Path)
     with_turns(job, FIRST, "And now?")
     assert "from interaction" not in refusal(job)
     assert accepted(job)[0] == 4
+
+
+# -- files, functions, plans -------------------------------------------------------------------------------------------
+
+
+def with_files(where: Path, limit: str) -> Rehearsal:
+    (where / "a.png").write_bytes(picture(30, 20))
+    parts = [{"type": "image", "path": "a.png"}, {"type": "text", "text": "{{ question }}"}]
+    return plain(where, rows=2, input=parts, inline_limit=limit)
+
+
+@pytest.mark.parametrize(("before", "after"), [("8MB", "8MB"), ("8MB", "0kB"), ("0kB", "8MB")])
+def test_rows_with_files_are_known_by_the_files_content_however_they_are_sent(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    job = with_files(tmp_path, before)
+    job.spec["request"] |= {"inline_limit": after, "labels": {"team": "a"}}
+    assert job.run().nothing_to_do
+    job.rows[1]["question"] = "Edited?"
+    assert "1 the same, 0 new, 1 changed" in refusal(job)
+    assert accepted(job)[0] == 1
+
+
+def test_a_file_that_was_edited_counts_once_something_else_was(tmp_path: Path) -> None:
+    job = with_files(tmp_path, "8MB")
+    (tmp_path / "a.png").write_bytes(picture(20, 30))
+    assert job.run().nothing_to_do
+    job.spec["request"] |= {"labels": {"team": "a"}}
+    assert "2 changed" in refusal(job)
+
+
+def test_a_row_that_can_no_longer_be_asked_is_a_changed_row(tmp_path: Path) -> None:
+    job = with_files(tmp_path, "8MB")
+    (tmp_path / "a.png").unlink()
+    job.spec["request"] |= {"labels": {"team": "a"}}
+    assert "to send again: 2 rows: about 0 interactions" in refusal(job)
+
+
+def test_an_edited_column_beside_a_file_that_is_fetched_is_no_other_request(tmp_path: Path) -> None:
+    job = plain(tmp_path, rows=2)
+    job.spec["request"] |= {
+        "input": [{"type": "image", "uri": "https://example.org/{{ id }}.png"}, {"type": "text", "text": "Look."}],
+        "fetch": ["example.org"],
+    }
+    loaded = load_job(job.write())
+    with Reader(job.directory / "run.db") as reader, closing(library_of(loaded)) as library:
+        comparison = Comparison(loaded, reader, job.directory / "media", library)
+        assert comparison.first_changed("r0", job.rows[0]) == 0, "the request is another one"
+        comparison.new_request = False
+        assert comparison.first_changed("r0", job.rows[0] | {"note": "x"}) is None
+        assert comparison.first_changed("r0", job.rows[0] | {"id": "elsewhere"}) == 0
+
+
+def test_a_plan_that_was_approved_is_asked_the_same_when_it_is_compared(tmp_path: Path) -> None:
+    agent = {
+        "agent": "deep-research-preview-04-2026",
+        "input": "Research {{ question }}",
+        "agent_config": {"type": "deep-research", "collaborative_planning": True},
+    }
+    job = done(tmp_path, 2, request=agent)
+    job.spec["request"] = {**agent, "labels": {"team": "a"}}
+    assert job.run().nothing_to_do
+    assert posts(job) == 4
+
+
+def test_a_conversation_with_functions_is_asked_the_same_when_it_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        'def double(number: int) -> int:\n    """Double it.\n\n    Args:\n        number: What to double.\n    """\n'
+        "    return 2 * number\n"
+    )
+    job = done(tmp_path, 2, request={**PLAIN, "functions": "mine:double"})
+    assert posts(job) > 2
+    job.spec["request"]["labels"] = {"team": "a"}
+    assert job.run().nothing_to_do
+
+
+def test_the_answer_of_a_run_that_dies_in_the_midst_of_a_change_is_all_or_nothing(tmp_path: Path) -> None:
+    job = plain(tmp_path, rows=6)
+    job.spec["request"] = {**PLAIN, "model": "gemini-3.5-flash-lite"}
+    for commit in (1, 3, 6):
+        with death(commit, before=True):
+            job.run(accept_change=True)
+    result = job.run()
+    assert result.exit_code is Exit.OK
+    extra = posts(job) - 12
+    assert extra <= result.summary.possibly_billed_twice
+    assert verify(RunDir(job.directory)).differences == ()
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_a_limit_bounds_what_is_sent_again_now(tmp_path: Path, limit: int | None) -> None:
+    job = plain(tmp_path, rows=5)
+    job.spec["request"] = {**PLAIN, "model": "gemini-3.5-flash-lite"}
+    before = posts(job)
+    job.run(accept_change=True, limit=limit)
+    assert posts(job) - before == (limit or 5)
+    job.run()
+    assert posts(job) - before == 5

@@ -38,7 +38,6 @@ ALLOWED = {
     "changes": {
         "errors",
         "plurals",
-        "costs",
         "prices",
         "spec",
         "inputs",
@@ -46,6 +45,7 @@ ALLOWED = {
         "store",
         "forecast",
         "differences",
+        "bills",
     },
     "previews": {"errors", "rows", "spec", "inputs", "store", "engine", "rundir", "forecast", "comparison", "changes"},
     "reports": {"errors", "rows", "spec", "interactions", "store", "outputs", "engine", "rundir", "previews"},
