@@ -19,11 +19,11 @@ def test_retry_says_what_is_free_and_what_is_billed(tmp_path: Path) -> None:
     path = str(tmp_path / "job.json")
     said = batchrun("retry", path).stdout
     assert "1 row pending again, to be polled once more for free (--anew would pay again)." in said
-    assert "1 row pending again; what failed will be a new, billed interaction." in said
+    assert "1 row pending again; what failed is sent, and billed, anew where it has to be." in said
     job.run()
     said = batchrun("retry", path, "--anew").stdout
     assert "polled" not in said
-    assert "1 row pending again; what failed will be a new" in said
+    assert "1 row pending again; what failed is sent, and billed, anew" in said
     assert "batchrun run" in said
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from batchrun.outputs.files import write_whole
 from batchrun.outputs.media import detach
-from batchrun.rundir import RunDir
+from batchrun.runs.directory import RunDir
 from tests.outputs.test_media import answer, block, picture
-from tests.rehearsal import Rehearsal
 
 
 @pytest.fixture
@@ -54,18 +53,3 @@ def test_a_medium_is_synced_before_it_has_its_name_and_its_directory_before_the_
 def test_a_run_directory_survives_a_power_cut(tmp_path: Path, steps: list[tuple[str, Path]]) -> None:
     RunDir(tmp_path / "runs" / "job").make()
     assert {path for what, path in steps if what == "sync"} == {tmp_path, tmp_path / "runs"}
-
-
-def test_a_file_that_an_answer_names_is_synced_before_it_has_its_name(
-    tmp_path: Path, steps: list[tuple[str, Path]]
-) -> None:
-    job = Rehearsal(tmp_path, rows=1)
-    job.spec["request"] = {
-        "model": "gemini-3.1-flash-image",
-        "input": "Draw {{ id }}",
-        "response_format": {"type": "image", "aspect_ratio": "1:1", "image_size": "512", "delivery": "uri"},
-    }
-    assert job.run().summary.succeeded == 1
-    (at,) = [n for n, (what, path) in enumerate(steps) if what == "rename" and ".fetching-" in str(path)]
-    assert steps[at - 1][0] == "sync"
-    assert steps[at - 1][1].name == f"{steps[at][1].name}.part"

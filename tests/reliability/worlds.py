@@ -28,7 +28,11 @@ from tests.reliability.fates import Fate, Life
 
 _WORDS = ("Oslo", "Rome", "Lima")
 #: How a life may end. That our own books do not add up, or the disk fails, must not happen here.
-_ENDS = (Exit.OK, Exit.SOME_ROWS_FAILED, Exit.ROWS_HELD, Exit.TRY_LATER, Exit.CREDENTIALS, Exit.SIGINT, Exit.SIGTERM)
+#: A run that began ends with 65 where the key may not use the job's model.
+_ENDS = (
+    Exit.OK, Exit.SOME_ROWS_FAILED, Exit.ROWS_HELD, Exit.BAD_INPUT, Exit.TRY_LATER, Exit.CREDENTIALS,
+    Exit.SIGINT, Exit.SIGTERM,
+)  # fmt: skip
 
 
 class World:
@@ -94,7 +98,8 @@ class World:
         """What `batchrun retry` with all its options does; how many rows are pending again."""
         self.reopened += 1
         outcomes = ["failed", "invalid_output", "incomplete", "blocked", "ambiguous"]
-        return retry(self.job, self.directory, outcomes, [], self.clocks.wall())[0]
+        again = retry(self.job, self.directory, outcomes, [], self.clocks.wall())
+        return again.to_poll + again.to_send
 
     def service(self, life: Life) -> EmulatorSettings:
         """The emulator of a life; its state and its ledger outlast it."""
