@@ -63,8 +63,17 @@ class Rehearsal:
         )
         return replace(settings, **more)
 
-    def run(self, *, limit: int | None = None, seed: int = 1, observe: Observer = ignore, **emulator: Any) -> Result:
-        options = Options(emulator=self.settings(**emulator), limit=limit, seed=seed)
+    def run(
+        self,
+        *,
+        limit: int | None = None,
+        seed: int = 1,
+        observe: Observer = ignore,
+        accept_change: bool = False,
+        **emulator: Any,
+    ) -> Result:
+        settings = self.settings(**emulator)
+        options = Options(emulator=settings, limit=limit, seed=seed, accept_change=accept_change)
         return run(load_job(self.write()), options, self.clock.wall, observe, self.clock.run)
 
     def ledger(self) -> list[dict[str, Any]]:

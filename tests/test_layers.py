@@ -33,9 +33,9 @@ ALLOWED = {
         "errors", "rows", "plurals", "disk", "version", "clock", "spec", "interactions", "prices", "store", "inputs",
         "outputs", "tools", "engine", "emulator",
     },
-    "reports": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "engine", "runs"},
+    "reports": {"errors", "rows", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {
-        "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "store", "inputs", "outputs",
+        "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",
     },
 }  # fmt: skip
@@ -46,7 +46,7 @@ PURE = (
     "spec/refused.py", "spec/targets.py", "spec/shapes.py", "spec/idle.py", "spec/choices.py", "spec/fitness.py",
     "spec/kinds.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
-    "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py",
+    "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py", "runs/differences.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
     "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py",

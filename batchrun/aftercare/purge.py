@@ -160,7 +160,7 @@ class Purge:
         self._store, self._reader, self._client, self._wall = opened.store, opened.reader, client, wall
         self._at_once = opened.job.spec.limits.posts
         self._calls = Calls(opened.job.spec, wall)
-        self._done = Purged(running=opened.reader.count_in_flight(), nameless=opened.reader.count_nameless())
+        self._done = Purged(running=sum(1 for _ in opened.reader.in_flight()), nameless=opened.reader.count_nameless())
         self._again: list[tuple[AttemptRecord, str]] = []
         self._unknown: list[int] = []
 

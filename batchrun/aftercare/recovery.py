@@ -12,6 +12,7 @@ from batchrun.disk import sync_directory
 from batchrun.engine.request import intent_key
 from batchrun.errors import SpecError, StoreError
 from batchrun.inputs.read import read_rows
+from batchrun.plurals import counted
 from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
@@ -114,11 +115,17 @@ def _set_aside(directory: RunDir) -> list[Path]:
 
 
 def _take_in(store: Store, job: Job, told: tuple[Any, ...], at: float) -> None:
-    """The run's own words and the input's rows, where the checkpoint does not have them."""
+    """The run's own words and the input's rows, where the checkpoint does not have them. Raises SpecError."""
     if store.meta("run_id") is None:
         store.set_meta(**dict(zip(META, told[1:], strict=True)))
     rows = read_rows(job.spec.input, job.base, limit=None)
-    admit(store, rows, at, named=job.spec.input.key is not None, complete=False)
+    with store.db.atomic():
+        found = admit(store, rows, at, named=job.spec.input.key is not None, complete=False)
+        if found.changed:
+            raise SpecError(
+                f"{job.path}: what the input says of {counted(found.changed, 'row')} that had been sent has changed "
+                "since. Undo the edit, recover, and make it again: `run` tells what it costs. Nothing was recovered."
+            )
 
 
 def _count(db: sqlite3.Connection, found: Recovered) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from batchrun.cli import after, emulate, files, look, make, recovering, scaffold, trying
+from batchrun.cli import after, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit
@@ -63,7 +63,9 @@ for command in (
     make.run,
     look.status,
     look.show,
+    look.verify,
     make.retry,
+    resolving.resolve,
     after.approve,
     after.cancel,
     after.download,

@@ -54,6 +54,7 @@ def _advice(result: Result, same: str) -> Iterator[str]:
     if summary.awaiting_approval:
         yield f"Read the plans in results.parquet, then go on with: batchrun approve {same}"
     if summary.ambiguous > _interrupted(summary):
+        yield f"See what is in doubt, with labels to look for, and decide, with: batchrun resolve {same}"
         yield f"Send what is held again, perhaps paid twice, with: batchrun retry {same} --ambiguous"
     elif summary.ambiguous:
         yield f"Run the interrupted functions again with: batchrun retry {same} --ambiguous"
@@ -85,6 +86,10 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
+    if summary.gone:
+        lines.append(
+            f"{counted(summary.gone, 'row')} left the input; what they cost is in the figures and usage.parquet"
+        )
     interrupted = _interrupted(summary)
     if summary.ambiguous > interrupted:
         rows = counted(summary.ambiguous - interrupted, "row")

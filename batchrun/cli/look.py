@@ -1,6 +1,9 @@
-"""The commands that look: status and show. They open the checkpoint read-only, also while a run goes on."""
+"""The commands that look: status, show and verify. They open the checkpoint read-only, also while a run goes on."""
 
 from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +11,11 @@ from batchrun.cli import options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
+from batchrun.plurals import counted
+
+if TYPE_CHECKING:
+    from batchrun.aftercare.verification import Verified
+    from batchrun.runs.directory import RunDir
 
 
 @click.command()
@@ -17,13 +25,11 @@ def status(choice: RunChoice, as_json: bool) -> None:
     """Where a run stands. JOB is a job file or a run directory."""
     from batchrun.cli.ending import summary_lines
     from batchrun.outputs.summary import summarize
-    from batchrun.runs.directory import RunDir
     from batchrun.runs.expiry import expiry_lines, expiry_of
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
-    given = RunDir(choice.job)
-    directory = given if given.checkpoint.is_file() else choice.directory(choice.load())
+    directory = _directory(choice)
     with Reader(directory.checkpoint) as reader, reader.snapshot():
         summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
     if as_json:
@@ -46,3 +52,40 @@ def show(choice: RunChoice, key: str) -> None:
     loaded = choice.load()
     with Reader(choice.directory(loaded).checkpoint) as reader:
         say_json(row_document(loaded, reader, key))
+
+
+@click.command()
+@options.run_choice
+@options.as_json
+def verify(choice: RunChoice, as_json: bool) -> None:
+    """Go over a run's books: rows, intents, answers, usage, output files and media. Nothing is sent or changed.
+
+    JOB is a job file or a run directory. Exit code 70 if something does not add up, with what and where.
+    """
+    from batchrun.aftercare.verification import verify as verify_run
+
+    directory = _directory(choice)
+    found = verify_run(directory)
+    if as_json:
+        say_json(found.document())
+    else:
+        for each in found.differences:
+            say(f"{each.law}: {each.where}: {each.said}")
+        say(_verdict(found, directory))
+    sys.exit(found.exit_code)
+
+
+def _directory(choice: RunChoice) -> RunDir:
+    """The run of a job, or the run directory that was given in its place."""
+    from batchrun.runs.directory import RunDir
+
+    given = RunDir(choice.job)
+    return given if given.checkpoint.is_file() else choice.directory(choice.load())
+
+
+def _verdict(found: Verified, directory: RunDir) -> str:
+    what = f"{counted(found.rows, 'row')}, {counted(found.attempts, 'attempt')}, {counted(found.files, 'file')}"
+    if found.differences:
+        return f"{directory.path}: {counted(len(found.differences), 'difference')} in {what}"
+    older = "; the output files are of an earlier state: `batchrun export` brings them up to date"
+    return f"{directory.path}: {what}: everything adds up{older if found.stale else ''}"

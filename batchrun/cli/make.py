@@ -92,6 +92,11 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 @_limit
 @click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
 @click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
+@click.option(
+    "--accept-change",
+    is_flag=True,
+    help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
+)
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @options.as_json
 def run(
@@ -105,10 +110,14 @@ def run(
     limit: int | None,
     base_url: str | None,
     api_version: str,
+    accept_change: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
+
+    If the job or its input was edited, and finished rows would be asked otherwise, it says which, what they would cost,
+    and stops. With --accept-change it sends these rows again, and no others.
 
     Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
     a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
@@ -124,7 +133,8 @@ def run(
     if not quiet:
         warn(loaded)
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
-    choice = Options(run_dir, base_url or DEFAULT_BASE_URL, api_version, emulator=settings, limit=limit)
+    address = base_url or DEFAULT_BASE_URL
+    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
     progress = Progress(wall_clock, quiet=quiet or as_json)
     result = run_job(loaded, choice, wall_clock, progress)
     progress.close()

@@ -7,10 +7,10 @@ from typing import Any
 
 from batchrun.cli.printing import json_text
 from batchrun.plurals import counted
-from batchrun.reports.forecast import ANSWER_TOKENS
 from batchrun.reports.previews import Preview
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
+from batchrun.runs.forecast import ANSWER_TOKENS
 from batchrun.spec.load import Job
 
 
@@ -23,6 +23,7 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     lines += _estimate(found)
     lines.append(f"run directory: {directory.path}")
     lines += [f"problem: {line}" for line in found.problem_lines]
+    lines += _changes(found)
     return [*lines, *_requests(found)]
 
 
@@ -43,7 +44,7 @@ def _standings(*, goes_on: bool) -> dict[str, str]:
         "to hold": "in doubt: a POST that may have been billed; not sent again, but held (`retry.ambiguous`)",
         **{str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome},
         "unreadable": "unreadable: will fail, not billed",
-        "changed": "CHANGED since they were sent: `run` refuses",
+        "changed": "CHANGED since they were sent: sent again only with `run --accept-change`",
     }
 
 
@@ -62,6 +63,13 @@ def _estimate(found: Preview) -> Iterator[str]:
         yield f"  if answers have {ANSWER_TOKENS} tokens, or max_output_tokens where that is less;"
         yield "  each turn reads, and is billed for, all that was said before it"
     yield from (f"  not counted: {text}" for text in found.left_out)
+
+
+def _changes(found: Preview) -> Iterator[str]:
+    """What was edited since the run began, if `run` would ask about it first."""
+    if found.changes.refused:
+        yield "the job or its input has changed since this run began: `run` refuses without --accept-change"
+        yield from (f"  {line}" for line in found.changes.lines())
 
 
 def _requests(found: Preview) -> Iterator[str]:
@@ -84,6 +92,7 @@ def plan_document(found: Preview) -> dict[str, Any]:
         "assumed_answer_tokens": ANSWER_TOKENS if found.talks else None,
         "not_counted": list(found.left_out),
         "problems": found.problems,
+        "changes": found.changes.document() if found.changes.refused else None,
         "requests": [
             {"key": row.key, "exchange": exchange, "request": request}
             for row in found.shown

@@ -202,7 +202,7 @@ class Engine:
         if wish == "resubmit" and self._resubmits_left > 0 and doubts <= _RESUBMITS_OF_A_ROW:
             self._resubmits_left -= 1
             return Again(reason)
-        advice = "`batchrun retry --ambiguous` sends it again"
+        advice = "`batchrun resolve` tells what you can do"
         message = f"nobody can tell whether this POST was billed: {reason}. {advice}"
         return Finish(Outcome.AMBIGUOUS, "ambiguous", message)
 

@@ -65,7 +65,7 @@ def resumed(row: RowRecord, reader: Reader) -> Talk:
         earlier = list(reader.earlier(row.id, row.attempt.exchange))
         if len(earlier) < row.attempt.exchange:
             return _recovered(talk, row, reader)
-        talk.exchanges = [_exchange(attempt, reader) for attempt in earlier]
+        talk.exchanges = [exchange_of(attempt, reader) for attempt in earlier]
         talk.purged = {attempt.id for attempt in earlier if attempt.purged_at is not None}
     if row.attempt is not None and row.attempt.purged_at is not None:
         talk.purged.add(row.attempt.id)
@@ -76,13 +76,14 @@ def _recovered(talk: Talk, row: RowRecord, reader: Reader) -> Talk:
     """A conversation of which some answers have to be fetched again, in their order."""
     attempts = list(reader.live(row.id))
     answered = list(takewhile(lambda attempt: attempt.state is AttemptState.FETCHED, attempts))
-    talk.exchanges = [_exchange(attempt, reader) for attempt in answered]
+    talk.exchanges = [exchange_of(attempt, reader) for attempt in answered]
     first, *later = (resumption(attempt) for attempt in attempts[len(answered) :])
     talk.attempt, talk.asked = first, later
     return talk
 
 
-def _exchange(attempt: AttemptRecord, reader: Reader) -> Exchange:
+def exchange_of(attempt: AttemptRecord, reader: Reader) -> Exchange:
+    """An answered attempt as the exchange that it is of its row's conversation."""
     answer = attempt.answer() or Interaction({})
     results = None
     if answer.status == "requires_action":

@@ -48,7 +48,8 @@ def total_usage(attempts: Iterable[AttemptRecord]) -> dict[str, int | None]:
     totals: dict[str, int | None] = dict.fromkeys(TOTALS)
     missing = 0
     for attempt in attempts:
-        missing += attempt.usage is None and attempt.billed is not False and attempt.state not in _UNDER_WAY
+        awaited = attempt.state in _UNDER_WAY and attempt.superseded_at is None
+        missing += attempt.usage is None and attempt.billed is not False and not awaited
         for name, tokens in _totals(attempt.usage or {}).items():
             totals[name] = (totals[name] or 0) + tokens
     return {**totals, "attempts_without_usage": missing}

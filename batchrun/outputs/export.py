@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from batchrun.errors import InvariantError, StoreError
 from batchrun.outputs import citations, jsonl, results, usage
 from batchrun.outputs.context import ExportContext
-from batchrun.outputs.files import replacing
+from batchrun.outputs.files import reading, replacing
 from batchrun.outputs.history import History
 from batchrun.outputs.media_files import filling, share, tidy
 from batchrun.outputs.results import MEDIA_DIRECTORY, Layout, UnfitInput
@@ -80,6 +81,16 @@ def check_written(outputs: dict[str, Path], *, rows: int, attempts: int) -> None
             ) from error
         if found != expected:
             raise InvariantError(f"{outputs[name]}: {found} records were written of {expected}; please report this")
+
+
+def hashes_of(outputs: dict[str, Path]) -> dict[str, str]:
+    """The hex SHA-256 of each file. Raises StoreError."""
+    found = {}
+    for name, path in outputs.items():
+        if not path.is_dir():
+            with reading(path) as file:
+                found[name] = file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def _export(source: Source, directory: Path, context: ExportContext, layout: Layout) -> dict[str, Path]:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from batchrun.disk import sync_directory
@@ -32,6 +33,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise StoreError(
             f"cannot write {str(path)!r}: {reason}. Nothing is lost: put that right, then `batchrun export`."
         ) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BufferedReader]:
+    """A file that we have written. Raises StoreError where the disk does not give it back."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise StoreError(f"cannot read {str(path)!r}, which was just written: {error.strerror}.") from error
 
 
 def write_whole(path: Path, content: bytes) -> None:

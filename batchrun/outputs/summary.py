@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,10 @@ CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
 class Summary:
     """Where every row stands and what was spent, over the whole run.
 
+    `gone` rows have left the input and are in no other count of rows; their attempts and usage are counted.
     `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
     counts rows by error class. `posts_this_run` and `elapsed_s` are this process's own.
+    `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
     """
 
     run_id: str
@@ -46,6 +48,9 @@ class Summary:
     errors: dict[str, int]
     elapsed_s: float
     outputs: dict[str, Path]
+    gone: int = 0
+    sha256: dict[str, str] = field(default_factory=dict)
+    state: str = ""
 
     @property
     def unusable(self) -> int:
@@ -77,7 +82,12 @@ class Summary:
 
 
 def summarize(
-    reader: Reader, *, posts: int = 0, elapsed: float = 0.0, outputs: dict[str, Path] | None = None
+    reader: Reader,
+    *,
+    posts: int = 0,
+    elapsed: float = 0.0,
+    outputs: dict[str, Path] | None = None,
+    hashes: dict[str, str] | None = None,
 ) -> Summary:
     """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
     tally = reader.tally()
@@ -86,7 +96,7 @@ def summarize(
         job=reader.meta("job") or "",
         rows=tally.rows,
         **{name: tally.outcomes.get(name, 0) for name in CLASSES},
-        in_flight=tally.states.get("submitted", 0),
+        in_flight=reader.count_in_flight(),
         attempts=tally.attempts,
         posts=tally.posts,
         posts_this_run=posts,
@@ -96,4 +106,7 @@ def summarize(
         errors=tally.errors,
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
+        gone=tally.gone,
+        sha256=hashes or {},
+        state=reader.state_mark(),
     )

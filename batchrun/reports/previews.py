@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from batchrun.engine.conversation import Script
@@ -14,10 +15,13 @@ from batchrun.engine.request import script_of
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
-from batchrun.reports.forecast import forecast
 from batchrun.rows import InputRow
-from batchrun.runs.directory import RunDir, changed_request
+from batchrun.runs.changes import Changes, Collector
+from batchrun.runs.comparison import Comparison
+from batchrun.runs.directory import RunDir
+from batchrun.runs.forecast import forecast
 from batchrun.spec.load import Job
+from batchrun.store.amendment import Anew, edited
 from batchrun.store.reader import Reader
 
 #: Rows that are rendered for the estimate; the rest are taken to be like them.
@@ -55,7 +59,7 @@ class Preview:
     warnings: list[str] = field(default_factory=list)
     more_problems: int = 0
     duplicates: int = 0
-    changed_request: str | None = None
+    changes: Changes = field(default_factory=Changes)
     standing: Counter[str] = field(default_factory=Counter)
     shown: list[ShownRow] = field(default_factory=list)
 
@@ -68,7 +72,7 @@ class Preview:
     @property
     def refused(self) -> bool:
         """True if `run` would refuse to start."""
-        return bool(self.duplicates or self.standing["changed"] or self.changed_request)
+        return bool(self.duplicates or self.changes.refused)
 
     @property
     def to_send(self) -> int:
@@ -99,12 +103,11 @@ def preview(
     """
     found, sample = Preview(), max(sample, show)
     reader, library = _reader(directory), library_of(job)
+    known = None if reader is None or directory is None else Known(job, reader, directory.media, library)
     columns: set[str] = set()
     try:
-        if reader is not None and reader.has_attempts():
-            found.changed_request = changed_request(reader.meta("request"), reader.meta("request_parts"), job)
         for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
-            standing = _standing(job, row, reader)
+            standing = "unreadable" if row.problem else "new" if known is None else known.standing(row)
             found.standing[standing] += 1
             found.rows += 1
             columns |= set(row.data or ())
@@ -113,12 +116,66 @@ def preview(
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
             elif standing in _TO_SEND and found.rendered < sample:
                 _render(job, row, found, show, library)
+        if known is not None:
+            found.changes = known.changes(complete=limit is None)
     finally:
         library.close()
         if reader is not None:
             reader.close()
     _check_columns(job, found, columns)
     return found
+
+
+class Known:
+    """A run so far, asked about the rows of the input as `run` would ask it."""
+
+    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
+        self._comparison = Comparison(job, reader, media, library)
+        self._collector = Collector(job, reader, library)
+        self._job, self._reader = job, reader
+        self._counts: Counter[str] = Counter()
+
+    def standing(self, row: InputRow) -> str:
+        """Where the row stands: new, pending, in flight, in doubt, to hold, changed, or its outcome."""
+        known = self._reader.standing(row.key)
+        if known is None or row.data is None:
+            self._counts["new"] += 1
+            return "new"
+        outcome, sha, state, sent = known
+        self._counts["sent"] += sent
+        if not sent and sha != row.sha:
+            self._counts["new"] += 1
+            return "new"
+        if not sent and self._comparison.new_request:
+            outcome = None  # another request may well be one that can be sent
+        if (sha != row.sha or self._comparison.new_request) and sent and self._differs(row, row.data, state):
+            return "pending" if state is None else "changed"
+        self._counts["same"] += 1
+        return outcome or self._open_standing(row.data, state)
+
+    def _open_standing(self, data: dict[str, Any], state: str | None) -> str:
+        try:
+            return _open_standing(self._job, data, state)
+        except RowError:  # the job has changed since: rendering the row tells what is wrong
+            return "pending"
+
+    def _differs(self, row: InputRow, data: dict[str, Any], state: str | None) -> bool:
+        exchange = self._comparison.first_changed(row.key, data)
+        if exchange is None:
+            return False
+        before = self._reader.row(row.key)
+        columns = edited(before.data or {}, data) if before else ()
+        paid, in_flight = state is not None, state == "submitted"
+        self._collector.add(Anew(row.key, row.source, data, exchange, columns, paid, in_flight))
+        return True
+
+    def changes(self, *, complete: bool) -> Changes:
+        """What was found; rows that were sent and not met again are gone, if the input was read to its end."""
+        changes = self._collector.changes
+        changes.same, changes.new = self._counts["same"], self._counts["new"]
+        if complete:
+            changes.gone = self._reader.count_sent() - self._counts["sent"]
+        return changes
 
 
 def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
@@ -132,8 +189,6 @@ def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
         close = get_close_matches(request.column, columns, 1)
         hint = f"; did you mean {close[0]!r}?" if close else ", so no row brings a request of its own"
         found.warnings.append(f"{job.path}: request.column: no row has the column {request.column!r}{hint}")
-    if found.changed_request:
-        _complain(found, f"{found.changed_request} changed since this run began: `run` refuses")
 
 
 def _reader(directory: RunDir | None) -> Reader | None:
@@ -154,24 +209,6 @@ def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> It
             _complain(found, f"{row.source}: key {row.key!r} is already used at {first}")
         numbered = times and job.spec.input.key is None
         yield replace(row, key=f"{row.key}-{times + 1}") if numbered else row
-
-
-def _standing(job: Job, row: InputRow, reader: Reader | None) -> str:
-    """Where the row stands in the run so far: new, pending, in flight, in doubt, changed, or its outcome."""
-    if row.problem is not None or row.data is None:
-        return "unreadable"
-    known = reader.standing(row.key) if reader else None
-    if known is None:
-        return "new"
-    outcome, sha, state, sent = known
-    if sha != row.sha:
-        return "changed" if sent else "new"
-    if outcome:
-        return outcome
-    try:
-        return _open_standing(job, row.data, state)
-    except RowError:  # the job has changed since: rendering the row tells what is wrong
-        return "pending"
 
 
 def _open_standing(job: Job, data: dict[str, Any], state: str | None) -> str:

@@ -91,27 +91,26 @@ def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir
 def identify(store: Store, job: Job, target: str, random: Random) -> str:
     """Make the checkpoint this job's, or check that it is. Returns the run's id.
 
-    `target` is the service's address, or EMULATED. Raises SpecError if the checkpoint holds another job's run, another
-    target's, or answers to requests that the job no longer makes.
+    `target` is the service's address, or EMULATED. Raises SpecError if the checkpoint holds another job's run or
+    another target's, or if its rows were named otherwise.
     """
     run_id = store.meta("run_id")
     if run_id is None:
         run_id = f"{random.getrandbits(64):016x}"
         store.set_meta(run_id=run_id, job=job.spec.name, target=target, key_column=job.spec.input.key or "")
-        _remember(store, job)
+        remember(store, job)
         return run_id
     _same(store, "job", job.spec.name, "belongs to another job")
     _same(store, "key_column", job.spec.input.key or "", "named its rows by another `input.key`")
     _same(store, "target", target, "was made against another service")
-    if store.meta("request") != job.request.fingerprint:
-        if store.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0]:
-            raise SpecError(_changed(store, job))
-        _remember(store, job)
     return run_id
 
 
-def _remember(store: Store, job: Job) -> None:
-    store.set_meta(request=job.request.fingerprint, request_parts=json.dumps(job.request.parts))
+def remember(store: Store, job: Job) -> None:
+    """Note what the job asks, so that a later run can tell what has been edited."""
+    request = job.request
+    values = json.dumps(request.values, ensure_ascii=False)
+    store.set_meta(request=request.fingerprint, request_parts=json.dumps(request.parts), request_values=values)
 
 
 def _same(store: Store, name: str, value: str, problem: str) -> None:
@@ -121,20 +120,3 @@ def _same(store: Store, name: str, value: str, problem: str) -> None:
             f"{store.path.parent}: this run directory {problem} ({known!r}, not {value!r}); nothing was sent. "
             "Choose another one with `--run-dir`."
         )
-
-
-def changed_request(fingerprint: str | None, parts: str | None, job: Job) -> str | None:
-    """The fields of the job's request that differ from those of the run so far, None if it is the same request."""
-    if fingerprint == job.request.fingerprint:
-        return None
-    before, now = json.loads(parts or "{}"), job.request.parts
-    fields = sorted(f"request.{name}" for name in {*before, *now} if before.get(name) != now.get(name))
-    return ", ".join(fields) or "the request"
-
-
-def _changed(store: Store, job: Job) -> str:
-    fields = changed_request(store.meta("request"), store.meta("request_parts"), job)
-    return (
-        f"{job.path}: {fields} changed since this run began, so its results would mix two kinds of requests; "
-        f"nothing was sent. Undo the change, or start a run of its own with `--run-dir` (now: {store.path.parent})."
-    )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from batchrun.outputs.context import context_of
-from batchrun.outputs.export import check_written, export
+from batchrun.outputs.export import check_written, export, hashes_of
 from batchrun.outputs.summary import Summary, summarize
 from batchrun.runs.directory import EMULATED, RunDir
 from batchrun.runs.opening import OpenRun
@@ -30,7 +30,7 @@ def known_outputs(opened: OpenRun) -> Summary | None:
         return None
     if opened.reader.meta("exported") != export_mark(opened) or not all(path.is_file() for path in outputs.values()):
         return None
-    return summarize(opened.reader, outputs=outputs)
+    return summarize(opened.reader, outputs=outputs, hashes=written.get("sha256"))
 
 
 def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
@@ -51,7 +51,8 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
     context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
         outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
-        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs)
+        hashes = hashes_of(outputs)
+        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs, hashes=hashes)
     check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)
     return summary

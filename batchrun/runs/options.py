@@ -16,7 +16,10 @@ from batchrun.store.reader import Reader
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`."""
+    """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`.
+
+    `accept_change` allows rows that are asked otherwise than before to be sent again.
+    """
 
     run_dir: Path | None = None
     base_url: str = DEFAULT_BASE_URL
@@ -24,6 +27,7 @@ class Options:
     emulator: EmulatorSettings | None = None
     limit: int | None = None
     seed: int | None = None
+    accept_change: bool = False
 
 
 def client_for(options: Options, tell: Tell | None = None) -> Client:

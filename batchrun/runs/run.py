@@ -12,19 +12,19 @@ import uvloop
 from batchrun.clock import wall_clock
 from batchrun.engine.events import Expiring, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
-from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.outputs.summary import Summary
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
 from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
-from batchrun.runs.opening import OpenRun, open_run
+from batchrun.runs.intake import take_in
+from batchrun.runs.opening import open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
 from batchrun.runs.service import api_key, checked_base_url
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
-from batchrun.store.admission import Admission, admit
+from batchrun.store.admission import Admission
 from batchrun.store.reader import Reader
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def run(
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
-        admission = take_in(opened, bound, started)
+        admission = take_in(opened, bound, started, accept=options.accept_change)
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
         pending = opened.reader.count_pending(bound)
         if not pending:
@@ -105,19 +105,6 @@ def run(
 def lower_bound(*limits: int | None) -> int | None:
     """The lowest of the limits that are given, None without any."""
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def take_in(opened: OpenRun, bound: int | None, at: float) -> Admission | None:
-    """Read the first `bound` rows into the checkpoint, unless they are there already (None). Raises SpecError."""
-    spec, store = opened.job.spec.input, opened.store
-    mark = fingerprint(spec, opened.job.base)
-    known, known_bound = store.meta("input"), store.meta("input_bound")
-    found = None
-    if mark is None or mark != known or (known_bound and (bound is None or bound > int(known_bound))):
-        rows = read_rows(spec, opened.job.base, limit=bound)
-        found = admit(store, rows, at, named=spec.key is not None, complete=bound is None)
-        store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
-    return found
 
 
 @dataclass(frozen=True, slots=True)

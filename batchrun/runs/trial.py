@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.clock import wall_clock
@@ -21,9 +20,10 @@ from batchrun.interactions.turns import last_answer
 from batchrun.prices.bill import Cost
 from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
+from batchrun.runs.bills import cost_of
 from batchrun.runs.carrying import carry_all
-from batchrun.runs.directory import EMULATED, RunDir, run_dir
-from batchrun.runs.opening import open_run
+from batchrun.runs.directory import EMULATED, RunDir, remember, run_dir
+from batchrun.runs.opening import OpenRun, open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
 from batchrun.runs.service import Tell, checked_base_url
@@ -69,12 +69,7 @@ class Trial:
 
     def cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
         """What an interaction costs; None if it cannot be priced."""
-        day = datetime.fromtimestamp(attempt.intent_at, UTC).date()
-        answer = attempt.answer() or Interaction({})
-        lists = [held for _, step in answer.own_steps if isinstance(held := step.get("content"), list)]
-        blocks = [block for held in lists for block in held if isinstance(block, dict)]
-        made = {kind: sum(block.get("type") == kind for block in blocks) for kind in ("image", "audio")}
-        return prices.cost_of(attempt.model or "", attempt.service_tier, attempt.usage, day, made)
+        return cost_of(attempt, prices)
 
 
 def try_row(
@@ -93,12 +88,25 @@ def try_row(
         directory.make()  # the emulator's state is in it
     client = client_for(options, tell)
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
-        admit(opened.store, [row], wall(), named=True, complete=True)
+        _take_in(opened, row, wall())
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
         _, stopped = run_fast(carry_all(opened, client, None, wall, heeding, waits=tell is not None))
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)
+
+
+def _take_in(opened: OpenRun, row: InputRow, at: float) -> None:
+    """Raises SpecError where another row, or the same with another request, was tried in this directory before."""
+    edited = opened.reader.has_attempts() and opened.reader.meta("request") != opened.job.request.fingerprint
+    with opened.store.db.atomic():
+        found = admit(opened.store, [row], at, named=True, complete=True)
+        if edited or found.changed or found.gone:
+            raise SpecError(
+                f"{opened.directory.path}: holds a run with other rows, or with another request; nothing was sent. "
+                "Choose another --run-dir."
+            )
+        remember(opened.store, opened.job)
 
 
 def _leaving(client: Client, observe: Observer) -> Observer:

@@ -57,8 +57,10 @@ class RequestTemplate:
         """Whether a request may hold the content of local files."""
         self.schema = self.turns[-1].schema
         """The schema of the last answer, which is the row's."""
-        self.parts = _joined(self.turns)
-        """For each part of the section that decides what is sent, a short hash."""
+        self.values = _joined(self.turns)
+        """The parts of the section that decide what is sent, as they are written or by what they name."""
+        self.parts = {name: sha256_of(value)[:12] for name, value in self.values.items()}
+        """For each of them, a short hash."""
         self.fingerprint = self.turns[0].fingerprint if len(self.turns) == 1 else sha256_of(self.parts)
         """Hex SHA-256 over everything in the job file that decides what is sent, the schemas' content included."""
         self.columns = self.turns[0].columns.union(*(turn.columns - {"answers"} for turn in self.turns[1:]))
@@ -101,9 +103,8 @@ class TurnTemplate:
         self._fixed = _fixed_fields(spec, schema, functions)
         self.reads_files = isinstance(self._input, list) and any(part.reads_files for part in self._input)
         self.schema = schema
-        identity = _identity(spec, schema, functions)
-        self.parts = {name: sha256_of(value)[:12] for name, value in identity.items()}
-        self.fingerprint = sha256_of(identity)
+        self.values = _identity(spec, schema, functions)
+        self.fingerprint = sha256_of(self.values)
         parts = self._input if isinstance(self._input, list) else [self._input]
         self.columns = frozenset[str]().union(*(used.columns for used in (self._system, *parts) if used is not None))
 
@@ -232,8 +233,10 @@ def _identity(
     return written
 
 
-def _joined(turns: Sequence[TurnTemplate]) -> dict[str, str]:
-    """One hash a part; parts that differ between turns are named by their turn."""
+def _joined(turns: Sequence[TurnTemplate]) -> dict[str, Any]:
+    """The parts of every turn; where there are several, they are named by their turn."""
     if len(turns) == 1:
-        return turns[0].parts
-    return {f"turns[{number}].{name}": mark for number, turn in enumerate(turns) for name, mark in turn.parts.items()}
+        return turns[0].values
+    return {
+        f"turns[{number}].{name}": value for number, turn in enumerate(turns) for name, value in turn.values.items()
+    }

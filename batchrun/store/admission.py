@@ -1,7 +1,7 @@
 """Taking the input's rows into the checkpoint, in one transaction: either the run knows all of them or none.
 
-Rows are matched by key, so an input may grow between two runs. A row that was already sent never changes under its
-results: the run refuses, says which rows differ, and nothing is sent.
+Rows are matched by key, so an input may grow between two runs. A row that was already sent is compared with what was
+sent: if its request is the same, it keeps its results; if not, it is to be sent anew, and the caller has the last word.
 """
 
 from __future__ import annotations
@@ -14,43 +14,73 @@ from itertools import chain
 
 from batchrun.errors import SpecError
 from batchrun.rows import InputRow, Outcome
+from batchrun.store.amendment import Anew, Compare, Tell, ask_anew, edited, set_aside
 from batchrun.store.store import Store
 
-_FIND = """SELECT id, input_sha, seen, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source
+_FIND = """SELECT id, input_sha, seen, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source, data
            FROM row WHERE key = ?"""
 _INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
              error_message, finished_at, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_EDIT = "UPDATE row SET position = ?, source = ?, seen = ?, input_sha = ?, data = ? WHERE id = ?"
 _SHOWN = 5
 
 
 @dataclass
 class Admission:
-    """What one reading of the input found. Counts are rows; `duplicates`, `changed` and `gone` hold messages."""
+    """What one reading of the input found. Counts are rows.
+
+    `same` are those with the request that was sent, though other columns may have been edited; `changed` were sent and
+    are to be sent anew, `gone` were sent and are in the input no more: their keys and sources. `edited` are the ids of
+    rows whose input is another one, `duplicates` are messages.
+    """
 
     new: int = 0
     same: int = 0
+    changed: int = 0
+    edited: set[int] = field(default_factory=set)
+    gone: list[tuple[str, str]] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
 
 
-def admit(store: Store, rows: Iterable[InputRow], at: float, *, named: bool, complete: bool) -> Admission:
+@dataclass(frozen=True)
+class Reading:
+    """One pass over the input: its number, its time, and who judges and hears of rows that were edited after being
+    sent. Without `compare` every one of them is another request."""
+
+    number: int
+    at: float
+    compare: Compare | None
+    tell: Tell
+
+
+def admit(
+    store: Store,
+    rows: Iterable[InputRow],
+    at: float,
+    *,
+    named: bool,
+    complete: bool,
+    compare: Compare | None = None,
+    tell: Tell = lambda _: None,
+) -> Admission:
     """Store `rows` as pending (or failed, where they cannot be read) and say what is new.
 
     `named` is False where keys are content hashes: then an equal row is another row, numbered by its occurrence.
-    `complete` is False where a limit cut the input short, so that missing rows prove nothing.
-    Raises SpecError, with the checkpoint unchanged, if keys repeat or rows that were sent have changed or are gone.
+    `complete` is False where a limit cut the input short, so that missing rows prove nothing. `compare` judges rows
+    that were edited after being sent, `tell` hears of those that are to be sent anew.
+    Raises SpecError, with the checkpoint unchanged, if keys repeat.
     """
     db, found = store.connection, Admission()
     with store.db.atomic():
         this_pass = db.execute("SELECT coalesce(max(seen), 0) + 1 FROM row").fetchone()[0]
+        reading = Reading(this_pass, at, compare, tell)
         rows, repeated = iter(rows), dict[str, int]()
         rest = _pass_over(db, found, rows, this_pass, None if named else repeated)
         for position, row in enumerate(rest if named else _numbered(db, rest, this_pass, repeated), found.same):
-            _admit_one(db, found, row, position, this_pass, at)
+            _admit_one(db, found, row, position, reading)
+        _refuse_duplicates(found)
         if complete:
-            _drop_gone(db, found, this_pass)
-        _refuse_bad(store, found)
+            found.gone += set_aside(db, this_pass)
     return found
 
 
@@ -63,16 +93,16 @@ def _pass_over(
     where two rows share a position (a limit once cut a reordered input short): their order proves nothing.
     """
     left: Iterator[InputRow] = rows
-    if db.execute("SELECT count(*) != count(DISTINCT position) FROM row").fetchone()[0]:
+    if db.execute("SELECT count(*) != count(DISTINCT position) FROM row WHERE seen != 0").fetchone()[0]:
         return left
-    known = db.execute("SELECT position, key, input_sha, source FROM row ORDER BY position")
+    known = db.execute("SELECT position, key, input_sha, source FROM row WHERE seen != 0 ORDER BY position")
     for row in rows:
         if not _stands(known.fetchone(), row, found.same, repeated):
             left = chain([row], rows)
             break
         found.same += 1
     known.close()
-    db.execute("UPDATE row SET seen = ? WHERE position < ?", (this_pass, found.same))
+    db.execute("UPDATE row SET seen = ? WHERE position < ? AND seen != 0", (this_pass, found.same))
     return left
 
 
@@ -106,57 +136,62 @@ def _seen(db: sqlite3.Connection, key: str, this_pass: int) -> int:
     return db.execute("SELECT count(*) FROM row WHERE key = ? AND seen = ?", (key, this_pass)).fetchone()[0]  # type: ignore[no-any-return]
 
 
-def _admit_one(
-    db: sqlite3.Connection, found: Admission, row: InputRow, position: int, this_pass: int, at: float
-) -> None:
+def _admit_one(db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading) -> None:
     known = db.execute(_FIND, (row.key,)).fetchone()
     if known is None:
-        db.execute(_INSERT, _values(row, position, this_pass, at))
+        db.execute(_INSERT, _values(row, position, reading))
         found.new += 1
         return
-    row_id, sha, seen, sent, source = known
-    if seen == this_pass:
+    row_id, sha, seen, sent, source, data = known
+    if seen == reading.number:
         found.duplicates.append(f"{row.source}: key {row.key!r} is already used at {source}")
     elif sha == row.sha:
         moved = "UPDATE row SET position = ?, source = ?, seen = ? WHERE id = ?"
-        db.execute(moved, (position, row.source, this_pass, row_id))
+        db.execute(moved, (position, row.source, reading.number, row_id))
         found.same += 1
     elif sent:
-        db.execute("UPDATE row SET seen = ? WHERE id = ?", (this_pass, row_id))
-        found.changed.append(f"{row.source}: key {row.key!r}")
+        db.execute(_EDIT, (position, row.source, reading.number, row.sha, _data(row), row_id))
+        _amend(db, found, row, row_id, data, reading)
     else:
         db.execute("DELETE FROM row WHERE id = ?", (row_id,))
-        db.execute(_INSERT, _values(row, position, this_pass, at))
+        db.execute(_INSERT, _values(row, position, reading))
         found.new += 1
 
 
-def _values(row: InputRow, position: int, this_pass: int, at: float) -> tuple[object, ...]:
-    data = None if row.data is None else json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
-    head = (row.key, position, row.source, row.sha, data, row.problem is not None)
+def _amend(
+    db: sqlite3.Connection, found: Admission, row: InputRow, row_id: int, before: str | None, reading: Reading
+) -> None:
+    """A row that was sent has another input now: its results stay unless its request is another one, too."""
+    found.edited.add(row_id)
+    exchange = 0
+    if reading.compare is not None and row.data is not None:
+        differs = reading.compare(row.key, row.data)
+        if differs is None:
+            found.same += 1
+            return
+        exchange = differs
+    found.changed += 1
+    columns = edited(json.loads(before or "{}"), row.data or {})
+    paid, in_flight = ask_anew(db, row_id, exchange, reading.at)
+    reading.tell(Anew(row.key, row.source, row.data or {}, exchange, columns, paid, in_flight))
+
+
+def _values(row: InputRow, position: int, reading: Reading) -> tuple[object, ...]:
+    head = (row.key, position, row.source, row.sha, _data(row), row.problem is not None)
     if row.problem is None:
-        return (*head, None, None, None, None, this_pass)
-    return (*head, Outcome.FAILED.value, row.problem.kind, row.problem.message, at, this_pass)
+        return (*head, None, None, None, None, reading.number)
+    return (*head, Outcome.FAILED.value, row.problem.kind, row.problem.message, reading.at, reading.number)
 
 
-def _drop_gone(db: sqlite3.Connection, found: Admission, this_pass: int) -> None:
-    sent = "EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"
-    db.execute(f"DELETE FROM row WHERE seen != ? AND NOT {sent}", (this_pass,))
-    left = db.execute("SELECT source, key FROM row WHERE seen != ?", (this_pass,))
-    found.gone += [f"{source}: key {key!r}" for source, key in left]
+def _data(row: InputRow) -> str | None:
+    return None if row.data is None else json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _refuse_bad(store: Store, found: Admission) -> None:
+def _refuse_duplicates(found: Admission) -> None:
     if found.duplicates:
         raise SpecError(
             f"{len(found.duplicates)} rows repeat a key; nothing was sent.\n{_some(found.duplicates)}\n"
             "Give each row a key of its own, or leave out `input.key`."
-        )
-    if found.changed or found.gone:
-        raise SpecError(
-            f"The input has changed since this run began: {found.same} rows are the same, {found.new} new, "
-            f"{len(found.changed)} changed, {len(found.gone)} gone; nothing was sent.\n"
-            f"{_some([*found.changed, *found.gone])}\n"
-            f"Restore the input, or start a run of its own with `--run-dir` (now: {store.path.parent})."
         )
 
 

@@ -25,7 +25,8 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
         AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge')"""
-_LAST = "(SELECT b.id FROM attempt b WHERE b.row_id = r.id ORDER BY b.number DESC, b.id DESC LIMIT 1)"
+_LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
+            ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
 _ROW_FIELDS = 12
 _LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 _LIVE_OF_ROW = (
@@ -36,8 +37,11 @@ _LIVE_OF_ROW = (
 _LAST_PASS = "SELECT max(seen) FROM row"
 _CHOSEN = f"r.seen = ({_LAST_PASS})"
 
+#: Rows of the input as it was last accepted. One that has left it stays in the checkpoint, with what it cost.
+_PRESENT = "seen != 0"
+
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
-_KEPT = "interaction_id > '' AND purged_at IS NULL AND state != 'submitted'"
+_KEPT = "interaction_id > '' AND purged_at IS NULL AND (state != 'submitted' OR superseded_at NOT NULL)"
 
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
@@ -46,6 +50,8 @@ _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
 @dataclass(frozen=True, slots=True)
 class Tally:
     """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class.
+
+    `gone` rows have left the input: they are in no other count of rows, and their attempts are in those of attempts.
 
     `possibly_billed_twice` are ambiguous POSTs whose row was sent again, `resubmits` those of them that the job's
     policy allowed; the user asked for the others.
@@ -60,6 +66,7 @@ class Tally:
     polls: int
     possibly_billed_twice: int
     resubmits: int
+    gone: int = 0
 
 
 class Reader:
@@ -102,8 +109,9 @@ class Reader:
 
     def state_mark(self) -> str:
         """Changes whenever a row or an attempt does."""
-        query = """SELECT (SELECT count(*) || ' ' || coalesce(max(seen), 0) || ' ' || total(finished_at) FROM row),
-                   count(*), coalesce(max(id), 0), total(posts), total(polls), total(superseded_at) FROM attempt"""
+        rows = "count(*) || ' ' || coalesce(max(seen), 0) || ' ' || total(seen = 0) || ' ' || total(finished_at)"
+        attempts = "count(*), coalesce(max(id), 0), total(posts), total(polls), total(superseded_at)"
+        query = f"SELECT (SELECT {rows} FROM row), {attempts} FROM attempt"
         return " ".join(map(str, self.connection.execute(query).fetchone()))
 
     def has_attempts(self) -> bool:
@@ -112,14 +120,15 @@ class Reader:
 
     def count_never_sent(self) -> int:
         """Rows that failed although nothing was sent for them."""
-        query = """SELECT count(*) FROM row WHERE outcome = 'failed'
+        query = f"""SELECT count(*) FROM row WHERE outcome = 'failed' AND {_PRESENT}
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
         count: int = self.connection.execute(query).fetchone()[0]
         return count
 
     def count_in_flight(self) -> int:
-        """Interactions under way at the service."""
-        query = f"SELECT count(*) FROM attempt WHERE state = 'submitted' AND {OPEN}"
+        """Rows whose interaction is under way at the service."""
+        query = f"""SELECT count(*) FROM attempt JOIN row ON row.id = row_id
+                    WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL AND {_PRESENT}"""
         count: int = self.connection.execute(query).fetchone()[0]
         return count
 
@@ -144,7 +153,7 @@ class Reader:
 
     def count_open(self) -> int:
         """Rows that may go on from what the service keeps: pending ones, and plans that wait for approval."""
-        query = "SELECT count(*) FROM row WHERE outcome IS NULL OR outcome = 'awaiting_approval'"
+        query = f"SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {_PRESENT}"
         count: int = self.connection.execute(query).fetchone()[0]
         return count
 
@@ -157,7 +166,7 @@ class Reader:
     def waiting(self) -> Iterator[RowRecord]:
         """Rows whose research plan waits for the user's word, in input order."""
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
-                    WHERE r.outcome = 'awaiting_approval' ORDER BY r.position"""
+                    WHERE r.outcome = 'awaiting_approval' AND r.{_PRESENT} ORDER BY r.position"""
         return map(_row, self.connection.execute(query))
 
     def count_nameless(self) -> int:
@@ -187,9 +196,9 @@ class Reader:
             yield from map(_attempt, page)
 
     def rows(self) -> Iterator[RowRecord]:
-        """Every row in input order, with its last attempt."""
+        """Every row of the input, in its order, with its last attempt."""
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
-                    ORDER BY r.position"""
+                    WHERE r.{_PRESENT} ORDER BY r.position"""
         return map(self._with_earlier, map(_row, self.connection.execute(query)))
 
     def _with_earlier(self, row: RowRecord) -> RowRecord:
@@ -235,6 +244,12 @@ class Reader:
                     EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) FROM row WHERE key = ?"""
         found: tuple[str | None, str, str | None, bool] | None = self.connection.execute(query, (key,)).fetchone()
         return found
+
+    def count_sent(self) -> int:
+        """Rows of the input that were ever sent, or about to be."""
+        query = f"SELECT count(*) FROM row WHERE {_PRESENT} AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"
+        count: int = self.connection.execute(query).fetchone()[0]
+        return count
 
     def row(self, key: str) -> RowRecord | None:
         query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
@@ -301,10 +316,17 @@ class Reader:
                 WHERE state = 'ambiguous' AND superseded_by NOT NULL AND {OPEN}"""
         ).fetchone()
         return Tally(
-            rows=one("SELECT count(*) FROM row").fetchone()[0],
-            outcomes=dict(one("SELECT coalesce(outcome, 'pending'), count(*) FROM row GROUP BY 1").fetchall()),
+            rows=one(f"SELECT count(*) FROM row WHERE {_PRESENT}").fetchone()[0],
+            outcomes=dict(
+                one(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {_PRESENT} GROUP BY 1").fetchall()
+            ),
             states={state: count for state, count, _, _ in states},
-            errors=dict(one("SELECT error_class, count(*) FROM row WHERE error_class NOT NULL GROUP BY 1").fetchall()),
+            errors=dict(
+                one(
+                    f"SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND {_PRESENT} GROUP BY 1"
+                ).fetchall()
+            ),
+            gone=one(f"SELECT count(*) FROM row WHERE NOT {_PRESENT}").fetchone()[0],
             attempts=sum(count for _, count, _, _ in states),
             posts=sum(posts for _, _, posts, _ in states),
             polls=sum(polls for _, _, _, polls in states),

@@ -83,6 +83,37 @@ def test_an_old_copy_of_a_checkpoint_is_brought_up_to_date_and_keeps_what_it_kno
     assert len(job.accepted()) == 10
 
 
+def test_an_old_copy_is_not_brought_up_to_date_with_an_input_that_was_edited_meanwhile(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=4)
+    job.run(limit=2)
+    shutil.copy(job.directory / "run.db", tmp_path / "copy.db")
+    job.run()
+    drop_checkpoint(job)
+    shutil.copy(tmp_path / "copy.db", job.directory / "run.db")
+    asked, job.rows[0]["question"] = job.rows[0]["question"], "Something else?"
+    with pytest.raises(
+        SpecError, match=r"input says of 1 row that had been sent has changed since.*Nothing was recovered"
+    ):
+        recovered(job)
+    job.rows[0]["question"] = asked
+    assert recovered(job).submitted == 2
+    assert (job.run().exit_code, len(job.accepted())) == (Exit.OK, 4)
+
+
+def test_a_recovered_conversation_is_no_edited_one_and_an_edit_of_it_is_told(tmp_path: Path) -> None:
+    job = interview(tmp_path, rows=2)
+    job.run()
+    drop_checkpoint(job)
+    recovered(job)
+    job.spec["request"]["service_tier"] = "flex"
+    with pytest.raises(SpecError, match="2 changed"):
+        job.run()
+    del job.spec["request"]["service_tier"]
+    job.spec["request"]["turns"][0] = "Remember {{question}}"
+    posts = len(job.accepted())
+    assert (job.run().exit_code, len(job.accepted())) == (Exit.OK, posts)
+
+
 @pytest.mark.parametrize("kind", ["turns", "functions"])
 def test_conversations_are_fetched_again_exchange_by_exchange(tmp_path: Path, kind: str) -> None:
     job = weather(tmp_path) if kind == "functions" else interview(tmp_path, rows=2)

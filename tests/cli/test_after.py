@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import commands
+from batchrun.emulator import read_ledger
 from batchrun.errors import Exit
 from tests.processes import command, emulator, finish, ledger, start, write_job
 from tests.test_kill import wait_for_posts, wait_until
@@ -213,3 +214,77 @@ def test_purge_deletes_the_files_that_were_uploaded_for_the_run(keep: bool) -> N
     assert ("1 uploaded file deleted there, too\n" in said) is not keep
     left = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
     assert [each["name"] for each in left] == ([uploaded["name"]] if keep else [])
+
+
+# -- resolve -----------------------------------------------------------------------------------------------------------
+
+HELD = ("--faults", "drop_after:#1", "--set", "retry.ambiguous.model=hold", "--set", "limits.posts=1")
+
+
+def test_resolve_lists_posts_in_doubt_and_says_how_to_go_on() -> None:
+    rehearse(job(words(2)), *HELD, code=Exit.ROWS_HELD)
+    said = batchrun("resolve", "job.json").stdout
+    assert "row r0: br1-" in said
+    assert "1 POST in doubt; if all were billed, about $" in said
+    assert "batchrun resolve job.json --emulator KEY --lost" in said
+    (listed,) = json.loads(batchrun("resolve", "job.json", "--json").stdout)
+    assert (listed["key"], listed["held"]) == ("r0", True)
+    assert "given up" in batchrun("resolve", "job.json", "r0", "--lost").stdout
+    assert batchrun("resolve", "job.json").stdout == "No POST is in doubt.\n"
+
+
+def test_resolve_takes_the_id_that_carries_the_rows_label() -> None:
+    rehearse(job(words(1)), *HELD, code=Exit.ROWS_HELD)
+    name = read_ledger(Path("runs/job.emulated/emulator.ledger.jsonl"))[0]["id"]
+    assert f"{name} is its interaction (completed)" in batchrun("resolve", "job.json", "r0", "--id", name).stdout
+    rehearse("job.json")
+    assert len(read_ledger(Path("runs/job.emulated/emulator.ledger.jsonl"))) == 1
+
+
+def test_resolve_sends_again_what_the_user_wants_sent_again() -> None:
+    rehearse(job(words(1)), *HELD, code=Exit.ROWS_HELD)
+    said = batchrun("resolve", "job.json", "r0", "--resubmit").stdout
+    assert "perhaps billed twice; nothing was sent yet" in said
+    assert "batchrun run job.json --emulator" in said
+    assert "perhaps billed twice" in rehearse("job.json").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("r0",), Exit.USAGE, "say one of"),
+        (("r0", "--lost", "--resubmit"), Exit.USAGE, "say one of"),
+        (("--lost",), Exit.USAGE, "--lost needs the KEY"),
+        (("nobody", "--lost"), Exit.BAD_INPUT, "no row has the key 'nobody'"),
+        (("r0", "--lost"), Exit.BAD_INPUT, "it is succeeded"),
+        (("r0", "--id", "../x"), Exit.BAD_INPUT, "cannot be the id"),
+    ],
+)
+def test_a_resolution_that_is_unclear_is_not_recorded(arguments: tuple[str, ...], code: Exit, said: str) -> None:
+    rehearse(job(words(1)))
+    assert said in batchrun("resolve", "job.json", *arguments, code=code).stderr
+
+
+# -- verify ------------------------------------------------------------------------------------------------------------
+
+
+def test_verify_says_in_one_line_that_everything_adds_up() -> None:
+    rehearse(job(words(2)))
+    for named in ("job.json", "runs/job.emulated"):
+        said = batchrun("verify", named).stdout
+        assert said == "runs/job.emulated: 2 rows, 2 attempts, 3 files: everything adds up\n".replace(
+            "runs/job.emulated", str(Path.cwd() / "runs/job.emulated") if named == "job.json" else named
+        )
+    assert json.loads(batchrun("verify", "job.json", "--json").stdout)["differences"] == []
+
+
+def test_verify_ends_with_70_and_lists_what_does_not_add_up_until_it_is_made_again() -> None:
+    rehearse(job(words(2)))
+    Path("runs/job.emulated/results.parquet").write_bytes(b"PAR1")
+    said = batchrun("verify", "job.json", code=Exit.INTERNAL).stdout
+    assert "results.parquet: is not what was written; `batchrun export` makes it again" in said
+    assert said.endswith("1 difference in 2 rows, 2 attempts, 3 files\n")
+    (found,) = json.loads(batchrun("verify", "job.json", "--json", code=Exit.INTERNAL).stdout)["differences"]
+    assert found["law"] == "outputs"
+    batchrun("export", "job.json")
+    assert "everything adds up" in batchrun("verify", "job.json").stdout

@@ -388,7 +388,9 @@ def test_plan_and_validate_see_what_run_would_refuse() -> None:
     assert "did you mean 'word'?" in batchrun("validate", "job.json", code=65).stdout
     plan = batchrun("plan", "job.json", "--emulator", "--set", "request.input=Sing {{ word }}", code=65).stdout
     assert "1  new" in plan
-    assert "request.input changed since this run began" in plan
+    assert 'request.input changed: "Say {{ word }}" → "Sing {{ word }}"' in plan
+    assert "has changed since this run began: `run` refuses without --accept-change" in plan
+    assert "rows: 0 the same, 1 new, 2 changed, 0 gone" in plan
 
 
 def test_rows_that_were_never_sent_are_not_offered_to_be_paid_again() -> None:
@@ -464,3 +466,19 @@ def test_a_rehearsal_takes_the_services_own_steps_with_their_signatures() -> Non
     ]
     done = rehearse(job([{"id": "r0", "word": "w0", "request": {"input": steps}}]))
     assert "1 succeeded" in done.stdout
+
+
+def test_an_edited_job_is_refused_with_what_it_would_cost_and_accepted_with_an_option() -> None:
+    rehearse(job(words(3)))
+    job([{"id": "r0", "word": "other"}, *words(3)[1:2]])
+    said = rehearse("job.json", code=Exit.BAD_INPUT).stderr
+    assert "rows: 1 the same, 0 new, 1 changed, 1 gone" in said
+    assert "changed: row 'r0' (rows.jsonl:1): its 'word'" in said
+    assert "gone: row 'r2' (was rows.jsonl:3)" in said
+    found = json.loads(batchrun("plan", "job.json", "--emulator", "--json", code=Exit.BAD_INPUT).stdout)
+    assert (found["changes"]["changed"], found["changes"]["gone"]) == (1, 1)
+    assert found["changes"]["replaced_cost_usd"] > 0
+    done = rehearse("job.json", "--accept-change").stdout
+    assert "job: 2 rows: 2 succeeded" in done
+    assert "1 row left the input" in done
+    assert "Nothing to do" in rehearse("job.json").stdout

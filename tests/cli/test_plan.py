@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from batchrun.cli import commands
 from batchrun.errors import Exit
-from batchrun.reports.forecast import ANSWER_TOKENS
+from batchrun.runs.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.engine.test_resume import death
 from tests.engine.test_talks import interview

@@ -52,7 +52,7 @@ _STARTING = (
     _after("after_identity", "batchrun.runs.opening:identify"),
     _after("mid_ingest", "batchrun.store.admission:_admit_one"),
     _after("before_rows_are_kept", "sql:INSERT INTO row"),
-    _after("after_ingest", "batchrun.runs.run:admit"),
+    _after("after_ingest", "batchrun.runs.intake:admit"),
     _after("after_input_is_known", "batchrun.runs.run:take_in"),
     _after("after_preflight", "batchrun.runs.run:check_outputs"),
     _after("before_epoch_is_kept", "sql:UPDATE meta SET value"),

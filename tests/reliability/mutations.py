@@ -319,8 +319,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a row that was sent may change under its results",
-        "store/admission.py",
-        "        _refuse_bad(store, found)\n",
+        "runs/intake.py",
+        "        if not accept:\n            _refuse(opened, _told(collector, found))\n",
         "",
         (f"{_RESUME}a_changed_row_that_was_sent_stops_the_run_before_anything_is_sent",),
     ),

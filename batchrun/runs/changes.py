@@ -1,0 +1,177 @@
+"""What an edited job or input would have sent, and paid, again: counted, priced, and put for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from batchrun.errors import RowError
+from batchrun.inputs.media import Library
+from batchrun.outputs.counts import counts_of
+from batchrun.plurals import counted
+from batchrun.prices.table import Prices, load_prices
+from batchrun.runs.bills import cost_of
+from batchrun.runs.differences import differences
+from batchrun.runs.forecast import forecast
+from batchrun.spec.load import Job
+from batchrun.store.amendment import Anew
+from batchrun.store.reader import Reader
+from batchrun.store.records import AttemptRecord
+
+#: Rows whose requests are estimated; the rest are taken to be like them.
+_SAMPLE = 200
+_SHOWN = 10
+_KINDS = ("input", "output", "thought")
+
+
+@dataclass
+class Changes:
+    """What would be sent again. Counts are rows.
+
+    `fields` are lines about the job's request. Of the rows to be sent `again`, each was or may have been billed; `free`
+    ones were not. `gone` rows have left the input, `shown` are lines about single rows. `spent` are the tokens of the
+    answers that would be replaced, `cost` their price in dollars, as far as they are known.
+    """
+
+    fields: list[str] = field(default_factory=list)
+    same: int = 0
+    new: int = 0
+    again: int = 0
+    free: int = 0
+    gone: int = 0
+    in_flight: int = 0
+    shown: list[str] = field(default_factory=list)
+    estimated: int = 0
+    tokens: int = 0
+    interactions: int = 0
+    spent: Counter[str] = field(default_factory=Counter)
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    @property
+    def refused(self) -> bool:
+        """Whether the user has to accept them: paid results would be replaced, or left out."""
+        return bool(self.again or self.gone)
+
+    @property
+    def estimated_tokens(self) -> int | None:
+        """Input tokens of what would be sent again; None if no request could be made."""
+        return self._of_all(self.tokens)
+
+    def _of_all(self, of_estimated: int) -> int | None:
+        return round(of_estimated / self.estimated * self.again) if self.estimated else None
+
+    def add_gone(self, key: str, source: str) -> None:
+        self.gone += 1
+        self._show(f"gone: row {key!r} (was {source})")
+
+    def _show(self, line: str) -> None:
+        if len(self.shown) < _SHOWN:
+            self.shown.append(line)
+
+    def lines(self) -> Iterator[str]:
+        """All of it, the rows' counts first."""
+        yield f"rows: {self.same:,} the same, {self.new:,} new, {self.again:,} changed, {self.gone:,} gone"
+        yield from self.shown
+        if (more := self.again + self.gone - len(self.shown)) > 0:
+            yield f"… and {counted(more, 'row')} more"
+        yield from self.fields
+        if self.again:
+            yield from self._price()
+
+    def _price(self) -> Iterator[str]:
+        interactions = self._of_all(self.interactions)
+        about = "" if interactions is None else f": about {counted(interactions, 'interaction')}"
+        reads = f" and {counted(self.estimated_tokens or 0, 'input token')}" if about else ""
+        yield f"to send again: {counted(self.again, 'row')}{about}{reads}"
+        spent = ", ".join(f"{self.spent[kind]:,} {kind}" for kind in _KINDS if self.spent[kind])
+        price = f", about ${self.cost:.6f}" if self.cost else ""
+        lacking = f" (without {counted(self.unpriced, 'interaction')} of unknown price)" if self.unpriced else ""
+        if spent or lacking:
+            yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
+        if self.in_flight:
+            yield (
+                f"in flight: {counted(self.in_flight, 'row')} of these; what is under way is not fetched any more "
+                "(`batchrun cancel` stops it first)"
+            )
+
+    def document(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "same": self.same,
+            "new": self.new,
+            "changed": self.again,
+            "gone": self.gone,
+            "fields": self.fields,
+            "rows": self.shown,
+            "interactions": self._of_all(self.interactions),
+            "estimated_input_tokens": self.estimated_tokens,
+            "replaced_tokens": dict(self.spent),
+            "replaced_cost_usd": float(self.cost),
+        }
+
+
+class Collector:
+    """Hears of the rows to be asked anew, and adds them up in `changes`."""
+
+    def __init__(self, job: Job, reader: Reader, library: Library) -> None:
+        self.changes = Changes(request_lines(job, reader))
+        self._job, self._reader, self._library = job, reader, library
+        self._prices: Prices | None = None
+
+    def add(self, row: Anew) -> None:
+        if not row.paid:
+            self.changes.free += 1
+            return
+        self.changes.again += 1
+        self.changes.in_flight += row.in_flight
+        self.changes._show(_line(row))
+        self._add_spent(row)
+        if self.changes.estimated < _SAMPLE:
+            self._estimate(row)
+
+    def _estimate(self, row: Anew) -> None:
+        self.changes.estimated += 1
+        try:
+            expected = forecast(self._job, row.data, self._library)
+        except RowError:
+            return  # it cannot be sent, and fails for nothing
+        self.changes.tokens += expected.tokens
+        self.changes.interactions += max(0, expected.least - row.exchange)
+
+    def _add_spent(self, row: Anew) -> None:
+        for attempt in self._reader.attempts(row.key, raw=True):
+            if attempt.live and attempt.exchange >= row.exchange:
+                counts = counts_of(attempt.usage)
+                self.changes.spent.update({kind: counts.get(f"total_{kind}_tokens", 0) for kind in _KINDS})
+                self._add_cost(attempt)
+
+    def _add_cost(self, attempt: AttemptRecord) -> None:
+        self._prices = self._prices or load_prices()
+        cost = cost_of(attempt, self._prices)
+        if cost is None:
+            self.changes.unpriced += 1
+        else:
+            self.changes.cost += cost.total
+
+
+def _line(row: Anew) -> str:
+    why = [f"its {', '.join(map(repr, row.columns))}"] if row.columns else []
+    since = [f"from interaction {row.exchange + 1} of its conversation on"] if row.exchange else []
+    about = "; ".join([*why, *since])
+    return f"changed: row {row.key!r} ({row.source})" + (f": {about}" if about else "")
+
+
+def request_lines(job: Job, reader: Reader) -> list[str]:
+    """The fields of the job's request that differ from those of the run so far, with both values where known."""
+    if reader.meta("request") == job.request.fingerprint:
+        return []
+    values, parts = reader.meta("request_values"), json.loads(reader.meta("request_parts") or "{}")
+    if values is None:
+        names = [name for name in {**parts, **job.request.parts} if parts.get(name) != job.request.parts.get(name)]
+        return [f"request.{name} changed" for name in names] or ["the request changed"]
+    return list(differences(json.loads(values), json.loads(json.dumps(job.request.values)), "request"))

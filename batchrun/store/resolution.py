@@ -1,0 +1,80 @@
+"""POSTs of unknown fate, and what the user says has become of them."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.rows import Finish
+from batchrun.store.migrations import LIVE
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
+
+_DOUBTFUL = f"""SELECT attempt.id, row.id, key, intent_key, intent_at, model, evidence, outcome
+    FROM attempt JOIN row ON row.id = row_id WHERE {LIVE} AND state IN ('intent', 'ambiguous')
+    AND (outcome IS NULL OR outcome = 'ambiguous')"""
+_PENDING = "UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A POST of which nobody can tell whether it was billed, and whose row has not been sent again.
+
+    `intent_key` is the value of its label; `intent_at` is Unix time; `held` if its row has ended for its sake, else the
+    next run decides by the job's policy.
+    """
+
+    attempt_id: int
+    row_id: int
+    key: str
+    intent_key: str
+    intent_at: float
+    model: str | None
+    evidence: str | None
+    held: bool
+
+
+def doubts(reader: Reader, key: str | None = None) -> Iterator[Doubt]:
+    """Every one of them (of the row with this key), in input order."""
+    query, values = (_DOUBTFUL, ()) if key is None else (f"{_DOUBTFUL} AND key = ?", (key,))
+    for found in reader.connection.execute(f"{query} ORDER BY position", values):
+        fields: list[Any] = [*found[:-1], found[-1] is not None]
+        yield Doubt(*fields)
+
+
+def owner(reader: Reader, *, interaction_id: str = "", intent_key: str = "") -> str | None:
+    """The key of the row that an interaction or a label belongs to, None if it is none of this run's."""
+    query = "SELECT key FROM attempt JOIN row ON row.id = row_id WHERE interaction_id = ? OR intent_key = ?"
+    found = reader.connection.execute(query, (interaction_id or None, intent_key)).fetchone()
+    return found[0] if found else None
+
+
+async def found(store: Store, doubt: Doubt, interaction_id: str) -> None:
+    """Its interaction is known: its row is pending, and is polled by the next run. Both or neither."""
+
+    def pending(db: sqlite3.Connection) -> None:
+        db.execute(f"{_PENDING} WHERE id = ?", (doubt.row_id,))
+
+    # Asked for in one step of the loop, so committed in one group.
+    await asyncio.gather(store.submitted(doubt.attempt_id, interaction_id, doubt.intent_at), store.write(pending))
+
+
+def give_up(store: Store, doubt: Doubt, end: Finish, at: float) -> None:
+    """End its row. The POST stays one of unknown fate."""
+    with store.db.atomic():
+        store.connection.execute(
+            "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?",
+            (end.outcome.value, end.kind, end.message, at, doubt.row_id),
+        )
+
+
+def send_again(store: Store, doubt: Doubt, at: float) -> None:
+    """Allow another POST for its row, as the user wishes: perhaps billed twice."""
+    with store.db.atomic():
+        store.connection.execute(
+            "UPDATE attempt SET superseded_at = ?, superseded_by = 'user' WHERE id = ?", (at, doubt.attempt_id)
+        )
+        store.connection.execute(f"{_PENDING}, reopened_at = ? WHERE id = ?", (at, doubt.row_id))
