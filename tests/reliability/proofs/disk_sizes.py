@@ -17,7 +17,7 @@ from tests.reliability.figures import Figure
 from tests.reliability.lives import End, lived
 from tests.reliability.scenarios import ROWS, SCENARIOS
 
-_STEPS_FULL, _STEPS_SHORT = 40, 8
+_STEPS_FULL, _STEPS_SHORT = 40, 4
 #: Bytes: from what does not hold a checkpoint to what holds a run and more.
 _LEAST, _MOST = 100_000, 3_000_000
 _ROOM = 64_000_000

@@ -78,11 +78,11 @@ class Killing:
 def deaths(counted: Counter[Label], *, full: bool) -> list[Death]:
     """The first, second and last occurrence of each label.
 
-    In a short proof the last one alone, of the labels where money is in doubt and of every third of the others.
+    In a short proof the last one alone, of the labels where money is in doubt and of every eighth of the others.
     """
     if full:
         return [Death(label, n) for label in LABELS for n in sorted({1, min(2, counted[label]), counted[label]} - {0})]
-    others = [label for label in LABELS if label.doubt != "post"][::3]
+    others = [label for label in LABELS if label.doubt != "post"][::8]
     return [Death(label, counted[label]) for label in LABELS if label.doubt == "post" or label in others]
 
 

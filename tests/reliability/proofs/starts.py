@@ -14,7 +14,7 @@ from tests.reliability.lives import FORKS, End, Life
 from tests.reliability.planted import Step, in_turn, nothing
 from tests.reliability.scenarios import Scenario
 
-_STARTS_FULL, _STARTS_SHORT = 200, 16
+_STARTS_FULL, _STARTS_SHORT = 200, 8
 _AT_ONCE = 8
 _ROWS = 4
 _TRY_LATER = 75

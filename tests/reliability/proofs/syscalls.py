@@ -25,7 +25,7 @@ ERRORS = ("EIO", "ENOSPC")
 NAMES = ("write", "pwrite64", "fsync", "fdatasync", "rename", "openat", "mkdir", "link", "unlink", "ftruncate")
 #: Of every so many calls one fails in a short proof, where they are many and where they are few. Odd, so that both
 #: errors come.
-_OF_MANY, _OF_FEW, _MANY = 29, 3, 30
+_OF_MANY, _OF_FEW, _MANY = 57, 9, 30
 _AT_ONCE = 2
 _DISK, _HELD = 74, 4
 _LINE = re.compile(r"(\d+) +(\w+)\(")
