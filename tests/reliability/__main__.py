@@ -1,4 +1,4 @@
-"""Makes the figures of the scoreboard and prints their table. `--full` takes the counts of the targets and writes the docs."""
+"""Makes the figures of the scoreboard and prints their table; `--full` makes all of them and writes the docs."""
 
 from __future__ import annotations
 

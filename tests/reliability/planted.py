@@ -63,4 +63,8 @@ def lock_nothing() -> None:
 
 def disk_errors_unexplained() -> None:
     """What the disk says comes to the user as a failure of batchrun's."""
-    Writer.unusable = lambda self, error: InvariantError(f"batchrun itself failed: {error}")  # type: ignore[method-assign, assignment, return-value]
+
+    def unexplained(_self: Writer, error: Exception) -> Any:
+        return InvariantError(f"batchrun itself failed: {error}")
+
+    Writer.unusable = unexplained  # type: ignore[method-assign]
