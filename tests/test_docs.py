@@ -22,8 +22,8 @@ from batchrun.engine.conversation import PASSING
 from batchrun.errors import Exit, SpecError
 from batchrun.outputs import citations, results, usage
 from batchrun.outputs.summary import Summary
-from batchrun.spec.ignored import IGNORED
 from batchrun.spec.load import load_job
+from batchrun.spec.service.ignored import IGNORED
 from batchrun.store.records import AttemptState
 
 ROOT = Path(__file__).parent.parent

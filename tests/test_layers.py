@@ -43,8 +43,8 @@ COMPOSITION = {"cli", "__init__", "__main__"}
 PURE = (
     "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
-    "spec/refused.py", "spec/targets.py", "spec/shapes.py", "spec/idle.py", "spec/choices.py", "spec/fitness.py",
-    "spec/kinds.py",
+    "spec/service/refused.py", "spec/service/targets.py", "spec/service/shapes.py", "spec/service/choices.py",
+    "spec/service/fitness.py", "spec/service/kinds.py", "spec/idle.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py", "runs/differences.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",

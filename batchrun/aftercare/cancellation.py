@@ -14,8 +14,8 @@ from batchrun.aftercare.calls import PAUSES, Calls, for_each
 from batchrun.clock import wall_clock
 from batchrun.engine import polling
 from batchrun.engine.attempt import under_way
-from batchrun.engine.events import ignore
 from batchrun.engine.keep import Keeper
+from batchrun.engine.means import Means
 from batchrun.errors import Exit, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
@@ -137,7 +137,8 @@ class Cancellation:
         self._store, self._reader, self._client, self._wall = opened.store, opened.reader, client, wall
         self._at_once = opened.job.spec.limits.posts
         self._calls = Calls(opened.job.spec, wall)
-        self._keeper = Keeper(opened.store, client, opened.directory.media, wall, ignore, lambda *_: None)
+        means = Means(opened.store, opened.reader, client, wall, opened.random)
+        self._keeper = Keeper(means, opened.directory.media, lambda *_: None)
         self._asked: dict[int, Asked] = {}
         self._polls: Counter[int] = Counter()
 

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from batchrun.engine.events import Called, Observer
+from batchrun.engine.events import Called
+from batchrun.engine.means import Means
 from batchrun.engine.shelter import Shelter
 from batchrun.errors import HeldError
 from batchrun.interactions.models import FunctionCall
 from batchrun.spec.asking import FunctionCallingSpec
-from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord, ToolCallRecord
-from batchrun.store.store import Store
 from batchrun.tools import Toolbox
 
 
 class Caller:
     """Carries out function calls, in `shelter` while they run."""
 
-    def __init__(
-        self,
-        toolbox: Toolbox,
-        spec: FunctionCallingSpec,
-        store: Store,
-        reader: Reader,
-        wall: Callable[[], float],
-        observe: Observer,
-        shelter: Shelter,
-    ) -> None:
-        self._toolbox, self._spec, self._store, self._reader = toolbox, spec, store, reader
-        self._wall, self._observe, self._shelter = wall, observe, shelter
+    def __init__(self, toolbox: Toolbox, spec: FunctionCallingSpec, means: Means, shelter: Shelter) -> None:
+        self._toolbox, self._spec, self._shelter = toolbox, spec, shelter
+        self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._slots = asyncio.Semaphore(spec.at_once)
 
     async def results(self, row: RowRecord, attempt_id: int, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:

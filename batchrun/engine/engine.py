@@ -7,18 +7,18 @@ happened is in the store before the next step begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from random import Random
+from collections.abc import Sequence
 from typing import Any
 
 from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
-from batchrun.engine.events import Observer, RowEnded, Salvaged, Stopping, ignore
+from batchrun.engine.events import RowEnded, Salvaged, Stopping
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
 from batchrun.engine.limits import Limits
+from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
 from batchrun.engine.project import Project
@@ -28,47 +28,34 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
 from batchrun.errors import HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
-from batchrun.interactions.client import Client
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
-from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, RowRecord
-from batchrun.store.store import Store
 
 _RESUBMITS_OF_A_ROW = 3
 
 
 class Engine:
-    """Carries every pending row to its outcome. `wall` gives Unix time; sleeps follow the event loop's clock."""
+    """Carries every pending row to its outcome."""
 
-    def __init__(
-        self,
-        work: Work,
-        store: Store,
-        reader: Reader,
-        client: Client,
-        wall: Callable[[], float],
-        random: Random,
-        observe: Observer = ignore,
-    ) -> None:
+    def __init__(self, work: Work, means: Means) -> None:
         self.work = work
         self.failure: RunError | None = None
         self.leaving = False
         self._shelter = Shelter()
         pace = self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
-        self._keeper = Keeper(store, client, work.answers, wall, observe, pace.limits.settle)
-        self.poster = Poster(work, store, client, self._keeper, pace, self._shelter, wall, observe)
-        key = KeyProbe(client)
-        self._submitter = Submitter(work, self.poster, pace, self._shelter, key, random, wall, observe)
-        self._salvage = Salvage(store, client)
-        self._waiter = Waiter(work.spec, store, client, key, wall, observe, self._keeper)
+        self._keeper = Keeper(means, work.answers, pace.limits.settle)
+        self.poster = Poster(work, means, self._keeper, pace, self._shelter)
+        key = KeyProbe(means.client)
+        self._submitter = Submitter(work, means, self.poster, pace, self._shelter, key)
+        self._salvage = Salvage(means.store, means.client)
+        self._waiter = Waiter(work.spec, means, self._keeper, key)
         self._caller = None
         if work.toolbox is not None:
             rules = work.spec.request.function_calling
-            self._caller = Caller(work.toolbox, rules, store, reader, wall, observe, self._shelter)
-        retention = work.spec.poll.retention
-        self._project = Project(store, reader, client, wall, run_id=work.run_id, retention=retention)
-        self._store, self._reader, self._wall, self._observe = store, reader, wall, observe
+            self._caller = Caller(work.toolbox, rules, means, self._shelter)
+        self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
+        self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = _allowed_resubmits(work) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()

@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchrun.engine.attempt import Attempt
-from batchrun.engine.events import Landed, Observer
+from batchrun.engine.events import Landed
 from batchrun.engine.limits import Lease
+from batchrun.engine.means import Means
 from batchrun.errors import RowError, StoreError
-from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer, NotSent, Reply
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.usage import Usage, plausible_tokens
 from batchrun.outputs.media import addresses, complete, detach, may_hold_media, tells_of_media
 from batchrun.rows import Finish
 from batchrun.store.records import AttemptState, RowRecord
-from batchrun.store.store import Store
 
 #: Seconds between the tries to fetch a file of an answer's.
 _PAUSES = (2.0, 10.0, 30.0)
@@ -28,17 +27,9 @@ _PAUSES = (2.0, 10.0, 30.0)
 class Keeper:
     """Keeps answers; `media` is the directory for what is not text. `settle` is told the real input tokens of each."""
 
-    def __init__(
-        self,
-        store: Store,
-        client: Client,
-        media: Path,
-        wall: Callable[[], float],
-        observe: Observer,
-        settle: Callable[[Lease, int], None],
-    ) -> None:
-        self._store, self._client, self._media = store, client, media
-        self._wall, self._observe, self._settle = wall, observe, settle
+    def __init__(self, means: Means, media: Path, settle: Callable[[Lease, int], None]) -> None:
+        self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
+        self._media, self._settle = media, settle
 
     async def keep(self, row: RowRecord, attempt: Attempt, found: Answer, end: Finish | None = None) -> Interaction:
         """Commit the answer, and return it as it is kept. `end` ends the row whatever the answer says."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchrun.engine.attempt import Attempt, Work
-from batchrun.engine.events import Observer, Posted
+from batchrun.engine.events import Posted
 from batchrun.engine.keep import Keeper
 from batchrun.engine.limits import Lease
+from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
 from batchrun.engine.request import Request, intent_key
 from batchrun.engine.shelter import Shelter
 from batchrun.interactions import evidence
-from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
 from batchrun.store.records import AttemptState, Intent, RowRecord
-from batchrun.store.store import Store
 
 
 @dataclass(slots=True)
@@ -43,20 +41,10 @@ class Posting:
 class Poster:
     """Makes POSTs as fast as `pace` allows, each in `shelter`: cut off, a paid answer would be unknown."""
 
-    def __init__(
-        self,
-        work: Work,
-        store: Store,
-        client: Client,
-        keeper: Keeper,
-        pace: Pace,
-        shelter: Shelter,
-        wall: Callable[[], float],
-        observe: Observer,
-    ) -> None:
+    def __init__(self, work: Work, means: Means, keeper: Keeper, pace: Pace, shelter: Shelter) -> None:
         self.posts = 0
-        self._work, self._store, self._client, self._keeper = work, store, client, keeper
-        self._pace, self._shelter, self._wall, self._observe = pace, shelter, wall, observe
+        self._work, self._keeper, self._pace, self._shelter = work, keeper, pace, shelter
+        self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
         self._timeout = work.spec.poll.deadline if work.waits else None
 
     async def post(self, posting: Posting) -> PostResult:

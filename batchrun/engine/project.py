@@ -5,14 +5,10 @@ Keys change within a project, so another key is only a reason to look. A key of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from batchrun.engine import polling
+from batchrun.engine.means import Means
 from batchrun.errors import CredentialError
-from batchrun.interactions.client import Client
-from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
-from batchrun.store.store import Store
 
 #: So many earlier interactions, or all where there are fewer, must be unknown before the key is doubted.
 ENOUGH = 5
@@ -22,18 +18,9 @@ _META = "key"
 class Project:
     """Remembers a fingerprint of the key that a run was made with, and looks twice when it is another one."""
 
-    def __init__(
-        self,
-        store: Store,
-        reader: Reader,
-        client: Client,
-        wall: Callable[[], float],
-        *,
-        run_id: str,
-        retention: float,
-    ) -> None:
-        self._store, self._reader, self._client, self._wall = store, reader, client, wall
-        self._print, self._retention = client.fingerprint(run_id.encode()), retention
+    def __init__(self, means: Means, *, run_id: str, retention: float) -> None:
+        self._store, self._reader, self._client, self._wall = means.store, means.reader, means.client, means.wall
+        self._print, self._retention = means.client.fingerprint(run_id.encode()), retention
 
     async def check(self) -> None:
         """Raises CredentialError if the key is a new one and the service knows none of the earlier interactions."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from random import Random
 
 from tenacity import AsyncRetrying, RetryCallState
 
 from batchrun.engine import quota
 from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.conversation import Ask, Exchange, SendTurn, turn_of
-from batchrun.engine.events import Observer, Paused
+from batchrun.engine.events import Paused
 from batchrun.engine.key import KeyProbe
+from batchrun.engine.means import Means
 from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster, Posting
@@ -28,22 +28,12 @@ from batchrun.store.records import AttemptState, RowRecord
 class Submitter:
     """Gets requests accepted: a slot for each, and refusals waited out for all rows at once."""
 
-    def __init__(
-        self,
-        work: Work,
-        poster: Poster,
-        pace: Pace,
-        shelter: Shelter,
-        key: KeyProbe,
-        random: Random,
-        wall: Callable[[], float],
-        observe: Observer,
-    ) -> None:
+    def __init__(self, work: Work, means: Means, poster: Poster, pace: Pace, shelter: Shelter, key: KeyProbe) -> None:
         self._work, self._poster, self._pace, self._shelter, self._key = work, poster, pace, shelter, key
-        self._wall, self._observe = wall, observe
+        self._wall, self._observe = means.wall, means.observe
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(work.spec.limits.posts)
-        wait = FullJitter(work.spec.retry, random, lambda: self._rounds)
+        wait = FullJitter(work.spec.retry, means.random, lambda: self._rounds)
         self._retrying = AsyncRetrying(**retry_options(wait, self._used_up, self._pause))
         self._rounds = 0
         self._reopens = float("-inf")

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import NoReturn
 
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
-from batchrun.engine.events import Landed, Observer, Polled, PollFailed
+from batchrun.engine.events import Landed, Polled, PollFailed
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
 from batchrun.engine.latency import Latencies, Watch
 from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
 from batchrun.engine.project import ENOUGH
 from batchrun.errors import CredentialError, HeldError, RefusedError, RowError
-from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
 from batchrun.rows import Finish, Outcome
 from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
-from batchrun.store.store import Store
 
 _LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` sends the row again"
 
@@ -30,18 +28,9 @@ _LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` se
 class Waiter:
     """Fetches answers. `polling` are the tasks that wait for one."""
 
-    def __init__(
-        self,
-        spec: JobSpec,
-        store: Store,
-        client: Client,
-        key: KeyProbe,
-        wall: Callable[[], float],
-        observe: Observer,
-        keeper: Keeper,
-    ) -> None:
-        self._spec, self._store, self._client, self._wall = spec, store, client, wall
-        self._observe, self._keeper, self._key = observe, keeper, key
+    def __init__(self, spec: JobSpec, means: Means, keeper: Keeper, key: KeyProbe) -> None:
+        self._spec, self._keeper, self._key = spec, keeper, key
+        self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()

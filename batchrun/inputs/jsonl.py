@@ -16,7 +16,7 @@ from typing import BinaryIO
 from batchrun.errors import SpecError
 from batchrun.inputs.draft import Draft
 from batchrun.rows import Problem
-from batchrun.spec.strict_json import JsonProblem, parse
+from batchrun.spec.reading.strict_json import JsonProblem, parse
 
 _BOM = b"\xef\xbb\xbf"
 _SKIPPED = 64 * 1024

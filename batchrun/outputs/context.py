@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.load import Job
-from batchrun.spec.targets import CITING, tool_type
+from batchrun.spec.service.targets import CITING, tool_type
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
 

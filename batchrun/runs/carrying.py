@@ -12,6 +12,7 @@ from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Check, Exchange
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer
+from batchrun.engine.means import Means
 from batchrun.engine.media import Media, library_of
 from batchrun.engine.request import Draft, Request, next_request, script_of
 from batchrun.engine.uploads import Uploads
@@ -47,7 +48,7 @@ async def carry_all(
     """
     media = media_of(opened, client, wall)
     work = work_of(opened, media, waits=waits)
-    engine = Engine(work, opened.store, opened.reader, client, wall, opened.random, observe)
+    engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
     stop_gently(engine)
     try:
         await engine.run(limit)

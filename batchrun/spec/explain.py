@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchrun.spec.documents import Document
 from batchrun.spec.keys import unknown_key
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.documents import Document
+from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.wording import message
 
 

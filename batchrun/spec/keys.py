@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from batchrun.spec.accepted import GENERATION
 from batchrun.spec.asking import FunctionCallingSpec, RequestSpec, Turn
 from batchrun.spec.model import InputSpec, JobSpec, LimitsSpec, OutputSpec, PollSpec, RetrySpec
 from batchrun.spec.parts import MediaPart, TextPart
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.service.accepted import GENERATION
 
 Model = type[BaseModel]
 

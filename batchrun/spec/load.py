@@ -10,19 +10,19 @@ from pydantic import ValidationError
 
 from batchrun.errors import SpecError
 from batchrun.spec.asking import RequestSpec, Turn, text_format_of
-from batchrun.spec.credentials import key_paths
-from batchrun.spec.documents import Document, joined, read_document
 from batchrun.spec.explain import explained
 from batchrun.spec.functions import Function, load_functions
 from batchrun.spec.idle import idle_settings
 from batchrun.spec.model import JobSpec
-from batchrun.spec.overrides import override
 from batchrun.spec.parts import MediaPart, TextPart
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.credentials import key_paths
+from batchrun.spec.reading.documents import Document, joined, read_document
+from batchrun.spec.reading.overrides import override
+from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.references import resolve_schema
-from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
+from batchrun.spec.service.refused import findings
 from batchrun.spec.templates import Condition, Template, last_index_of, needs
 
 

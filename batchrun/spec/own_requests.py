@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from batchrun.errors import RowError
-from batchrun.spec.strict_json import JsonProblem, parse
+from batchrun.spec.reading.strict_json import JsonProblem, parse
 
 _ANOTHER_COLUMN = "if this column is no request, name another one in `request.column`"
 

@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel
 
 from batchrun.errors import SpecError
-from batchrun.spec.documents import read_document
 from batchrun.spec.modules import imported, searching_first, told
+from batchrun.spec.reading.documents import read_document
 from batchrun.spec.schemas import OutputSchema
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.spec.positions import KeyPath
-from batchrun.spec.shapes import got
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.service.shapes import got
 
 #: What pydantic found: `type`, `input` and `ctx` are those of `ErrorDetails`.
 Found = Mapping[str, Any]

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from batchrun.spec.canonical import deeper_than
-from batchrun.spec.credentials import without_keys
+from batchrun.spec.reading.credentials import without_keys
 
 MAX_BYTES = 1_000_000
 MAX_MESSAGE = 2_000

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from batchrun.emulator.resources.models import MODELS as EMULATED
 from batchrun.errors import SpecError
-from batchrun.spec.accepted import GENERATION
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.kinds import MODELS
 from batchrun.spec.load import load_job
-from batchrun.spec.refused import findings
 from batchrun.spec.requests import RequestTemplate
 from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.shapes import Finding
+from batchrun.spec.service.accepted import GENERATION
+from batchrun.spec.service.kinds import MODELS
+from batchrun.spec.service.refused import findings
+from batchrun.spec.service.shapes import Finding
 from tests.emulator.in_process import post
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.yaml"))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.spec.canonical import canonical_json, deeper_than, sha256_of
-from batchrun.spec.strict_json import JsonProblem, parse
+from batchrun.spec.reading.strict_json import JsonProblem, parse
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError
-from batchrun.spec.credentials import without_keys
-from batchrun.spec.positions import KeyPath, Placed, Problems, advised, placed
-from batchrun.spec.strict_json import JsonProblem, parse
-from batchrun.spec.toml_lines import toml_lines
+from batchrun.spec.reading.credentials import without_keys
+from batchrun.spec.reading.positions import KeyPath, Placed, Problems, advised, placed
+from batchrun.spec.reading.strict_json import JsonProblem, parse
+from batchrun.spec.reading.toml_lines import toml_lines
 
 MAX_BYTES = 1024 * 1024
 _TOML_ADVICE = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.positions import KeyPath
 
 _PART = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEY = rf"{_PART}(?:\s*\.\s*{_PART})*"

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from batchrun.spec.accepted import COMPRESSED, FORMATS, SETTINGS, TOOLS
 from batchrun.spec.asking import RequestSpec, Turn
-from batchrun.spec.choices import of_the_tools
 from batchrun.spec.formats import AudioFormat, TextFormat, VideoFormat
-from batchrun.spec.ignored import MOST_NESTED_ITEMS, ignored_keywords, nested_items
 from batchrun.spec.parts import MediaPart
-from batchrun.spec.positions import KeyPath
-from batchrun.spec.processing import MIME_TYPES, PROCESSING
+from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.shapes import Finding, Findings, advice, by_type, unknown_type
-from batchrun.spec.targets import of_the_agent, of_the_model, tool_type
+from batchrun.spec.service.accepted import COMPRESSED, FORMATS, SETTINGS, TOOLS
+from batchrun.spec.service.choices import of_the_tools
+from batchrun.spec.service.ignored import MOST_NESTED_ITEMS, ignored_keywords, nested_items
+from batchrun.spec.service.processing import MIME_TYPES, PROCESSING
+from batchrun.spec.service.shapes import Finding, Findings, advice, by_type, unknown_type
+from batchrun.spec.service.targets import of_the_agent, of_the_model, tool_type
 
 #: The service takes 100 MB a request, and base64 makes three bytes four.
 _MOST_INLINE = 75_000_000

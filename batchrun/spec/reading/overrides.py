@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from batchrun.errors import SpecError
-from batchrun.spec.credentials import without_keys
-from batchrun.spec.documents import Document
-from batchrun.spec.positions import KeyPath, Problems, placed
+from batchrun.spec.reading.credentials import without_keys
+from batchrun.spec.reading.documents import Document
+from batchrun.spec.reading.positions import KeyPath, Problems, placed
 
 
 def override(document: Document, settings: Sequence[str]) -> None:

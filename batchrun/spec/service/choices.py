@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.shapes import Finding, Findings, advice
-from batchrun.spec.targets import tool_type
+from batchrun.spec.service.shapes import Finding, Findings, advice
+from batchrun.spec.service.targets import tool_type
 
 #: Tools that bring functions whose names are not known here.
 _OPEN = frozenset({"mcp_server", "computer_use"})

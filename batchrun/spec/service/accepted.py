@@ -9,9 +9,21 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from batchrun.spec import shapes
-from batchrun.spec.positions import KeyPath
-from batchrun.spec.shapes import Finding, Findings, Record, Shape, advice, but, choice, flag, list_of, mapping, text
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.service import shapes
+from batchrun.spec.service.shapes import (
+    Finding,
+    Findings,
+    Record,
+    Shape,
+    advice,
+    but,
+    choice,
+    flag,
+    list_of,
+    mapping,
+    text,
+)
 
 # -- generation_config -----------------------------------------------------------------------------------------------
 

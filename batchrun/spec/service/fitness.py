@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.kinds import kind_of
-from batchrun.spec.positions import KeyPath
-from batchrun.spec.shapes import Finding, Findings, advice
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.service.kinds import kind_of
+from batchrun.spec.service.shapes import Finding, Findings, advice
 
 _MADE = {"text": "text", "image": "pictures", "audio": "sound", "video": "films"}
 _SUCH_AS = {

@@ -6,8 +6,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from batchrun.spec.positions import KeyPath
-from batchrun.spec.shapes import Finding, Findings, Record, Shape, choice, either, got, list_of, number, positive, text
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.service.shapes import (
+    Finding,
+    Findings,
+    Record,
+    Shape,
+    choice,
+    either,
+    got,
+    list_of,
+    number,
+    positive,
+    text,
+)
 
 
 def _offset(value: Any, path: KeyPath) -> Findings:

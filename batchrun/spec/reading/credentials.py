@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.positions import KeyPath
 
 _GOOGLE_KEY = re.compile(r"AIza[0-9A-Za-z_-]{35}")
 _KEY_NAMES = frozenset({"apikey", "xgoogapikey", "geminiapikey", "googleapikey"})

@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.fitness import of_the_formats, of_the_settings
 from batchrun.spec.formats import TextFormat
-from batchrun.spec.kinds import MODELS, unversioned
 from batchrun.spec.parts import MediaPart
-from batchrun.spec.shapes import Finding, Findings, advice
+from batchrun.spec.service.fitness import of_the_formats, of_the_settings
+from batchrun.spec.service.kinds import MODELS, unversioned
+from batchrun.spec.service.shapes import Finding, Findings, advice
 
 _AGENTS = """
     deep-research-pro-preview-12-2025 deep-research-preview-04-2026 deep-research-max-preview-04-2026

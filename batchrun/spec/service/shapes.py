@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.spec.positions import KeyPath
+from batchrun.spec.reading.positions import KeyPath
 
 
 @dataclass(frozen=True, slots=True)

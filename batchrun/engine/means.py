@@ -1,0 +1,24 @@
+"""What every part of an engine works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from batchrun.engine.events import Observer, ignore
+from batchrun.interactions.client import Client
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """The run's checkpoint, the service, Unix time (`wall`), chance, and whom to tell. Sleeps follow the event loop."""
+
+    store: Store
+    reader: Reader
+    client: Client
+    wall: Callable[[], float]
+    random: Random
+    observe: Observer = ignore
