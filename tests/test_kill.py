@@ -59,7 +59,7 @@ def test_a_run_killed_again_and_again_pays_for_no_row_twice_outside_the_ambiguou
 def test_a_signal_lets_open_posts_answer_and_the_next_run_pays_for_nothing_twice(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    write_job(tmp_path, ROWS)
+    write_job(tmp_path, ROWS, limits={"posts": 4, "rpm": 1200})  # slow enough to be caught in the midst of it
     with emulator(tmp_path, "--latency", "2s") as url:
         run = start(tmp_path, "run", "job.json", "--base-url", url)
         wait_for_posts(tmp_path, 50)
@@ -72,6 +72,7 @@ def test_a_signal_lets_open_posts_answer_and_the_next_run_pays_for_nothing_twice
         assert "Traceback" not in err
         sent = len(ledger(tmp_path))
         assert 50 <= sent < ROWS
+        write_job(tmp_path, ROWS)
         code, out, _ = finish(start(tmp_path, "run", "job.json", "--base-url", url, "--json"))
     summary = json.loads(out)
     assert (code, summary["succeeded"], summary["posts"]) == (0, ROWS, ROWS)

@@ -64,7 +64,9 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
 def _stored(found: list[dict[str, Any]]) -> str:
     """How much of the room is taken. Source of the 20 GB: the public page on the Files API."""
     kept = [each["bytes"] for each in found if each["uri"] and each["expires_in"]]
-    return f"{counted(len(kept), 'file')} stored, {_size(sum(kept))}; a project has room for 20 GB, other files included"
+    return (
+        f"{counted(len(kept), 'file')} stored, {_size(sum(kept))}; a project has room for 20 GB, other files included"
+    )
 
 
 def _size(count: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.engine.budget import Budget
 from batchrun.engine.conversation import Ask, Check, Exchange, Script
 from batchrun.engine.limits import Lease
 from batchrun.engine.media import Media
@@ -24,7 +25,8 @@ class Work:
     Draft. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
     `answers` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many
     the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far. `resumed` is true where an
-    earlier process has begun the run, `refused` where POSTs of it were refused, or could not be sent.
+    earlier process has begun the run, `refused` where POSTs of it were refused, or could not be sent. `budget` is None
+    where nothing limits what the run may cost.
     """
 
     spec: JobSpec
@@ -40,6 +42,7 @@ class Work:
     resumed: bool = False
     refused: bool = False
     toolbox: Toolbox | None = None
+    budget: Budget | None = None
 
 
 @dataclass(slots=True)

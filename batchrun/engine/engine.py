@@ -27,7 +27,7 @@ from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
-from batchrun.errors import HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
+from batchrun.errors import BudgetError, HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
 from batchrun.store.records import AttemptState, RowRecord
@@ -44,7 +44,7 @@ class Engine:
         self.leaving = False
         self._shelter = Shelter()
         pace = self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
-        self._keeper = Keeper(means, work.answers, pace.limits.settle)
+        self._keeper = Keeper(means, work.answers, pace.limits.settle, work.budget)
         self.poster = Poster(work, means, self._keeper, pace, self._shelter)
         key = KeyProbe(means.client)
         self._submitter = Submitter(work, means, self.poster, pace, self._shelter, key)
@@ -107,6 +107,8 @@ class Engine:
             self._feeder.cancel()
 
     def _start(self, row: RowRecord) -> None:
+        if self.work.budget is not None:
+            self.work.budget.resume(row.id)
         task = asyncio.create_task(self.carry(row))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -115,7 +117,7 @@ class Engine:
         self._tasks.discard(task)
         self._in_flight.release()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, QuotaError | ModelError):
+        if isinstance(error, QuotaError | ModelError | BudgetError):
             self._send_no_more(error)
         elif isinstance(error, RunError):
             self.stop(error)
@@ -195,6 +197,8 @@ class Engine:
 
     async def _finish(self, row: RowRecord, end: Finish) -> None:
         await self._store.finish(row.id, end, self._wall())
+        if self.work.budget is not None:
+            await self.work.budget.close(row.id)
         self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
 
 

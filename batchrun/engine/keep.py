@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from batchrun.engine.attempt import Attempt
+from batchrun.engine.budget import Budget
 from batchrun.engine.events import Landed
 from batchrun.engine.limits import Lease
 from batchrun.engine.means import Means
@@ -27,14 +28,17 @@ _PAUSES = (2.0, 10.0, 30.0)
 class Keeper:
     """Keeps answers; `media` is the directory for what is not text. `settle` is told the real input tokens of each."""
 
-    def __init__(self, means: Means, media: Path, settle: Callable[[Lease, int], None]) -> None:
+    def __init__(
+        self, means: Means, media: Path, settle: Callable[[Lease, int], None], budget: Budget | None = None
+    ) -> None:
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
-        self._media, self._settle = media, settle
+        self._media, self._settle, self._budget = media, settle, budget
 
     async def keep(self, row: RowRecord, attempt: Attempt, found: Answer, end: Finish | None = None) -> Interaction:
         """Commit the answer, and return it as it is kept. `end` ends the row whatever the answer says."""
         raw, trouble = await self._without_media(row, found.raw)
         answer = found.interaction if raw is found.raw else Interaction.parse(raw) or found.interaction
+        charge = None if self._budget is None else await self._budget.settle(row.id, answer)
         await self._store.fetched(
             attempt.id,
             raw,
@@ -46,6 +50,7 @@ class Keeper:
             polls=attempt.polls,
             interaction_id=(answer.id or "") if attempt.state is AttemptState.FETCHED else None,
             row_end=None if end is None else (row.id, end),
+            charge=charge,
         )
         self._account(row, attempt, answer.usage or {})
         if trouble is not None:

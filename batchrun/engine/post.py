@@ -45,13 +45,15 @@ class Poster:
         self.posts = 0
         self._work, self._keeper, self._pace, self._shelter = work, keeper, pace, shelter
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
+        self._budget = work.budget
         self._timeout = work.spec.poll.deadline if work.waits else None
 
     async def post(self, posting: Posting) -> PostResult:
         """Send the request once. Raises StoreError if what happens cannot be made durable."""
+        charge = None if self._budget is None else await self._budget.set_aside(posting.row.id, posting.request)
         posting.lease = await self._pace.start(posting.request.tokens)
         posting.started = asyncio.get_running_loop().time()
-        intent = self._intent(posting)
+        intent = self._intent(posting, charge)
         posting.intent_key = intent.intent_key
         body = posting.request.body(intent.intent_key)
         with self._shelter.hold():
@@ -63,7 +65,7 @@ class Poster:
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
 
-    def _intent(self, posting: Posting) -> Intent:
+    def _intent(self, posting: Posting, charge: int | None) -> Intent:
         row, request = posting.row, posting.request
         name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
         return Intent(
@@ -77,6 +79,7 @@ class Poster:
             exchange=posting.exchange,
             turn=posting.turn,
             files=request.media,
+            charge=charge,
         )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:
@@ -85,6 +88,8 @@ class Poster:
             self._pace.limits.accepted()
         elif posting.lease is not None:
             self._pace.limits.give_back(posting.lease)
+        if self._budget is not None:
+            await self._budget.sent(posting.row.id, state)
         match result:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())

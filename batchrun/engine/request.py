@@ -29,7 +29,9 @@ _READ = ("system_instruction", "input", "tools", "response_format")
 class Request:
     """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
-    `files` are the uploads that it refers to; `media` says which file, and which of its pages, went into which block.
+    `tokens` is about what is read; `most_written` bounds what is written (for an agent: what it uses in all), None
+    where nothing does. `files` are the uploads that it refers to; `media` says which file, and which of its pages, went
+    into which block.
     """
 
     core: bytes | Body
@@ -38,6 +40,7 @@ class Request:
     model: str | None
     agent: bool
     tokens: int
+    most_written: int | None = None
     files: tuple[Upload, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 
@@ -118,7 +121,18 @@ def complete(draft: Draft) -> Request:
 def request_of(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Request:
     """What a draft has become."""
     body, tokens = draft.body, tokens + draft.tokens
-    return Request(core, draft.labels, sha, body.get("model") or body.get("agent"), "agent" in body, tokens)
+    model, agent = body.get("model") or body.get("agent"), "agent" in body
+    return Request(core, draft.labels, sha, model, agent, tokens, _most_written(body))
+
+
+def _most_written(body: dict[str, Any]) -> int | None:
+    """The tokens after which an answer is cut off, as the request itself says."""
+    section, name = (
+        ("agent_config", "max_total_tokens") if "agent" in body else ("generation_config", "max_output_tokens")
+    )
+    config = body.get(section)
+    most = config.get(name) if isinstance(config, dict) else None
+    return int(most) if isinstance(most, int | str) and str(most).isdecimal() else None
 
 
 def sendable(body: dict[str, Any]) -> bytes:

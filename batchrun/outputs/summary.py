@@ -23,7 +23,9 @@ class Summary:
 
     `gone` rows have left the input and are in no other count of rows; their attempts and usage are counted.
     `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
-    counts rows by error class. `posts_this_run` and `elapsed_s` are this process's own.
+    counts rows by error class. `charged_usd` is what counts against `limits.max_cost`: what is spent, and what POSTs
+    whose usage is not known may have cost; None if the run never had such a limit. `posts_this_run` and `elapsed_s` are
+    this process's own.
     `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
     """
 
@@ -49,6 +51,7 @@ class Summary:
     elapsed_s: float
     outputs: dict[str, Path]
     gone: int = 0
+    charged_usd: float | None = None
     sha256: dict[str, str] = field(default_factory=dict)
     state: str = ""
 
@@ -81,6 +84,10 @@ class Summary:
         )
 
 
+def _dollars(billionths: int | None) -> float | None:
+    return None if billionths is None else billionths / 1e9
+
+
 def summarize(
     reader: Reader,
     *,
@@ -107,6 +114,7 @@ def summarize(
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
         gone=tally.gone,
+        charged_usd=_dollars(reader.charged()),
         sha256=hashes or {},
         state=reader.state_mark(),
     )

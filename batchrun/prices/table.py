@@ -128,6 +128,20 @@ class Prices(_Strict):
         bill.add_queries({name: getattr(price, name) for name in GROUNDING})
         return bill.cost(() if tier else ("the standard tier",))
 
+    def most(self, model: str, tier: str | None, read: int, written: int, when: date) -> Decimal | None:
+        """What an interaction costs at most in US dollars that reads and writes so many tokens, thoughts included.
+
+        None if its price is not known. What tools of the service charge for a query is in no price of a token.
+        """
+        price = self.find(model, when)
+        if price is None or price.song is not None:
+            return None if price is None else price.song
+        rates = price.rates(tier or "standard", read)
+        if rates is None or not rates.input or not rates.output:
+            return None
+        dollars = read * max(rates.input.values()) + written * max(rates.output.values())
+        return dollars / 1_000_000 + (price.image or 0)
+
 
 def _of_songs(bill: Bill, price: Decimal, made: int | None) -> Cost:
     bill.add_pieces("songs", price, 1 if made is None else made)

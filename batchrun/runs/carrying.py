@@ -21,6 +21,7 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
+from batchrun.runs.budgets import budget_of
 from batchrun.runs.directory import EMULATED
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
@@ -47,7 +48,7 @@ async def carry_all(
     `waits` is for a client whose POSTs bring the answer.
     """
     media = media_of(opened, client, wall)
-    work = work_of(opened, media, waits=waits)
+    work = work_of(opened, media, wall, waits=waits)
     engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
     stop_gently(engine)
     try:
@@ -75,7 +76,7 @@ def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Medi
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
 
 
-def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
+def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: bool = False) -> Work:
     """The job as the engine sees it."""
     job, tally = opened.job, opened.reader.tally()
     calling = job.spec.request.function_calling
@@ -99,6 +100,7 @@ def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
         resubmits=tally.resubmits,
         resumed=opened.store.epoch > 1,
         refused=any(tally.states.get(state) for state in (AttemptState.REFUSED, AttemptState.NOT_SENT)),
+        budget=budget_of(opened, wall),
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
 

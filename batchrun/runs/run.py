@@ -13,6 +13,7 @@ from batchrun.clock import wall_clock
 from batchrun.engine.events import Expiring, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
+from batchrun.runs.budgets import prices_of
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
 from batchrun.runs.expiry import expiry_lines, expiry_of
@@ -83,6 +84,8 @@ def run(
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
+        if job.spec.limits.max_cost is not None:
+            prices_of(job, started)  # what cannot be kept is found before anything is sent
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
         pending = opened.reader.count_pending(bound)
         if not pending:

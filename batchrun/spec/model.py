@@ -54,6 +54,17 @@ class LimitsSpec(Strict):
     posts: int = Field(
         default=16, ge=1, description="Open POSTs at once. What one crash can leave ambiguous is at most this many."
     )
+    max_cost: float | None = Field(
+        default=None,
+        gt=0,
+        description="US dollars that the run may cost. What a request may cost at most is set aside before it is sent; "
+        "when the next one does not fit, nothing more is sent.",
+    )
+    prices: str | None = Field(
+        default=None,
+        description="TOML file of your own prices for `max_cost`, in the form of `batchrun/prices/prices.toml`. "
+        "Default: those that come with batchrun.",
+    )
 
 
 class PollSpec(Strict):

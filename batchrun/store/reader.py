@@ -144,6 +144,22 @@ class Reader:
                     ORDER BY a.submitted_at DESC LIMIT ?"""
         return [_attempt(found) for found in self.connection.execute(query, (since, limit))]
 
+    def charged(self) -> int | None:
+        """What counts against the job's limit in money, in billionths of a dollar; None if it never had one."""
+        total: int | None = self.connection.execute("SELECT sum(charge) FROM attempt").fetchone()[0]
+        return total
+
+    def set_aside(self) -> dict[int, int]:
+        """Of that what interactions under way may cost at most, by row id."""
+        query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
+        return {row_id: charge or 0 for row_id, charge in self.connection.execute(query)}
+
+    def uncharged(self) -> Iterator[AttemptRecord]:
+        """The attempts that may have cost something and were made without a limit in money, with their answers."""
+        query = f"""SELECT {_ATTEMPT}, a.raw FROM attempt a JOIN row r ON r.id = a.row_id
+                    WHERE a.charge IS NULL AND a.state NOT IN ('refused', 'not_sent') ORDER BY a.id"""
+        return map(_attempt, self.connection.execute(query))
+
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
         bound = 1 << 62 if limit is None else limit

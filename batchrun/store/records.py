@@ -28,7 +28,10 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A POST about to be made for the row `key`. `files` are JSON objects about the files in it."""
+    """A POST about to be made for the row `key`. `files` are JSON objects about the files in it.
+
+    `charge` is what it may cost at most, in billionths of a dollar, where the job has a limit in money.
+    """
 
     row_id: int
     key: str
@@ -41,6 +44,7 @@ class Intent:
     exchange: int = 0
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
+    charge: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

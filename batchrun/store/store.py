@@ -26,18 +26,19 @@ from batchrun.store.writer import Write, Writer
 
 T = TypeVar("T")
 
-_ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL
+_ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL, charge = ?
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
-                model, agent, files, intent_at, posts) VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, 1)"""
-_RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?
-             WHERE id = ?"""
+                model, agent, files, charge, intent_at, posts)
+                VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, 1)"""
+_RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?,
+             charge = CASE WHEN ? THEN charge * 0 ELSE charge END WHERE id = ?"""
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
                 raw = NULL, error_class = NULL, error_message = NULL WHERE id = ?"""
 _FETCHED = """UPDATE attempt SET state = 'fetched', interaction_status = ?, service_tier = ?, usage = ?, raw = ?,
               model = coalesce(?, model), polls = polls + ?, fetched_at = ?, evidence = NULL, error_class = NULL,
               error_message = NULL, interaction_id = coalesce(interaction_id, ?),
-              submitted_at = coalesce(submitted_at, ?) WHERE id = ?"""
+              submitted_at = coalesce(submitted_at, ?), charge = coalesce(?, charge) WHERE id = ?"""
 _COMPLETED = "UPDATE attempt SET raw = ? WHERE id = ? AND state = 'fetched'"
 _GONE = "UPDATE attempt SET state = ?, polls = polls + ?, error_class = ?, error_message = ? WHERE id = ?"
 _CALL_BEGINS = """INSERT INTO tool_call (attempt_id, position, call_id, name, arguments, began_at)
@@ -120,6 +121,11 @@ class Store:
                 "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", values.items()
             )
 
+    def charge(self, charges: Iterable[tuple[int, int]]) -> None:
+        """Set what attempts are charged with: pairs of billionths of a dollar and the attempt's id."""
+        with self.db.atomic():
+            self.connection.executemany("UPDATE attempt SET charge = ? WHERE id = ?", charges)
+
     def begin_epoch(self) -> int:
         """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were.
 
@@ -169,11 +175,11 @@ class Store:
         epoch = self._writer.epoch
 
         def work(db: sqlite3.Connection) -> int:
-            if attempt_id and db.execute(_ARM_AGAIN, (epoch, attempt_id)).rowcount == 1:
+            if attempt_id and db.execute(_ARM_AGAIN, (epoch, intent.charge, attempt_id)).rowcount == 1:
                 return attempt_id
             i = intent
             files = json.dumps(i.files) if i.files else None
-            who = (i.intent_key, i.request_sha, i.model, i.agent, files)
+            who = (i.intent_key, i.request_sha, i.model, i.agent, files, i.charge)
             values = (i.row_id, i.number, i.stage, i.exchange, i.turn, epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
@@ -199,8 +205,9 @@ class Store:
     ) -> None:
         """A POST ended as `not_sent`, `refused` or `ambiguous`; `reply` is what came of an answer in doubt."""
         kept = zlib.compress(reply, 1) if reply else None
-        values = (state, evidence, http_status, kind, evidence, kept, attempt_id)
-        told = None if state == AttemptState.AMBIGUOUS else (lambda _: cost_nothing(attempt_id))
+        free = state != AttemptState.AMBIGUOUS
+        values = (state, evidence, http_status, kind, evidence, kept, free, attempt_id)
+        told = None if not free else (lambda _: cost_nothing(attempt_id))
         await self._writer.write(Write(lambda db: _one(db, _RESULT, values), told))
 
     async def fetched(
@@ -216,16 +223,20 @@ class Store:
         polls: int,
         interaction_id: str | None = None,
         row_end: tuple[int, Finish] | None = None,
+        charge: int | None = None,
     ) -> None:
         """The answer as it came, before anybody interprets it; `row_end` is a row's end that does not depend on it.
 
-        `interaction_id` is for an answer that came in the POST's own reply; "" where it has no id.
+        `interaction_id` is for an answer that came in the POST's own reply; "" where it has no id. `charge` is
+        what it cost (see Intent), None if that stays what it was.
         """
         counted = None if usage is None else json.dumps(usage)
 
         def work(db: sqlite3.Connection) -> None:
             packed = zlib.compress(raw, 1)  # here, because it lets go of the interpreter, which costs a loop dearly
-            _one(db, _FETCHED, (status, tier, counted, packed, model, polls, at, interaction_id, at, attempt_id))
+            _one(
+                db, _FETCHED, (status, tier, counted, packed, model, polls, at, interaction_id, at, charge, attempt_id)
+            )
             if row_end is not None:
                 _finish(db, *row_end, at)
 

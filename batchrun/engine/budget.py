@@ -1,0 +1,99 @@
+"""A run's limit in money: what a POST may cost is set aside before it, and corrected when its usage is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from batchrun.engine.request import Request
+from batchrun.errors import BudgetError, RowError
+from batchrun.interactions.models import Interaction
+from batchrun.store.records import AttemptState
+
+#: Sums are whole billionths of a dollar, in which every price of a token is exact.
+PER_DOLLAR = 10**9
+
+
+class Budget:
+    """Keeps what a run is charged below `limit`. All sums are billionths of a dollar.
+
+    `most` says what a request may cost, None where no price is known; `cost` what an answer has cost, None where its
+    usage does not tell. `charged` is what counts already, with what `aside` holds of it for rows that an earlier
+    process left under way, by row id.
+    """
+
+    def __init__(
+        self,
+        limit: int,
+        most: Callable[[Request], int | None],
+        cost: Callable[[Interaction], int | None],
+        charged: int = 0,
+        aside: Mapping[int, int] | None = None,
+    ) -> None:
+        self._limit, self._most, self._cost = limit, most, cost
+        self.charged, self._aside = charged, aside or {}
+        self._open: dict[int, int] = {}
+        self._changed = asyncio.Condition()
+
+    def resume(self, row_id: int) -> None:
+        """A row is gone on with: what was set aside for it may turn out to be too much."""
+        if row_id in self._aside:
+            self._open[row_id] = self._aside[row_id]
+
+    async def set_aside(self, row_id: int, request: Request) -> int:
+        """Wait until the request fits, and return what it may cost.
+
+        Raises BudgetError if it does not fit and nothing is under way that may turn out cheaper, RowError for a model
+        without a price.
+        """
+        most = self._most(request)
+        if most is None:
+            raise RowError("unpriced", f"no price is known for {request.model!r}, which limits.max_cost needs")
+        async with self._changed:
+            while self.charged + most > self._limit:
+                if not self._open:
+                    self._changed.notify_all()
+                    raise self._used_up(most)
+                await self._changed.wait()
+            self.charged += most
+            self._open[row_id] = most
+        return most
+
+    async def settle(self, row_id: int, answer: Interaction) -> int | None:
+        """The answer of a row is there: returns what it is charged with, None if that stays what was set aside."""
+        cost = self._cost(answer)
+        await self._correct(row_id, cost)
+        return cost
+
+    async def sent(self, row_id: int, state: AttemptState) -> None:
+        """A POST of the row has ended so. One of unknown fate stays charged, also if the row is sent again."""
+        if state in (AttemptState.REFUSED, AttemptState.NOT_SENT):
+            await self._correct(row_id, 0)
+        elif state is AttemptState.AMBIGUOUS:
+            await self.close(row_id)
+
+    async def close(self, row_id: int) -> None:
+        """The row has ended: what is still set aside for it stays charged."""
+        await self._correct(row_id, None)
+
+    async def _correct(self, row_id: int, cost: int | None) -> None:
+        aside = self._open.pop(row_id, None)
+        if aside is None:
+            return
+        async with self._changed:
+            self.charged += aside if cost is None else cost
+            self.charged -= aside
+            self._changed.notify_all()
+
+    def _used_up(self, most: int) -> BudgetError:
+        return BudgetError(
+            f"limits.max_cost of {dollars(self._limit)} is reached: {dollars(self.charged)} are spent or may be, and "
+            f"the next request may cost {dollars(most)}. Rows stay pending; raise it, or lower "
+            "generation_config.max_output_tokens, and run the same command."
+        )
+
+
+def dollars(sum: int) -> str:
+    """`$1.20`; small sums with as many places as they need to be seen."""
+    value = sum / PER_DOLLAR
+    return f"${value:,.2f}" if value >= 0.1 or not sum else f"${value:.2g}"
