@@ -18,7 +18,7 @@ from tests.reliability.figures import Figure
 from tests.reliability.scratch import scratch
 
 SLOTS = (1, 4, 16)
-_SEEDS_FULL, _SEEDS_SHORT = 200, 10
+_SEEDS_FULL, _SEEDS_SHORT = 100, 5
 _ROWS = 40
 _SAY = {"model": "gemini-3.5-flash", "input": "Answer: {{ question }}"}
 _REQUESTS: tuple[dict[str, Any], ...] = (
