@@ -41,9 +41,9 @@ class World:
     `broken` are the laws that were broken so far, in words.
     """
 
-    def __init__(self, where: Path, fate: Fate) -> None:
+    def __init__(self, where: Path, fate: Fate, clocks: Clocks | None = None) -> None:
         self.where, self.fate = where, fate
-        self.clocks = Clocks(died=self._photograph)
+        self.clocks = clocks or Clocks(died=self._photograph)
         self.directory = RunDir(where / "run")
         self.rows: list[dict[str, Any]] = []
         self.reopened = 0
@@ -79,7 +79,7 @@ class World:
         self.clocks.now += life.after
         self.clocks.jumps += [replace(jump, at=self.clocks.now + jump.at) for jump in life.jumps]
         self.clocks.dies_at = life.dies_at
-        options = Options(self.directory.path, emulator=self.service(life), seed=self.fate.seed)
+        options = self.options(life)
         result: Result | None = None
         try:
             result = run(self.job, options, self.clocks.wall, self._stopping(life), self.clocks.run)
@@ -100,6 +100,10 @@ class World:
         outcomes = ["failed", "invalid_output", "incomplete", "blocked", "ambiguous"]
         again = retry(self.job, self.directory, outcomes, [], self.clocks.wall())
         return again.to_poll + again.to_send
+
+    def options(self, life: Life) -> Options:
+        """What the command line adds in this life."""
+        return Options(self.directory.path, emulator=self.service(life), seed=self.fate.seed)
 
     def service(self, life: Life) -> EmulatorSettings:
         """The emulator of a life; its state and its ledger outlast it."""
