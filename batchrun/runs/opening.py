@@ -51,12 +51,13 @@ def open_existing(job: Job, directory: RunDir) -> Iterator[OpenRun]:
 
     Raises SpecError if there is none or if it is another job's, LockedError, StoreError; nothing is sent.
     """
-    with Reader(directory.checkpoint) as reader:
-        run_id, name = reader.meta("run_id") or "", reader.meta("job")
-        if name != job.spec.name:
-            raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
-        with closing(RunLock(directory.path, _ADVICE)), closing(Store(directory.checkpoint)) as store:
-            try:
+    with Reader(directory.checkpoint, older=True) as known:
+        run_id, name = known.meta("run_id") or "", known.meta("job")
+    if name != job.spec.name:
+        raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
+    with closing(RunLock(directory.path, _ADVICE)), closing(Store(directory.checkpoint)) as store:
+        try:
+            with Reader(directory.checkpoint) as reader:
                 yield OpenRun(job, directory, store, reader, run_id, Random())
-            except sqlite3.Error as error:
-                raise store.unusable(error) from error
+        except sqlite3.Error as error:
+            raise store.unusable(error) from error

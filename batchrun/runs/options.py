@@ -57,7 +57,7 @@ def service_of(job: Job, directory: RunDir, base_url: str | None = None, version
 
     A remote address has to be given again: a run directory has no say in where the API key goes.
     """
-    with Reader(directory.checkpoint) as reader:
+    with Reader(directory.checkpoint, older=True) as reader:
         target = reader.meta("target") or ""
     if target == EMULATED:
         if base_url is not None:

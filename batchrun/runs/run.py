@@ -130,7 +130,7 @@ def retry(
     anew: bool = False,
 ) -> Reopened:
     """Make ended rows pending again. What has an id and no answer is polled first, unless `anew`."""
-    with Reader(directory.checkpoint) as reader:
+    with Reader(directory.checkpoint, older=True) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
         to_poll = 0 if anew or from_start else opened.store.poll_again(outcomes, keys, at)

@@ -4,34 +4,60 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from batchrun.errors import StoreError
-from batchrun.store.migrations import APPLICATION_ID, migrations
+from batchrun.store.versions import bring_up_to_date, refuse_newer
+
+#: What SQLite says of a file that is damaged, or none of its own.
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_RECOVER = "`batchrun recover` makes it anew from the ledger and the input"
 
 
 def connect(path: Path) -> Database:
-    """The checkpoint at `path`, made and migrated if need be. Raises StoreError."""
+    """The checkpoint at `path`, made and migrated if need be. Raises StoreError, for a damaged or newer one before
+    anything is written."""
     try:
+        _examine(path)
         os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode
         connection = sqlite3.connect(path, check_same_thread=False, timeout=10, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db = Database(connection, execute_plugins=False)
-        _refuse_newer(db, path)
-        migrations.apply(db)
+        try:
+            return _prepared(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     except (sqlite3.Error, OSError) as error:
-        raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.") from error
+        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+        advice = f" {_RECOVER}." if damaged else ""
+        raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.{advice}") from error
+
+
+def _prepared(connection: sqlite3.Connection, path: Path) -> Database:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    db = Database(connection, execute_plugins=False)
+    bring_up_to_date(db, path)
+    connection.execute("PRAGMA foreign_keys = ON")  # after: a migration may have to put a table in another's place
     return db
 
 
-def _refuse_newer(db: Database, path: Path) -> None:
-    known = {m.name for m in migrations.pending(db)} | {m.name for m in migrations.applied(db)}
-    ours = {m.name for m in migrations._migrations}
-    if known - ours:
-        raise StoreError(f"{path}: written by a newer batchrun ({', '.join(sorted(known - ours))}); upgrade to go on.")
+def _examine(path: Path) -> None:
+    """Read only. The whole file where a process was killed over it: that takes seconds where it is large and not in
+    memory, and is left out after an orderly end."""
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+        refuse_newer(db, path)
+        said = db.execute("PRAGMA quick_check(1)").fetchone()[0] if _was_left_open(path) else "ok"
+    if said != "ok":
+        raise StoreError(f"{path}: the checkpoint is damaged: {' '.join(said.split())}. Nothing was sent. {_RECOVER}.")
+
+
+def _was_left_open(path: Path) -> bool:
+    """Whether the last process that wrote did not come to close the checkpoint: closing takes the log away."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0

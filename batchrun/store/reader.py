@@ -15,6 +15,7 @@ from typing import Any
 from batchrun.errors import SpecError, StoreError
 from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
+from batchrun.store.versions import refuse_newer, refuse_older
 
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
     a.request_sha, a.model, a.agent,
@@ -72,18 +73,29 @@ class Tally:
 class Reader:
     """Reads one checkpoint, also while a run writes it.
 
-    Raises SpecError if there is none, StoreError if it cannot be read.
+    Raises SpecError if there is none, StoreError if it cannot be read or is of another version; of an `older` one, if
+    that will do, only `meta` can be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, older: bool = False) -> None:
         if not path.is_file():
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
             address = f"{path.resolve().as_uri()}?{_mode(path)}"
             self.connection = sqlite3.connect(address, uri=True, timeout=10, isolation_level=None)
             self.connection.execute("SELECT count(*) FROM meta").fetchone()
+            self._refuse_others(path, older=older)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot read the checkpoint: {error}.") from error
+
+    def _refuse_others(self, path: Path, *, older: bool) -> None:
+        try:
+            refuse_newer(self.connection, path)
+            if not older:
+                refuse_older(self.connection, path)
+        except StoreError:
+            self.close()
+            raise
 
     def __enter__(self) -> Reader:
         return self

@@ -165,8 +165,20 @@ _RECEIVING_FILES = (
     _after("after_media_are_known", f"{_STORE}.completed", "addresses"),
 )
 
+_UPGRADING = (
+    _before("before_backup", "batchrun.store.versions:_back_up", "upgrade"),
+    _before("before_backup_is_made", "sql:VACUUM INTO", "upgrade"),
+    _before("before_backup_is_synced", "os:fsync", "upgrade", within="_back_up"),
+    _after("after_backup_is_named", "pathlib:Path.rename", "upgrade", within="_back_up"),
+    _after("after_backup", "batchrun.store.versions:_back_up", "upgrade"),
+    _before("mid_upgrade", "sql:UPDATE row SET later", "upgrade"),
+    _after("before_upgrade_is_kept", "sql:ALTER TABLE row ADD COLUMN later", "upgrade"),
+    _after("after_upgrade", "batchrun.store.store:connect", "upgrade"),
+)
+
 LABELS = (
     *_STARTING,
+    *_UPGRADING,
     *_POSTING,
     *_ANSWERING,
     *_EXPORTING,

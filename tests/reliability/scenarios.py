@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.reliability.planted import Step, nothing
+from tests.reliability.upgrades import become_later
+
 ROWS = 3
 #: What `noting.note` has done: a line for each call.
 EFFECTS = "effects.txt"
@@ -28,12 +31,17 @@ def note(word: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A job by its sections, with the files that it needs."""
+    """A job by its sections, with the files that it needs.
+
+    A run of its first `begun` rows has ended before; what `step` does is done in every process after that.
+    """
 
     request: dict[str, Any]
     output: dict[str, Any] = field(default_factory=dict)
     files: Callable[[Path], None] = lambda where: None
     limits: dict[str, int] = field(default_factory=lambda: {"posts": 1, "in_flight": 1})
+    begun: int = 0
+    step: Step = nothing
 
     def write(self, where: Path, rows: int = ROWS, **sections: Any) -> None:
         """The job in `where`, which is made; its POSTs carry that directory's name as a label."""
@@ -97,4 +105,5 @@ SCENARIOS = {
             "response_format": {"type": "image", "image_size": "512", "delivery": "uri"},
         },
     ),
+    "upgrade": Scenario({"input": _SAY}, begun=1, step=become_later),
 }

@@ -17,7 +17,7 @@ from tests.reliability.labels import LABELS, Label
 from tests.reliability.lives import End, lived
 from tests.reliability.planted import Step, in_turn, nothing
 from tests.reliability.points import count_at, die_at
-from tests.reliability.scenarios import ROWS, SCENARIOS
+from tests.reliability.scenarios import ROWS, SCENARIOS, Scenario
 
 _AT_ONCE = 2
 _HELD = 4
@@ -44,18 +44,26 @@ class Killing:
         self._where, self._url, self._planted = where, url, planted
         self._judge = Judge(where / "ledger.jsonl")
 
-    def _run(self, where: Path, first: Step = nothing) -> End:
+    def _begun(self, scenario: Scenario, where: Path) -> None:
+        if scenario.begun:
+            scenario.write(where, scenario.begun)
+            ended = self._run(where)
+            assert ended.code == 0, ended.err
+        scenario.write(where)
+
+    def _run(self, where: Path, *steps: Step) -> End:
         words = ("run", "job.json", "--base-url", self._url, "--quiet")
-        return lived(where, *words, first=partial(in_turn, self._planted, first))
+        return lived(where, *words, first=partial(in_turn, self._planted, *steps))
 
     def occurrences(self, labels: Sequence[Label]) -> Counter[Label]:
         """How often a run that lives to its end passes each of these labels."""
         counted = Counter[Label]()
-        for scenario in dict.fromkeys(label.scenario for label in labels):
-            own = [label for label in labels if label.scenario == scenario]
-            where = self._where / f"counted-{scenario}"
-            SCENARIOS[scenario].write(where)
-            ended = self._run(where, first=partial(count_at, [label.point for label in own], where / "passed"))
+        for name in dict.fromkeys(label.scenario for label in labels):
+            own, scenario = [label for label in labels if label.scenario == name], SCENARIOS[name]
+            where = self._where / f"counted-{name}"
+            self._begun(scenario, where)
+            counting = partial(count_at, [label.point for label in own], where / "passed")
+            ended = self._run(where, scenario.step, counting)
             assert ended.code == 0, ended.err
             counted.update(own[int(line)] for line in (where / "passed").read_text().split())
         return counted
@@ -63,9 +71,10 @@ class Killing:
     def faults(self, death: Death) -> list[str]:
         """What is wrong after a death and a resumption."""
         where = self._where / str(death).replace("/", "-").replace(":", "-")
-        SCENARIOS[death.label.scenario].write(where)
-        killed = self._run(where, first=partial(die_at, death.label.point, death.occurrence))
-        resumed = self._run(where)
+        scenario = SCENARIOS[death.label.scenario]
+        self._begun(scenario, where)
+        killed = self._run(where, scenario.step, partial(die_at, death.label.point, death.occurrence))
+        resumed = self._run(where, scenario.step)
         doubts = int(death.label.doubt != "nothing")
         found = [] if killed.code == -signal.SIGKILL else [f"it was not killed: {killed.code} {killed.err}"]
         if resumed.code != (_HELD if doubts else 0):
