@@ -77,6 +77,7 @@ class Poster:
             exchange=posting.exchange,
             turn=posting.turn,
             files=request.media,
+            input_sha=row.input_sha,
         )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:

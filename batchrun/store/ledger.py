@@ -4,7 +4,8 @@
 the event's number and kind.
 
     run     [n, "run", run id, job, target, key column, fingerprint of the request, its parts]
-    intent  [n, "intent", attempt, row key, number, exchange, turn, sha of the request, model, agent, time]
+    intent  [n, "intent", attempt, row key, number, exchange, turn, sha of the request, model, agent, time,
+             sha of the row's input]
     id      [n, "id", attempt, interaction id, time]
     free    [n, "free", attempt]                               a POST that was not sent or was refused
 
@@ -49,6 +50,14 @@ class Ledger:
     def exists(self) -> bool:
         """True if it was ever told anything, readable or not."""
         return self.path.exists() and self.path.stat().st_size > 0
+
+    @property
+    def first(self) -> Event | None:
+        """The event that it begins with; None if there is none that can be read."""
+        try:
+            return next(read(self.path), None)
+        except OSError:
+            return None
 
     def append(self, events: Iterable[Event]) -> None:
         """Make events durable. Raises OSError; what was written of them is taken back, or is a tail that none reads."""

@@ -28,7 +28,8 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A POST about to be made for the row `key`. `files` are JSON objects about the files in it."""
+    """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
+    the files in it."""
 
     row_id: int
     key: str
@@ -41,6 +42,7 @@ class Intent:
     exchange: int = 0
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
+    input_sha: str = ""
 
 
 @dataclass(frozen=True, slots=True)
