@@ -151,9 +151,10 @@ class Store:
         return int(self.meta("ledger") or 0)
 
     def _catch_up(self) -> None:
-        """Write the ledger anew where a process died before it was told, where there is none, or where it begins with
-        what the job asked before it was edited."""
-        if self._ledger.last < self._told or self._ledger.first != begun(self.connection):
+        """Write the ledger anew where a process died before it was told, where a power cut tore its end, where there is
+        none, or where it begins with what the job asked before it was edited."""
+        ledger = self._ledger
+        if ledger.last < self._told or ledger.torn or ledger.first != begun(self.connection):
             last = max(self._told, 1)
             self.set_meta(ledger=str(last))  # first: a ledger that is ahead is taken for a checkpoint that is lost
             self._ledger.rewrite(events_of(self.connection), last)

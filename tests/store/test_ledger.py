@@ -217,6 +217,19 @@ def test_damage_at_the_end_of_a_ledger_does_not_make_it_forget(store: Store) -> 
         Store(store.path)
 
 
+def test_lines_that_a_power_cut_tore_are_written_anew(store: Store) -> None:
+    asyncio.run(three_posts(store))
+    store.close()
+    ledger = store.path.with_name("run.ledger")
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines[:-2], bytes(len(lines[-2])), lines[-1]]))
+    assert None in read(ledger)
+    again = Store(store.path)
+    again.begin_epoch()
+    again.close()
+    assert list(read(ledger)) == EVENTS
+
+
 def test_the_ledger_reaches_the_disk_before_anybody_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     synced, sync = [], os.fdatasync
 
