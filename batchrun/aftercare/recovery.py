@@ -26,8 +26,9 @@ from batchrun.store.store import Store
 class Recovered:
     """What came of it. `submitted` interactions are fetched by the next run, for free; `doubtful` POSTs have no id.
 
-    `gone` are rows of the ledger that the input does not have, `damaged` lines that cannot be read; `aside` is what the
-    damaged checkpoint's files are called now. `target` is the service that the run was made against.
+    `gone` are rows of the ledger that the input does not have, `edited` those that were last sent with another input,
+    `damaged` lines that cannot be read; `aside` is what the damaged checkpoint's files are called now. `target` is the
+    service that the run was made against.
     """
 
     rows: int = 0
@@ -35,6 +36,7 @@ class Recovered:
     doubtful: int = 0
     target: str = ""
     gone: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
     damaged: int = 0
     aside: list[Path] = field(default_factory=list)
 
@@ -61,6 +63,8 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
             with store.db.atomic():
                 for event in events[1:]:
                     replay.apply(event)
+                found.edited = replay.leave_edited()
+                store.set_meta(input=None, input_bound=None)  # the next run is to read it, and compare
             found.gone = replay.unknown
             store.caught_up()
             _count(store.connection, found)

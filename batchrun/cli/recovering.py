@@ -49,8 +49,12 @@ def _lines(found: Recovered, words: str) -> Iterator[str]:
         yield f"{counted(found.doubtful, 'POST')} whose id the ledger does not have {said}"
     if found.gone:
         names = ", ".join(repr(key) for key in found.gone[:_SHOWN]) + (" …" if len(found.gone) > _SHOWN else "")
-        told = f"{counted(len(found.gone), 'attempt')} of rows that the input does not have"
-        yield f"{told}: {names}. Their ids are in run.ledger"
+        told = f"{counted(len(found.gone), 'row')} that the input does not have"
+        yield f"{told}: {names}. What they cost is kept, and their answers are fetched if they come back"
+    if found.edited:
+        names = ", ".join(map(repr, found.edited[:_SHOWN])) + (" …" if len(found.edited) > _SHOWN else "")
+        said = "may have been edited since it was sent: `batchrun run` compares, and tells what is asked otherwise"
+        yield f"the input of {counted(len(found.edited), 'row')} {said} ({names})"
     for path in found.aside:
         yield f"kept the damaged file as {path}"
     yield f"Go on with: batchrun run {words}"

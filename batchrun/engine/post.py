@@ -80,6 +80,7 @@ class Poster:
             turn=posting.turn,
             files=request.media,
             charge=charge,
+            input_sha=row.input_sha,
         )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:

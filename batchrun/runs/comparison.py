@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.bodies import Bodies
-from batchrun.engine.conversation import Ask, Exchange, RunFunctions, SendTurn, follow
+from batchrun.engine.conversation import Ask, Exchange, RunFunctions, SendResults, SendTurn, follow
 from batchrun.engine.file_bodies import without_files
 from batchrun.engine.request import next_request, script_of
 from batchrun.engine.talk import exchange_of
@@ -64,7 +64,9 @@ class Comparison:
     def _asks(
         self, row: RowRecord, bodies: Bodies, exchanges: Sequence[Exchange], ask: Ask, attempt: AttemptRecord
     ) -> bool:
-        """Whether the request is the one that an attempt sent."""
+        """Whether the request is the one that an attempt sent; so it is where the results in it are known no more."""
+        if isinstance(ask, SendResults) and not ask.results:
+            return True  # only the ledger knew the attempt; the functions ran for what is compared before it
         draft = next_request(bodies, exchanges, ask)
         request = without_files(self._job, draft, self._library, hashed=True)
         if request.sha or self.new_request or row.data is None:

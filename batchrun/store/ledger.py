@@ -4,7 +4,8 @@
 the event's number and kind.
 
     run     [n, "run", run id, job, target, key column, fingerprint of the request, its parts]
-    intent  [n, "intent", attempt, row key, number, exchange, turn, sha of the request, model, agent, time]
+    intent  [n, "intent", attempt, row key, number, exchange, turn, sha of the request, model, agent, time,
+             sha of the row's input]
     id      [n, "id", attempt, interaction id, time]
     free    [n, "free", attempt]                               a POST that was not sent or was refused
 
@@ -32,16 +33,19 @@ _TAIL = 1 << 16
 
 
 class Ledger:
-    """Appends events. `last` is the number of the last one. Close it."""
+    """Appends events. `last` is the number of the last one; `torn` if its end has lines that cannot be read. Close it.
+
+    A power cut may tear a group of lines that nobody has acted on yet, also in its middle.
+    """
 
     def __init__(self, path: Path) -> None:
         """Raises StoreError where the file cannot be read."""
         self.path = path
         self._file = -1
         try:
-            self.last, self._size = _end(path)
+            self.last, self._size, self.torn = _end(path)
         except FileNotFoundError:
-            self.last, self._size = 0, 0
+            self.last, self._size, self.torn = 0, 0, False
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -49,6 +53,14 @@ class Ledger:
     def exists(self) -> bool:
         """True if it was ever told anything, readable or not."""
         return self.path.exists() and self.path.stat().st_size > 0
+
+    @property
+    def first(self) -> Event | None:
+        """The event that it begins with; None if there is none that can be read."""
+        try:
+            return next(read(self.path), None)
+        except OSError:
+            return None
 
     def append(self, events: Iterable[Event]) -> None:
         """Make events durable. Raises OSError; what was written of them is taken back, or is a tail that none reads."""
@@ -74,7 +86,7 @@ class Ledger:
                 os.fsync(file.fileno())
             draft.replace(self.path)
             sync_directory(self.path.parent)
-            self.last, self._size = _end(self.path)
+            self.last, self._size, self.torn = _end(self.path)
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -107,15 +119,19 @@ def read(path: Path) -> Iterator[Event | None]:
                 yield None if entry is None else tuple(entry[1:])
 
 
-def _end(path: Path) -> tuple[int, int]:
-    """The number of the last line that can be read, and where the last whole line ends. Raises OSError."""
+def _end(path: Path) -> tuple[int, int, bool]:
+    """The number of the last line that can be read, where the last whole line ends, and if some cannot be read there.
+
+    Raises OSError.
+    """
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - _TAIL))
         tail = file.read()
     end = tail.rfind(b"\n") + 1
-    entries = map(_entry, reversed(tail[:end].split(b"\n")))
-    return next((entry[0] for entry in entries if entry is not None), 0), start + end
+    lines = tail[:end].split(b"\n")[bool(start) : -1]
+    entries = [_entry(line) for line in reversed(lines)]
+    return next((entry[0] for entry in entries if entry is not None), 0), start + end, None in entries
 
 
 def _line(number: int, event: Event) -> bytes:

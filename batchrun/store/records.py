@@ -28,9 +28,8 @@ class AttemptState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A POST about to be made for the row `key`. `files` are JSON objects about the files in it.
-
-    `charge` is what it may cost at most, in billionths of a dollar, where the job has a limit in money.
+    """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
+    the files in it, `charge` is what it may cost at most, in billionths of a dollar, where the job has a limit in money.
     """
 
     row_id: int
@@ -45,6 +44,7 @@ class Intent:
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
     charge: int | None = None
+    input_sha: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish
 from batchrun.store.ballast import Ballast
 from batchrun.store.connect import connect
-from batchrun.store.events import cost_nothing, events_of, identified, intended
+from batchrun.store.events import begun, cost_nothing, events_of, identified, intended
 from batchrun.store.ledger import Ledger
 from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptState, Intent
@@ -157,8 +157,10 @@ class Store:
         return int(self.meta("ledger") or 0)
 
     def _catch_up(self) -> None:
-        """Write the ledger anew where a process died before it was told, or where there is none."""
-        if self._ledger.last < self._told or not self._ledger.last:
+        """Write the ledger anew where a process died before it was told, where a power cut tore its end, where there is
+        none, or where it begins with what the job asked before it was edited."""
+        ledger = self._ledger
+        if ledger.last < self._told or ledger.torn or ledger.first != begun(self.connection):
             last = max(self._told, 1)
             self.set_meta(ledger=str(last))  # first: a ledger that is ahead is taken for a checkpoint that is lost
             self._ledger.rewrite(events_of(self.connection), last)

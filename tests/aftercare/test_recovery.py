@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from batchrun.aftercare.recovery import Recovered, recover
+from batchrun.aftercare.verification import verify
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.directory import RunDir
 from batchrun.spec.load import load_job
@@ -160,12 +161,17 @@ def test_a_damaged_checkpoint_is_set_aside_and_no_flip_in_it_is_paid_for(tmp_pat
     assert (job.run().exit_code, len(job.accepted())) == (Exit.OK, 6)
 
 
-def test_rows_that_the_input_no_longer_has_are_named(tmp_path: Path) -> None:
+def test_rows_that_the_input_no_longer_has_are_named_and_not_paid_again_if_they_come_back(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=3)
     job.run()
+    before, last = texts(job), job.rows.pop()
     drop_checkpoint(job)
-    job.rows = job.rows[:2]
     assert recovered(job).gone == ["r2"]
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before[:2])
+    assert len(job.usage()) == 3
+    assert verify(RunDir(job.directory)).differences == ()
+    job.rows.append(last)
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before)
 
 
 def test_a_damaged_ledger_is_refused_unless_the_damage_is_accepted(tmp_path: Path) -> None:
@@ -216,3 +222,82 @@ def test_a_death_in_the_midst_of_a_recovery_does_no_harm(tmp_path: Path, monkeyp
 
 def _die(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_an_input_that_was_edited_before_a_recovery_is_not_taken_for_what_was_asked(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=4)
+    job.run()
+    before, question = texts(job), job.rows[2]["question"]
+    drop_checkpoint(job)
+    job.rows[2]["question"] = "Something else?"
+    assert recovered(job).edited == ["r2"]
+    with pytest.raises(SpecError, match=r"3 the same, 0 new, 1 changed(?s:.)*row 'r2'"):
+        job.run()
+    job.rows[2]["question"] = question
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before)
+    assert len(job.accepted()) == 4
+
+
+def test_an_edit_that_asks_the_same_is_no_reason_to_hold_a_recovered_row(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+    job.run()
+    before = texts(job)
+    drop_checkpoint(job)
+    job.rows[1]["note"] = "not in the prompt"
+    assert recovered(job).edited == ["r1"]
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before)
+    with Reader(job.directory / "run.db") as reader:
+        assert [row.data for row in reader.rows()] == job.rows
+
+
+def test_a_row_that_can_be_read_no_more_is_recovered_as_an_edited_one(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2)
+    question = job.rows[1]["question"]
+    job.run()
+    before = texts(job)
+    drop_checkpoint(job)
+    job.rows[1]["question"] = "x" * 17_000_000  # longer than a line may be
+    recovered(job)
+    job.rows[1]["question"] = question
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before)
+
+
+def test_an_accepted_edit_that_was_not_sent_yet_is_told_again_after_a_recovery(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+    job.run()
+    job.rows[0]["question"] = "Something else?"
+    job.spec["request"]["input"] = "Please answer: {{ question }}"
+    with death(1, before=True):
+        job.run(accept_change=True)
+    drop_checkpoint(job)
+    assert recovered(job).edited == ["r0", "r1", "r2"]
+    with pytest.raises(SpecError, match=r"0 the same, 0 new, 3 changed"):
+        job.run()
+
+
+def test_a_ledger_tells_of_the_request_that_was_accepted_last(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2)
+    job.run()
+    job.spec["request"]["input"] = "Please answer: {{ question }}"
+    job.run(accept_change=True)
+    before = texts(job)
+    drop_checkpoint(job)
+    assert recovered(job).edited == []
+    with Reader(job.directory / "run.db") as reader:
+        assert reader.meta("request") == load_job(job.write()).request.fingerprint
+    assert (job.run().summary.posts_this_run, texts(job)) == (0, before)
+
+
+def test_recovered_function_conversations_are_not_changed_by_an_edit_that_asks_the_same(tmp_path: Path) -> None:
+    job = weather(tmp_path)
+    job.run()
+    drop_checkpoint(job)
+    recovered(job)
+    job.run()
+    posts = len(job.accepted())
+    for row in job.rows:
+        row["note"] = "not in the prompt"
+    assert (job.run().exit_code, len(job.accepted())) == (Exit.OK, posts)
+    job.spec["request"]["service_tier"] = "flex"
+    with pytest.raises(SpecError, match="changed"):
+        job.run()

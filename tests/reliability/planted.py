@@ -52,8 +52,8 @@ class _Careless(sqlite3.Connection):
 
 
 def sync_no_files() -> None:
-    """Files are renamed without having been synced, and directories are not synced."""
-    os.fsync = lambda _descriptor: None  # type: ignore[assignment]
+    """Files are renamed without having been synced; directories and the ledger are not synced."""
+    os.fsync = os.fdatasync = lambda _descriptor: None  # type: ignore[assignment]
 
 
 def lock_nothing() -> None:

@@ -25,7 +25,10 @@ def test_no_power_cut_loses_an_intent_or_an_id_or_tears_a_file(tmp_path: Path) -
 @needs_strace
 @pytest.mark.parametrize(
     ("careless", "kinds"),
-    [(sync_less, {"billed without intent", "id lost"}), (sync_no_files, {"torn", "medium lost"})],
+    [
+        (sync_less, {"billed without intent", "id lost", "blocked"}),
+        (sync_no_files, {"torn", "medium lost", "unknown to the ledger"}),
+    ],
 )
 def test_a_run_that_does_not_sync_is_found_out(tmp_path: Path, careless: Step, kinds: set[str]) -> None:
     with emulator(tmp_path, "--latency", "0s") as url:

@@ -22,7 +22,7 @@ from tests.store.test_store import rows
 
 
 def intent(row: int, number: int = 1) -> Intent:
-    return Intent(row + 1, f"r{row}", number, f"key-{row}-{number}", "sha", "m")
+    return Intent(row + 1, f"r{row}", number, f"key-{row}-{number}", "sha", "m", input_sha=f"{row:064x}")
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ async def three_posts(store: Store) -> None:
 
 EVENTS = [
     ("run", "abc", "job", "https://x", "id", "f", "{}"),
-    ("intent", 1, "r0", 1, 0, 0, "sha", "m", False, 2.0),
+    ("intent", 1, "r0", 1, 0, 0, "sha", "m", False, 2.0, f"{0:064x}"),
     ("id", 1, "v1_a", 3.0),
-    ("intent", 2, "r1", 1, 0, 0, "sha", "m", False, 2.0),
+    ("intent", 2, "r1", 1, 0, 0, "sha", "m", False, 2.0, f"{1:064x}"),
     ("free", 2),
-    ("intent", 3, "r2", 1, 0, 0, "sha", "m", False, 2.0),
+    ("intent", 3, "r2", 1, 0, 0, "sha", "m", False, 2.0, f"{2:064x}"),
 ]
 
 
@@ -215,6 +215,19 @@ def test_damage_at_the_end_of_a_ledger_does_not_make_it_forget(store: Store) -> 
     store.path.unlink()
     with pytest.raises(StoreError, match="is gone"):
         Store(store.path)
+
+
+def test_lines_that_a_power_cut_tore_are_written_anew(store: Store) -> None:
+    asyncio.run(three_posts(store))
+    store.close()
+    ledger = store.path.with_name("run.ledger")
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines[:-2], bytes(len(lines[-2])), lines[-1]]))
+    assert None in read(ledger)
+    again = Store(store.path)
+    again.begin_epoch()
+    again.close()
+    assert list(read(ledger)) == EVENTS
 
 
 def test_the_ledger_reaches_the_disk_before_anybody_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

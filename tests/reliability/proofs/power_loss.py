@@ -13,8 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 
+from batchrun.aftercare.recovery import recover
+from batchrun.errors import BatchrunError, StoreError
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import media_of
+from batchrun.runs.directory import RunDir
+from batchrun.spec.load import load_job
+from batchrun.store.gaps import ledger_gaps
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
 from tests.processes import emulator
 from tests.reliability.audit import Judge
 from tests.reliability.disk import Cut, File, Loss
@@ -54,11 +61,11 @@ class Recording:
         """What is wrong with the image of a power cut, which is made in `where`."""
         shutil.rmtree(where, ignore_errors=True)
         self.history.root.write_out(cut, where)
-        return [*self._checkpoint(cut, where), *self._outputs(where), *_media(where)]
+        found = [*self._checkpoint(cut, where), *self._outputs(where), *_media(where)]
+        return [*found, *_resumption(where), *self._recovery(cut, where)]
 
     def _checkpoint(self, cut: Cut, where: Path) -> Iterator[str]:
-        sent = {intent for intent, at in self.history.intents.items() if at <= cut.at}
-        asked = {name for name, at in self.history.ids.items() if at <= cut.at}
+        sent, asked = self._told(cut)
         intents, ids = set[str](), set[str]()
         if (where / "runs/job/run.db").exists():
             try:
@@ -68,6 +75,17 @@ class Recording:
                 yield f"corrupt: {error}"
         yield from (f"billed without intent: {intent}" for intent in sorted(sent - intents))
         yield from (f"id lost: {name}" for name in sorted(asked - ids))
+
+    def _told(self, cut: Cut) -> tuple[set[str], set[str]]:
+        """The intents and ids of which a byte may have left before a power cut."""
+        sent = {intent for intent, at in self.history.intents.items() if at <= cut.at}
+        return sent, {name for name, at in self.history.ids.items() if at <= cut.at}
+
+    def _recovery(self, cut: Cut, where: Path) -> Iterator[str]:
+        """The ledger alone knows every POST and every id that may have left. Takes the checkpoint away."""
+        sent, asked = self._told(cut)
+        intents, ids = _recovered(where) if sent else (set[str](), set[str]())
+        yield from (f"unknown to the ledger: {name}" for name in sorted((sent - intents) | (asked - ids)))
 
     def _outputs(self, where: Path) -> Iterator[str]:
         found = {str(path.relative_to(where)): path for pattern in _OUTPUTS for path in where.glob(pattern)}
@@ -91,6 +109,33 @@ def _opened(connection: sqlite3.Connection, where: Path, intents: set[str], ids:
             path = where / "runs/job/media" / medium.name
             if not path.exists() or _hash(path.read_bytes()) != medium.sha256:
                 yield f"medium lost: {medium.name}"
+
+
+def _resumption(where: Path) -> Iterator[str]:
+    """The next run can begin, and then the ledger tells all that the checkpoint knows."""
+    path = where / "runs/job/run.db"
+    try:
+        if path.parent.is_dir():
+            with closing(Store(path)) as store:
+                store.begin_epoch()
+                gaps = list(ledger_gaps(store.connection, path.with_name("run.ledger")))
+                yield from (f"not in the ledger: {gap.where}: {gap.said}" for gap in gaps)
+    except StoreError as error:
+        yield f"blocked: {error}"
+
+
+def _recovered(where: Path) -> tuple[set[str], set[str]]:
+    """The intents and ids that a recovery knows after the checkpoint is lost altogether."""
+    directory = RunDir(where / "runs/job")
+    for path in directory.path.glob("run.db*"):
+        path.unlink()
+    try:
+        recover(load_job(where / "job.json"), directory, 0.0)
+        with Reader(directory.checkpoint) as reader:
+            known = list(reader.attempts())
+    except BatchrunError:
+        known = []
+    return {each.intent_key for each in known}, {each.interaction_id or "" for each in known}
 
 
 def _media(where: Path) -> Iterator[str]:
@@ -167,10 +212,12 @@ def prove(where: Path, *, full: bool) -> list[Figure]:
     kinds = Counter(fault.partition(":")[0] for fault in faults.elements())
     return [
         Figure(
-            "power-loss images of store, outputs and media",
-            f"{_IMAGES_FULL:,}; billed without intent 0, ids lost 0, torn 0, corrupt 0",
+            "power-loss images of store, ledger, outputs and media",
+            f"{_IMAGES_FULL:,}; billed without intent 0, ids lost 0, torn 0, corrupt 0, unknown to the ledger 0",
             f"{images:,} images: {kinds['billed without intent']} billed without intent, {kinds['id lost']} ids lost, "
-            f"{kinds['torn'] + kinds['gone'] + kinds['medium lost']} torn or gone, {kinds['corrupt']} corrupt",
+            f"{kinds['torn'] + kinds['gone'] + kinds['medium lost']} torn or gone, {kinds['corrupt']} corrupt, "
+            f"{kinds['unknown to the ledger'] + kinds['not in the ledger']} unknown to the ledger, "
+            f"{kinds['blocked']} blocked",
             not faults,
             "; ".join(sorted(faults)[:20])
             or "a third each with all unsynced writes kept, all lost, and some pages and names lost",
