@@ -20,6 +20,7 @@ ALLOWED = {
     "clock": set(),
     "plurals": set(),
     "disk": set(),
+    "environment": set(),
     "emulator": {"errors"},
     "spec": {"errors", "rows"},
     "interactions": {"errors", "rows"},
@@ -27,11 +28,11 @@ ALLOWED = {
     "store": {"errors", "rows", "disk", "interactions"},
     "inputs": {"errors", "rows", "spec"},
     "outputs": {"errors", "rows", "disk", "version", "spec", "interactions", "store"},
-    "tools": {"errors", "spec"},
+    "tools": {"errors", "environment", "spec"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
-        "errors", "rows", "plurals", "disk", "version", "clock", "spec", "interactions", "prices", "store", "inputs",
-        "outputs", "tools", "engine", "emulator",
+        "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",
+        "store", "inputs", "outputs", "tools", "engine", "emulator",
     },
     "reports": {"errors", "rows", "spec", "interactions", "store", "inputs", "engine", "runs"},
     "aftercare": {
@@ -41,7 +42,8 @@ ALLOWED = {
 }  # fmt: skip
 COMPOSITION = {"cli", "__init__", "__main__"}
 PURE = (
-    "spec/templates.py", "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
+    "spec/templates.py", "spec/sandbox.py", "spec/work.py",
+    "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
     "spec/service/refused.py", "spec/service/targets.py", "spec/service/shapes.py", "spec/service/choices.py",
     "spec/service/fitness.py", "spec/service/kinds.py", "spec/idle.py",

@@ -47,6 +47,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
     Raises SpecError if there is nothing to recover or it is another job's; StoreError if the ledger is damaged, unless
     that is accepted: rows of damaged lines may be paid again; LockedError.
     """
+    directory.require_ours()
     if not directory.ledger.exists():
         raise SpecError(f"{directory.path}: there is no {directory.ledger.name} here to recover from.")
     with closing(RunLock(directory.path)):

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from batchrun import environment
 from batchrun.cli import after, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
@@ -82,6 +83,7 @@ for command in (
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
+    environment.take()
     hide_descriptors()
     try:
         commands(auto_envvar_prefix="BATCHRUN")

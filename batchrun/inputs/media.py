@@ -75,8 +75,7 @@ def opened(body: Any, library: Library, fetched: Mapping[str, str]) -> Any:
 
     def found(ref: MediaRef) -> Iterator[FileBlock]:
         nonlocal made
-        places = [Place(ref.path, fetched[ref.path])] if ref.fetched else find(ref.path, library.base, library.root)
-        for place in places:
+        for place in _places(ref, library, fetched):
             for block in _blocks(ref, place, library.counter):
                 made += 1
                 if made > MOST_FILES:
@@ -88,6 +87,12 @@ def opened(body: Any, library: Library, fetched: Mapping[str, str]) -> Any:
     result = replaced(body, found)
     _check_sizes(file_blocks(result))
     return result
+
+
+def _places(ref: MediaRef, library: Library, fetched: Mapping[str, str]) -> list[Place]:
+    if ref.fetched:
+        return [Place(ref.path, os.path.realpath(fetched[ref.path]))]
+    return find(ref.path, library.base, library.root)
 
 
 def references(body: Any) -> Iterator[MediaRef]:

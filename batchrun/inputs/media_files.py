@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 
 from batchrun.errors import RowError
@@ -114,7 +116,7 @@ def changed(shown: str) -> RowError:
 def _opened(place: Place) -> Iterator[int]:
     try:
         require_regular(os.lstat(place.real).st_mode, place.shown)
-        descriptor = os.open(place.real, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = _descriptor(place.real)
     except (FileNotFoundError, NotADirectoryError):
         raise RowError("media_missing", f"{place.shown!r} does not exist") from None
     except (OSError, ValueError) as error:
@@ -123,6 +125,23 @@ def _opened(place: Place) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _descriptor(real: str) -> int:
+    """Of the file at this very path: where a directory has become a link since it was proved, nothing is opened."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+    if sys.platform == "darwin":
+        return os.open(real, flags | os.O_NOFOLLOW_ANY)
+    top, *directories, name = Path(real).parts
+    at = os.open(top, os.O_PATH | os.O_CLOEXEC)
+    try:
+        for each in directories:
+            below = os.open(each, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            os.close(at)
+            at = below
+        return os.open(name, flags, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _looked_at(place: Place, descriptor: int) -> LocalFile:

@@ -14,6 +14,17 @@ def is_plain(url: str) -> bool:
     return bool(_PLAIN.fullmatch(url))
 
 
+def is_base(url: str) -> bool:
+    """Whether a service may have this address: the key is safe on the way there, and paths can be put behind it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read late, and perhaps no number
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    return safe and bool(parts.hostname) and is_plain(url) and not set("@?#") & set(url)
+
+
 def safe_origin(base_url: str) -> str | None:
     """Scheme and host of the service, None where the key would not be safe on the way there."""
     parts = urlsplit(base_url)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -60,8 +62,26 @@ class RunDir:
                 "rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
             )
 
+    def require_ours(self) -> None:
+        """Raises SpecError if what is written here could land elsewhere, or in the hands of another user."""
+        try:
+            status = self.path.lstat()
+        except OSError:
+            return  # whoever opens what is in it says so
+        if stat.S_ISLNK(status.st_mode):
+            raise SpecError(
+                f"{self.path}: the run directory is a symbolic link; nothing was sent. "
+                f"Name the directory itself: `--run-dir {self.path.resolve()}`."
+            )
+        if status.st_uid not in (os.geteuid(), 0):
+            raise SpecError(
+                f"{self.path}: the run directory belongs to another user (uid {status.st_uid}), who could read and "
+                "change what is in it; nothing was sent. Choose another `--run-dir`, or run as that user."
+            )
+
     def make(self) -> None:
         """Create the directory. Raises SpecError where that is not possible, StoreError where the disk refuses."""
+        self.require_ours()
         path = self.path.absolute()
         missing = [each for each in (path, *path.parents) if not each.exists()]
         try:

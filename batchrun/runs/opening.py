@@ -51,6 +51,7 @@ def open_existing(job: Job, directory: RunDir) -> Iterator[OpenRun]:
 
     Raises SpecError if there is none or if it is another job's, LockedError, StoreError; nothing is sent.
     """
+    directory.require_ours()
     with Reader(directory.checkpoint, older=True) as known:
         run_id, name = known.meta("run_id") or "", known.meta("job")
     if name != job.spec.name:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from batchrun.emulator import Emulator, EmulatorSettings
+from batchrun.environment import KEY_VARIABLES, keys
 from batchrun.errors import CredentialError, SpecError
+from batchrun.interactions.addresses import LOOPBACK, is_base
 from batchrun.interactions.client import Client
 from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import Piece
@@ -16,7 +17,6 @@ from batchrun.interactions.streaming import StreamingClient
 
 #: How an emulator in this process calls itself, in the addresses of uploads.
 IN_PROCESS = "http://localhost"
-KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 #: Told what a streamed answer brings.
 Tell = Callable[[Piece], None]
 
@@ -39,13 +39,10 @@ def _client(key: str, tell: Tell | None, **options: Any) -> Client:
 
 def api_key(base_url: str) -> str:
     """The key from the environment; a service on this machine needs none. Raises CredentialError."""
-    for name in KEY_VARIABLES:
-        if key := os.environ.get(name, "").strip():
-            if not (key.isascii() and key.isprintable() and " " not in key):
-                raise CredentialError(
-                    f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent."
-                )
-            return key
+    for name, key in keys():
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise CredentialError(f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent.")
+        return key
     if is_loopback(base_url):
         return "none"
     raise CredentialError(
@@ -55,12 +52,14 @@ def api_key(base_url: str) -> str:
 
 def is_loopback(base_url: str) -> bool:
     """True for an address on this machine."""
-    return urlsplit(base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    return urlsplit(base_url).hostname in LOOPBACK
 
 
 def checked_base_url(base_url: str) -> str:
     """The address without its last slash. Raises SpecError unless the key is safe on the way there."""
-    parts = urlsplit(base_url)
-    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(base_url)):
+    if is_base(base_url):
         return base_url.rstrip("/")
-    raise SpecError(f"--base-url {base_url}: use https://…, or http:// for a server on this machine.")
+    raise SpecError(
+        "--base-url: write https://HOST, or http://localhost:PORT for a server on this machine; a path may follow, "
+        "but no user, no query and no fragment."
+    )

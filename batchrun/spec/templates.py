@@ -8,23 +8,22 @@ template are the row's columns; `row['odd name']` reaches every column. There ar
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from jinja2 import Environment, StrictUndefined, meta, pass_environment
+from jinja2 import StrictUndefined, meta
 from jinja2 import nodes as jinja_nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError, UndefinedError
-from jinja2.filters import make_attrgetter
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
 from batchrun.errors import RowError, SpecError
+from batchrun.spec.sandbox import Sandbox
+from batchrun.spec.work import bounded
 
 MAX_RENDERED = 32 * 1024 * 1024
-"""Characters one template may produce, and the size at which a repetition such as `'a' * n` is refused."""
+"""Characters one template may produce."""
 
 _NAMES_SHOWN = 12
 #: Tests and filters that allow for a name that is not there.
@@ -126,7 +125,8 @@ def _names(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compiled(compile_it: Callable[[], _T]) -> _T:
     try:
-        return compile_it()
+        with bounded():  # what is constant is worked out here
+            return compile_it()
     except TemplateSyntaxError as error:
         raise SpecError(f"{error.message} (line {error.lineno} of the template)") from None
     except (TemplateError, RecursionError, SyntaxError, ValueError, MemoryError) as error:
@@ -135,7 +135,8 @@ def _compiled(compile_it: Callable[[], _T]) -> _T:
 
 def _guarded(evaluate: Callable[[], _T], row: Mapping[str, Any]) -> _T:
     try:
-        return evaluate()
+        with bounded():
+            return evaluate()
     except RowError:
         raise
     except UndefinedError as error:
@@ -214,72 +215,4 @@ def _listed(names: Mapping[str, Any]) -> str:
     return f"{shown or 'nothing'}{', …' if len(names) > _NAMES_SHOWN else ''}"
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """A sandbox in which fields come before methods and repetition has a bound."""
-
-    intercepted_binops = frozenset({"*", "**"})
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, Mapping) and attribute in obj:
-            return obj[attribute]
-        return super().getattr(obj, attribute)
-
-    def _parse(self, source: str, name: str | None, filename: str | None) -> jinja_nodes.Template:
-        tree = super()._parse(source, name, filename)
-        for joined in tree.find_all(jinja_nodes.Concat):
-            joined.nodes = [
-                jinja_nodes.Filter(part, "string", [], [], None, None, lineno=part.lineno) for part in joined.nodes
-            ]
-        return tree
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        if _bits(left, right, operator) > MAX_RENDERED:
-            raise TemplateRuntimeError(f"the result of {operator} would be too large")
-        return super().call_binop(context, operator, left, right)
-
-
-def _bits(left: Any, right: Any, operator: str) -> int:
-    """A bound of the size a product or power would have."""
-    if operator == "**":
-        return left.bit_length() * abs(right) if isinstance(left, int) and isinstance(right, int) else 0
-    if isinstance(left, int) and isinstance(right, int):
-        return left.bit_length() + right.bit_length()
-    count, repeated = (left, right) if isinstance(left, int) else (right, left)
-    return len(repeated) * count if isinstance(count, int) and hasattr(repeated, "__len__") else 0
-
-
-def _written(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, str | StrictUndefined):
-        return value
-    if isinstance(value, bool | int | float | Mapping | list | tuple):
-        return _json(value)
-    raise TemplateRuntimeError(f"a {type(value).__name__} cannot be written; end the expression with | list or | join")
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _string(value: Any) -> Any:
-    written = _written(value)
-    return written if isinstance(written, str) else str(written)
-
-
-@pass_environment
-def _join(environment: Environment, value: Any, d: str = "", attribute: str | int | None = None) -> str:
-    items = value if attribute is None else map(make_attrgetter(environment, attribute), value)
-    return d.join(_string(item) for item in items)
-
-
-def _environment() -> _Environment:
-    made = _Environment(undefined=_Missing, autoescape=False, keep_trailing_newline=True, finalize=_written)
-    made.globals.clear()
-    for name in ("random", "center", "xmlattr", "urlize", "pprint"):
-        del made.filters[name]
-    made.filters |= {"tojson": _json, "string": _string, "join": _join}
-    return made
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Sandbox(_Missing)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from batchrun.environment import keys
 from batchrun.spec.canonical import deeper_than
 from batchrun.spec.reading.credentials import without_keys
 
@@ -109,6 +110,7 @@ def _clean_text(text: str, secrets: list[str]) -> str:
 
 
 def _secrets() -> list[str]:
-    """Values of environment variables that are secrets by their names, the longest first."""
+    """The API key, and values of environment variables that are secrets by their names, the longest first."""
     values = {value.strip() for name, value in os.environ.items() if _SECRET.search(name)}
+    values |= {key for _, key in keys()}
     return sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -84,6 +84,18 @@ def test_a_directory_that_leads_out_is_not_looked_into(root: Path) -> None:
     assert failure(root, "o*/*.png").kind == "media_forbidden"
 
 
+@pytest.mark.parametrize("swapped", ["scans", "scans/a.png"])
+def test_what_becomes_a_link_after_it_was_judged_is_not_followed(root: Path, swapped: str) -> None:
+    """Somebody who may write there swaps a name between the look and the open."""
+    (place,) = find("scans/a.png", root, root)
+    (root.parent / "outside/a.png").write_bytes(b"secret")
+    (root / swapped).rename(root / "was")
+    (root / swapped).symlink_to(root.parent / "outside" / Path(swapped).relative_to("scans"))
+    with pytest.raises(RowError) as caught:
+        look(place)
+    assert caught.value.kind in ("media_missing", "media_unreadable")
+
+
 def test_what_is_no_regular_file_among_the_matches_ends_the_row(root: Path) -> None:
     (root / "scans" / "folder.png").mkdir()
     assert failure(root, "scans/*.png").kind == "media_unreadable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -113,6 +114,84 @@ def test_a_lazy_list_is_an_error_and_not_its_address() -> None:
 )
 def test_escapes_and_bombs_are_row_errors(source: str) -> None:
     error(source, x=[1], n=10**9, m=list(range(300)), big="x" * 1000)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ '%1000000000d' % 1 }}",
+        "{{ '%*d' % (n, 1) }}",
+        "{{ '%1000000000s' | format('b') }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '{:{}}'.format(1, n) }}",
+        "{{ 'a'.ljust(n) }}",
+        "{{ 'a'.zfill(n) }}",
+        "{{ 'a' | indent(n) }}",
+        "{{ lines | indent(50000) | length }}",
+        "{{ lines | indent(big) | length }}",
+        "{{ lines | map('indent', 100000, true) | list | length }}",
+        "{{ lines | replace('\n', big) | length }}",
+        "{{ lines.replace('\n', big) | length }}",
+        "{{ lines | join(big) | length }}",
+        "{{ big.join(lines) | length }}",
+        "{{ big.join(lines | map('upper')) | length }}",
+        "{{ lines.expandtabs(n) }}",
+        "{{ [1] | tojson(n) }}",
+        "{{ (big * 20) | wordwrap(1) | length }}",
+        "{{ [1] | slice(n) | list }}",
+        "{{ [1] | batch(n, 0) | list }}",
+        "{{ 5 | round(-1000000000) }}",
+        "{{ (10 ** 4000) * (10 ** 4000) }}",
+        "{{ [[1] * 100000] * 100000 }}",
+        "{{ ([[1] * 100000] * 100000) | tojson }}",
+        "{{ '{}'.format([[1] * 100000] * 100000) }}",
+        "{{ ([[1] * 100000] * 100000) | sum(start=[]) }}",
+        "{% for a in lines %}{% for b in lines %}{% endfor %}{% endfor %}",
+        "{% for a in lines %}{% if big in lines %}{% endif %}{% endfor %}",
+        "{% for a in lines %}{% set b = big[1:] %}{% endfor %}",
+        "{% for a in lines %}{% set b = big.upper() %}{% endfor %}",
+        "{% for a in lines %}{% set b = big | upper %}{% endfor %}",
+        "{% for a in lines recursive %}{% if loop.depth0 < 2 %}{{ loop(lines) }}{% endif %}{% endfor %}",
+        "{% set b %}{% for a in lines %}{{ big }}{% endfor %}{% endset %}",
+        "{% filter upper %}{% for a in lines %}{{ big }}{% endfor %}{% endfilter %}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% macro f(x) %}{{ f(x ~ x) }}{% endmacro %}{{ f('a') }}",
+    ],
+)
+def test_no_row_makes_a_template_work_without_end(source: str) -> None:
+    said = error(source, n=10**9, big="x" * 10_000, lines="\n" * 100_000)
+    assert re.search("too much|too large|at most|adds numbers|no field|unsafe", said)
+
+
+def test_work_on_the_largest_of_rows_is_within_the_bound() -> None:
+    text = "word " * (16 * 1024 * 1024 // 5)
+    assert len(rendered("{{ x | trim | replace('word', 'Word') }}{% if 'none' in x %}{% endif %}", x=text)) > 16_000_000
+    many = [1] * 4_000_000
+    assert len(rendered("{{ x }}", x=many)) == 3 * len(many)
+    assert rendered("{% for a in x %}{% if a == 2 %}{{ a }}{% endif %}{% endfor %}", x=many[:2_000_000]) == ""
+
+
+def test_what_is_spent_on_one_row_is_not_missing_for_the_next() -> None:
+    template = Template("{% for a in x %}{% endfor %}")
+    rows = [{"x": [1] * 3_000_000}] * 2
+    assert [template.render(row) for row in rows] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>a &amp; b</p>\n<!-- <b> --> c", "a & b c"),
+        ("a < b", "a < b"),
+        ("<!-- open", "<!-- open"),
+        ("<b>x</b>" * 3, "xxx"),
+    ],
+)
+def test_tags_are_stripped(html: str, text: str) -> None:
+    assert rendered("{{ x | striptags }}", x=html) == text
+
+
+def test_stripping_many_tags_takes_no_longer_than_reading_them() -> None:
+    assert rendered("{{ x | striptags | length }}", x="<!-- --><b>x</b>" * 200_000) == "200000"
 
 
 def test_the_rendered_size_has_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
