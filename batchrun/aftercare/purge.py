@@ -13,12 +13,12 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, told
 from batchrun.aftercare.uploads import Cleaned, clean_run
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Call, Reply
+from batchrun.interactions.evidence import Call, Reply, is_passing
 from batchrun.interactions.models import ApiError
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
