@@ -34,6 +34,8 @@ BLOCKING = frozenset(
         "image_safety", "image_prohibited_content", "image_recitation", "image_other",
     }
 )  # fmt: skip
+#: What judging an answer may raise that nobody foresaw, whatever a server says.
+UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 #: Hops of one answer: more is a server that never ends.
 _MOST_HOPS = 32
 
@@ -124,13 +126,13 @@ def follow(exchanges: Sequence[Exchange], script: Script) -> RunFunctions | Ask 
     """How the conversation goes on; None where it is over, well or not."""
     if not exchanges:
         return SendTurn(0)
-    place = _place(exchanges, script)
+    place = place_after(exchanges[:-1], script)
     return _next(exchanges[-1 - place.hops :], place, script)
 
 
 def turn_of(exchanges: Sequence[Exchange], script: Script) -> int:
     """The number of the user's turn that the last exchange belongs to."""
-    return _place(exchanges, script).turn
+    return place_after(exchanges[:-1], script).turn
 
 
 def answers(exchanges: Sequence[Exchange], script: Script) -> list[str]:
@@ -150,23 +152,26 @@ def asks(exchanges: Sequence[Exchange], script: Script) -> list[Ask]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where an exchange stands: in which turn, after how many rounds of calls in it and hops of its answer."""
+class Place:
+    """Where an exchange stands: in which turn, after how many rounds of calls in it and hops of its answer.
+
+    `planning` is true where a research plan is asked for.
+    """
 
     turn: int
     rounds: int
     hops: int
     planning: bool
 
-    def beyond(self, here: Exchange) -> _Place:
+    def beyond(self, here: Exchange) -> Place:
         """Where the exchange after the one `here` stands."""
         status = here.answer.status
         if status != "completed":
             hops = self.hops + 1 if status == "requires_continuation" else 0
-            return _Place(self.turn, self.rounds + (status == "requires_action"), hops, self.planning)
+            return Place(self.turn, self.rounds + (status == "requires_action"), hops, self.planning)
         if self.planning:
-            return _Place(self.turn, self.rounds, 0, here.word is not None and not here.word.go)
-        return _Place(self.turn + 1, 0, 0, planning=False)
+            return Place(self.turn, self.rounds, 0, here.word is not None and not here.word.go)
+        return Place(self.turn + 1, 0, 0, planning=False)
 
     def goes_on(self, parts: Sequence[Exchange]) -> bool:
         """False for a broken-off answer that gets no further: the same token again, or too many hops."""
@@ -174,10 +179,10 @@ class _Place:
         return self.hops < _MOST_HOPS and tokens.count(tokens[-1]) == 1
 
 
-def _place(exchanges: Sequence[Exchange], script: Script) -> _Place:
-    """Where the last exchange stands."""
-    place = _Place(0, 0, 0, script.plans)
-    for earlier in exchanges[:-1]:
+def place_after(exchanges: Sequence[Exchange], script: Script) -> Place:
+    """Where the exchange after these stands."""
+    place = Place(0, 0, 0, script.plans)
+    for earlier in exchanges:
         place = place.beyond(earlier)
     return place
 
@@ -186,14 +191,14 @@ def _followed(
     exchanges: Sequence[Exchange], script: Script
 ) -> Iterator[tuple[RunFunctions | Ask | None, Sequence[Exchange]]]:
     """What followed each exchange, and the exchanges that its answer came in."""
-    place = _Place(0, 0, 0, script.plans)
+    place = Place(0, 0, 0, script.plans)
     for number, exchange in enumerate(exchanges):
         parts = exchanges[number - place.hops : number + 1]
         yield _next(parts, place, script), parts
         place = place.beyond(exchange)
 
 
-def _next(parts: Sequence[Exchange], place: _Place, script: Script) -> RunFunctions | Ask | None:
+def _next(parts: Sequence[Exchange], place: Place, script: Script) -> RunFunctions | Ask | None:
     """What follows the last of the exchanges that an answer came in."""
     last = parts[-1]
     match last.answer.status:
@@ -223,7 +228,7 @@ def _end(exchanges: Sequence[Exchange], script: Script, check: Check | None, att
     if error is not None and error.code in BLOCKING and not (answer.status == "completed" and answer.output_text):
         return Finish(Outcome.BLOCKED, error.code, error.message or "the service refuses this content")
     match answer.status:
-        case "completed" if _place(exchanges, script).planning:
+        case "completed" if place_after(exchanges[:-1], script).planning:
             said = "the research plan waits for your word: `batchrun show` it, then `batchrun approve`"
             return Finish(Outcome.AWAITING_APPROVAL, "awaiting_approval", said)
         case "completed":
