@@ -25,11 +25,12 @@ def emulator(where: Path, *options: str) -> Iterator[str]:
             process.kill()
 
 
-def start(where: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """A `batchrun` command under way, in this environment if no other is given."""
-    return subprocess.Popen(
-        [*COMMAND, *arguments], cwd=where, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+def start(
+    where: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: int | None = None
+) -> subprocess.Popen[str]:
+    """A `batchrun` command under way, in this environment and with this standard input if no other is given."""
+    out = err = subprocess.PIPE
+    return subprocess.Popen([*COMMAND, *arguments], cwd=where, env=env, stdin=stdin, stdout=out, stderr=err, text=True)
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, str]:

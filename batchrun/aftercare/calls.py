@@ -9,7 +9,7 @@ from typing import TypeVar
 from batchrun.engine.limits import Lease, Limits
 from batchrun.engine.pace import Pace
 from batchrun.errors import CredentialError, RefusedError
-from batchrun.interactions.evidence import Call, Lost, Reply, server_delay
+from batchrun.interactions.evidence import Call, Reply, is_passing, server_delay
 from batchrun.interactions.models import ApiError
 from batchrun.spec.model import JobSpec
 
@@ -53,13 +53,6 @@ class Calls:
         if isinstance(answer, Reply):
             asked = server_delay(answer, ApiError.parse(answer.body), self._wall())
             self._pace.pause(min(asked or 0.0, self._spec.retry.server_ceiling))
-
-
-def is_passing(answer: Call) -> bool:
-    """True if the same call may well be answered a little later."""
-    if isinstance(answer, Reply):
-        return answer.status in (408, 429) or answer.status >= 500
-    return not (isinstance(answer, Lost) and answer.answered)
 
 
 def told(answer: Call) -> str:

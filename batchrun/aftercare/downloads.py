@@ -13,14 +13,14 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, told
 from batchrun.aftercare.listing import Listed, Page
 from batchrun.aftercare.paths import directory_name, why_unsafe
 from batchrun.clock import wall_clock
 from batchrun.disk import sync_directory
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Call, Reply
+from batchrun.interactions.evidence import Call, Reply, is_passing
 from batchrun.interactions.models import ApiError, usable_id
 from batchrun.interactions.saving import MOST_BYTES, Saved, TooLong
 from batchrun.outputs.files import draft_of, sweep

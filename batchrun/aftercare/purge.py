@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, for_each, is_passing, told
-from batchrun.aftercare.uploads import Cleaned, clean_run
+from batchrun.aftercare.calls import PAUSES, Calls, for_each, told
+from batchrun.aftercare.uploads import Cleaned, clean_run, count_sent_by
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Call, Reply
+from batchrun.interactions.evidence import Call, Reply, is_passing
 from batchrun.interactions.models import ApiError
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
@@ -78,12 +79,16 @@ class Purged:
         return asdict(self)
 
 
-def count_kept(directory: RunDir, *, force: bool) -> int:
-    """How many interactions a purge would delete. Raises SpecError if rows are still open, unless `force`."""
+def count_due(directory: RunDir, *, force: bool, keep_files: bool) -> tuple[int, int]:
+    """How many interactions and uploaded files a purge would delete.
+
+    Raises SpecError if rows are still open, unless `force`; StoreError.
+    """
     with Reader(directory.checkpoint) as reader:
         if not force:
             _refuse_open_rows(reader, directory)
-        return reader.count_kept()
+        files = 0 if keep_files else count_sent_by(reader, _list_of_uploads(reader, directory))
+        return reader.count_kept(), files
 
 
 def purge(
@@ -115,9 +120,12 @@ def purge(
 
 async def delete_files(opened: OpenRun, client: Client) -> Cleaned:
     """Deletes the files that were uploaded for the run."""
-    emulated = opened.reader.meta("target") == EMULATED
-    directory = opened.directory.path if emulated else state_directory(os.environ)
-    return await clean_run(opened.reader, directory, client, wall_clock)
+    return await clean_run(opened.reader, _list_of_uploads(opened.reader, opened.directory), client, wall_clock)
+
+
+def _list_of_uploads(reader: Reader, directory: RunDir) -> Path:
+    """The directory of the list that has a run's uploads."""
+    return directory.path if reader.meta("target") == EMULATED else state_directory(os.environ)
 
 
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:

@@ -13,12 +13,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from batchrun.aftercare.calls import PAUSES, Calls, is_passing, told
+from batchrun.aftercare.calls import PAUSES, Calls, told
 from batchrun.clock import wall_clock
 from batchrun.engine import polling
 from batchrun.errors import RefusedError, SpecError
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import INTENT_LABEL, Reply
+from batchrun.interactions.evidence import INTENT_LABEL, Reply, is_passing
 from batchrun.interactions.models import Interaction, usable_id
 from batchrun.prices.table import load_prices
 from batchrun.rows import Finish, Outcome

@@ -116,15 +116,25 @@ async def clean_run(reader: Reader, directory: Path, client: Client, wall: Calla
 
     Other runs that need one of them upload it again. Raises StoreError.
     """
-    sent = {entry.get("sent") for attempt in reader.attempts() for entry in attempt.files} - {"inline"}
     done = Cleaned()
     with recorded(directory) as registry:
-        if registry is not None and sent:
+        if registry is not None:
             owner, api = client.fingerprint(registry.salt), FilesApi(client, wall)
-            for upload in registry.all():
-                if upload.name in sent and (upload.content.owner, upload.content.target) == (owner, client.base_url):
+            for upload in _sent_by(reader, registry):
+                if (upload.content.owner, upload.content.target) == (owner, client.base_url):
                     await _delete(registry, api, upload, done)
     return done
+
+
+def count_sent_by(reader: Reader, directory: Path) -> int:
+    """How many of the uploads on record a run sent. Raises StoreError."""
+    with recorded(directory) as registry:
+        return 0 if registry is None else len(_sent_by(reader, registry))
+
+
+def _sent_by(reader: Reader, registry: FileRegistry) -> list[Upload]:
+    sent = {entry.get("sent") for attempt in reader.attempts() for entry in attempt.files} - {"inline"}
+    return [upload for upload in registry.all() if upload.name in sent] if sent else []
 
 
 async def _delete(registry: FileRegistry, api: FilesApi, upload: Upload, done: Cleaned) -> None:

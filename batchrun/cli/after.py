@@ -105,17 +105,17 @@ def purge(
 
     The output files are brought up to date first. Use it again for what could not be deleted: then the exit code is 3.
     """
-    from batchrun.aftercare.purge import count_kept, delete_files
+    from batchrun.aftercare.purge import count_due, delete_files
     from batchrun.aftercare.purge import purge as purge_run
     from batchrun.runs.options import service_of
 
     loaded = choice.load()
     directory = choice.directory(loaded)
     service = service_of(loaded, directory, base_url, api_version)
-    count = count_kept(directory, force=force)
-    files = "" if keep_files else ", and the files uploaded for them"
-    question = f"Delete {counted(count, 'interaction')} of {directory.path} at the service{files}?"
-    if count and not (yes or _confirmed(question)):
+    count, files = count_due(directory, force=force, keep_files=keep_files)
+    uploaded = f" and {counted(files, 'uploaded file')}" if files else ""
+    question = f"Delete {counted(count, 'interaction')}{uploaded} of {directory.path} at the service?"
+    if (count or files) and not (yes or _confirmed(question)):
         say("Nothing was deleted.")
         return
     also = None if keep_files else delete_files
@@ -130,10 +130,12 @@ def purge(
 def _confirmed(question: str) -> bool:
     from batchrun.cli.printing import safe
 
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise click.UsageError(f"{safe(question)} Nobody is there to confirm that: say --yes. Nothing was deleted.")
     try:
         return click.confirm(safe(question), err=True)
-    except click.Abort:
-        raise click.UsageError("nobody is there to confirm; say --yes") from None
+    except click.Abort:  # Ctrl-C, or the end of the input
+        return False
 
 
 def _purged(done: Purged, directory: RunDir) -> Iterator[str]:

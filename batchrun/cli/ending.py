@@ -15,6 +15,9 @@ from batchrun.plurals import counted
 from batchrun.runs.directory import EMULATED
 from batchrun.runs.run import Result
 
+#: How the classes of errors begin that mending a file can end, with nothing changed in the input.
+_ABOUT_FILES = ("media_", "bad_pages", "upload_", "files_", "fetch_")
+
 
 def run_words(choice: RunChoice, target: str) -> str:
     """The arguments of `run` that go on with a run made against `target`."""
@@ -42,11 +45,13 @@ def _advice(result: Result, same: str) -> Iterator[str]:
     summary = result.summary
     if summary.unusable:
         yield f"See why with: batchrun show {same} KEY"
-    if summary.failed + summary.invalid_output > result.never_sent:
+    never_sent = sum(result.never_sent.values())
+    if summary.failed + summary.invalid_output > never_sent:
         yield f"Send again what was sent and failed, billed anew where it has to be, with: batchrun retry {same}"
-    if result.never_sent:
-        yield f"{counted(result.never_sent, 'row')} failed before being sent: mend the input and run again."
-        yield f"If you mend a file or the job instead, make the rows pending first: batchrun retry {same}"
+    if never_sent:
+        yield f"{counted(never_sent, 'row')} failed before being sent: mend the input or the job and run again."
+    if any(kind.startswith(_ABOUT_FILES) for kind in result.never_sent):
+        yield f"If you mend a file, or where the job looks for it, make the rows pending first: batchrun retry {same}"
     if summary.incomplete:
         yield "What is cut off would be cut off again: raise the limit, and make failed.jsonl a job of its own."
     if summary.blocked:

@@ -37,11 +37,12 @@ def _standings(*, goes_on: bool) -> dict[str, str]:
     """What to call each way a row can stand."""
     return {
         "new": "new",
-        "pending": "begun or known; figures count the whole conversation" if goes_on else "known, not sent yet",
+        "pending": "begun or known; figures count what is still to be sent" if goes_on else "known, not sent yet",
         "in flight": "in flight: will be fetched, not sent again"
         + ("; what follows in the conversation is in no figure" if goes_on else ""),
         "in doubt": "in doubt: a POST that may have been billed; sent again within the allowance of `retry.ambiguous`",
         "to hold": "in doubt: a POST that may have been billed; not sent again, but held (`retry.ambiguous`)",
+        "beyond allowance": "in doubt, too, and beyond that allowance (`max_resubmits`): not sent again, but held",
         **{str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome},
         "unreadable": "unreadable: will fail, not billed",
         "changed": "CHANGED since they were sent: sent again only with `run --accept-change`",
@@ -54,7 +55,7 @@ def _estimate(found: Preview) -> Iterator[str]:
     if tokens is None or interactions is None or not found.to_send:
         return
     least, most = interactions
-    about = "about " if found.rendered < found.to_send else ""
+    about = "about " if found.tried < found.to_send else ""
     how_many = counted(least, "interaction") if least == most else f"{least:,} to {counted(most, 'interaction')}"
     yield f"to send: {about}{how_many}"
     bound = "at least" if found.left_out else "about"
@@ -74,8 +75,9 @@ def _changes(found: Preview) -> Iterator[str]:
 
 def _requests(found: Preview) -> Iterator[str]:
     for row in found.shown:
-        for number, request in enumerate(row.requests, 1):
-            place = f", request {number} of {len(row.requests)}" if len(row.requests) > 1 else ""
+        total = row.begun + len(row.requests)
+        for number, request in enumerate(row.requests, row.begun + 1):
+            place = f", request {number} of {total}" if total > 1 else ""
             yield f"row {row.key}{place}:"
             yield json_text(request)
 
@@ -96,6 +98,6 @@ def plan_document(found: Preview) -> dict[str, Any]:
         "requests": [
             {"key": row.key, "exchange": exchange, "request": request}
             for row in found.shown
-            for exchange, request in enumerate(row.requests)
+            for exchange, request in enumerate(row.requests, row.begun)
         ],
     }

@@ -25,7 +25,7 @@ def nothing_to_retry(reader: Reader, keys: Sequence[str], asked: Sequence[str], 
 
 
 def _of_all(reader: Reader, asked: Sequence[str], run: str) -> Iterator[str]:
-    counts, never = reader.tally().outcomes, reader.count_never_sent()
+    counts, never = reader.tally().outcomes, sum(reader.never_sent().values())
     for outcome in (*Outcome, "pending"):
         number = counts.get(outcome, 0) - (never if outcome == Outcome.FAILED else 0)
         if number > 0:

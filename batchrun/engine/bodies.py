@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine import conversation
-from batchrun.engine.conversation import Ask, Continue, Exchange, RunFunctions, Script, SendResults, SendTurn, SendWord
+from batchrun.engine.conversation import Ask, Continue, Exchange, Script, SendResults, SendTurn, SendWord
 from batchrun.errors import RowError, StoreError
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import attached_steps
@@ -37,36 +37,42 @@ class Bodies:
 
     def body(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
         """The body that asks this after these exchanges, without what is the same for all. Raises RowError."""
-        body = self._alone(exchanges, ask)
+        said = conversation.answers(exchanges, self.script)
+        body = self._alone(exchanges, ask, said)
         if not exchanges:
             return body
         if isinstance(ask, Continue):
             body["continuation_token"] = ask.token
         if self.job.spec.request.store:
             return self._chained(body, exchanges[-1].answer)
-        return {**body, "input": self._history(exchanges, ask)}
+        return {**body, "input": self._history(exchanges, ask, said)}
 
-    def _alone(self, exchanges: Sequence[Exchange], ask: Ask) -> dict[str, Any]:
-        """The request as if it stood alone."""
+    def _alone(self, exchanges: Sequence[Exchange], ask: Ask, said: Sequence[str]) -> dict[str, Any]:
+        """The request as if it stood alone. `said` are the answers to the user's turns."""
+        if isinstance(ask, SendTurn):
+            return {**self._rendered(ask.turn, said)}
+        turn = conversation.turn_of(exchanges, self.script)
+        # The input of the turn was sent with its first interaction.
+        body = {name: value for name, value in self._rendered(turn, said).items() if name != "input"}
+        if isinstance(ask, Continue):
+            return body
+        if isinstance(ask, SendWord):
+            config = {**body.get("agent_config", {}), "collaborative_planning": not ask.word.go}
+            body["agent_config"] = config
+        return {**body, "input": self._input(ask, said)}
+
+    def _input(self, ask: SendTurn | SendResults | SendWord, said: Sequence[str]) -> Any:
         match ask:
             case SendTurn(turn):
-                said = conversation.answers(exchanges, self.script) if turn else ()
-                return {**self.job.request.render(self.data, turn, said).body}
+                return self._rendered(turn, said)["input"]
             case SendResults(results):
-                return {**self._of_turn(exchanges), "input": list(results)}
+                return list(results)
             case SendWord(word):
-                body = self._of_turn(exchanges)
-                config = {**body.get("agent_config", {}), "collaborative_planning": not word.go}
-                return {**body, "agent_config": config, "input": word.text or _GO_AHEAD}
-            case Continue():
-                return self._of_turn(exchanges)
+                return word.text or _GO_AHEAD
 
-    def _of_turn(self, exchanges: Sequence[Exchange]) -> dict[str, Any]:
-        """The request of the turn under way but for its input, which was sent with its first interaction."""
-        turn = conversation.turn_of(exchanges, self.script)
-        said = conversation.answers(exchanges, self.script)[:turn]
-        rendered = self.job.request.render(self.data, turn, said)
-        return {name: value for name, value in rendered.body.items() if name != "input"}
+    def _rendered(self, turn: int, said: Sequence[str]) -> dict[str, Any]:
+        """The request of one of the user's turns. Raises RowError."""
+        return self.job.request.render(self.data, turn, said[:turn]).body
 
     def _chained(self, body: dict[str, Any], last: Interaction) -> dict[str, Any]:
         body["previous_interaction_id"] = last.id
@@ -74,24 +80,19 @@ class Bodies:
             body["environment"] = last.environment_id
         return body
 
-    def _history(self, exchanges: Sequence[Exchange], ask: Ask) -> list[Step]:
+    def _history(self, exchanges: Sequence[Exchange], ask: Ask, said: Sequence[str]) -> list[Step]:
         """All steps so far and those asked now. What an answer in hops has brought so far is not among them: the
         service has it, and wants the input as it was."""
         kept = len(exchanges)
         while isinstance(ask, Continue) and kept and exchanges[kept - 1].answer.status == "requires_continuation":
             kept -= 1
-        steps = [step for n in range(kept) for step in (*self._asked(exchanges[:n]), *self._received(exchanges[n]))]
-        return [*steps, *(self._asked(exchanges[:kept]) if isinstance(ask, Continue) else self._said(exchanges, ask))]
+        asks = [*conversation.asks(exchanges, self.script), ask]
+        steps = [step for n in range(kept) for step in (*self._sent(asks[n], said), *self._received(exchanges[n]))]
+        return [*steps, *self._sent(asks[kept], said)]
 
-    def _asked(self, exchanges: Sequence[Exchange]) -> list[Step]:
-        """What was asked after these exchanges."""
-        ask = conversation.follow(exchanges, self.script)
-        assert ask is not None
-        assert not isinstance(ask, RunFunctions)
-        return self._said(exchanges, ask)
-
-    def _said(self, exchanges: Sequence[Exchange], ask: Ask) -> list[Step]:
-        return [] if isinstance(ask, Continue) else as_steps(self._alone(exchanges, ask)["input"])
+    def _sent(self, ask: Ask, said: Sequence[str]) -> list[Step]:
+        """The steps that an exchange began with."""
+        return [] if isinstance(ask, Continue) else as_steps(self._input(ask, said))
 
     def _received(self, exchange: Exchange) -> list[Step]:
         steps = [step for _, step in exchange.answer.own_steps]

@@ -6,7 +6,7 @@ cases in `follow`; what ends a row is judged in `after`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ BLOCKING = frozenset(
         "image_safety", "image_prohibited_content", "image_recitation", "image_other",
     }
 )  # fmt: skip
+#: What judging an answer may raise that nobody foresaw, whatever a server says.
+UNREADABLE = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 #: Hops of one answer: more is a server that never ends.
 _MOST_HOPS = 32
 
@@ -124,60 +126,95 @@ def follow(exchanges: Sequence[Exchange], script: Script) -> RunFunctions | Ask 
     """How the conversation goes on; None where it is over, well or not."""
     if not exchanges:
         return SendTurn(0)
-    last, place = exchanges[-1], _place(exchanges, script)
-    match last.answer.status:
-        case "requires_action" if script.functions and last.results is not None:
-            return SendResults(last.results)
-        case "requires_action" if script.functions and place.rounds < script.rounds:
-            calls = last.answer.function_calls
-            return RunFunctions(calls) if calls else None
-        case "requires_continuation" if (token := last.answer.continuation_token) and place.goes_on(exchanges):
-            return Continue(token)
-        case "completed" if place.planning:
-            word = last.word or (Word(go=True) if script.approve == "auto" else None)
-            return None if word is None else SendWord(word)
-        case "completed" if place.turn + 1 < script.turns and _has_output(_whole(exchanges)):
-            return SendTurn(place.turn + 1)
-    return None
+    place = place_after(exchanges[:-1], script)
+    return _next(exchanges[-1 - place.hops :], place, script)
 
 
 def turn_of(exchanges: Sequence[Exchange], script: Script) -> int:
     """The number of the user's turn that the last exchange belongs to."""
-    return _place(exchanges, script).turn
+    return place_after(exchanges[:-1], script).turn
 
 
 def answers(exchanges: Sequence[Exchange], script: Script) -> list[str]:
     """The text that answered each of the user's turns but the last one under way."""
-    ends = [n for n in range(1, len(exchanges) + 1) if isinstance(follow(exchanges[:n], script), SendTurn)]
-    return [_whole(exchanges[:n]).output_text or "" for n in ends]
+    ends = (parts for following, parts in _followed(exchanges, script) if isinstance(following, SendTurn))
+    return [_whole(parts).output_text or "" for parts in ends]
+
+
+def asks(exchanges: Sequence[Exchange], script: Script) -> list[Ask]:
+    """What each of the exchanges was about."""
+    found: list[Ask] = [SendTurn(0)] if exchanges else []
+    for following, _ in _followed(exchanges[:-1], script):
+        assert following is not None
+        assert not isinstance(following, RunFunctions)
+        found.append(following)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the last exchange stands: in which turn, after how many rounds of calls in it and hops of its answer."""
+class Place:
+    """Where an exchange stands: in which turn, after how many rounds of calls in it and hops of its answer.
+
+    `planning` is true where a research plan is asked for.
+    """
 
     turn: int
     rounds: int
     hops: int
     planning: bool
 
-    def goes_on(self, exchanges: Sequence[Exchange]) -> bool:
+    def beyond(self, here: Exchange) -> Place:
+        """Where the exchange after the one `here` stands."""
+        status = here.answer.status
+        if status != "completed":
+            hops = self.hops + 1 if status == "requires_continuation" else 0
+            return Place(self.turn, self.rounds + (status == "requires_action"), hops, self.planning)
+        if self.planning:
+            return Place(self.turn, self.rounds, 0, here.word is not None and not here.word.go)
+        return Place(self.turn + 1, 0, 0, planning=False)
+
+    def goes_on(self, parts: Sequence[Exchange]) -> bool:
         """False for a broken-off answer that gets no further: the same token again, or too many hops."""
-        tokens = [exchange.answer.continuation_token for exchange in exchanges[-1 - self.hops :]]
+        tokens = [exchange.answer.continuation_token for exchange in parts]
         return self.hops < _MOST_HOPS and tokens.count(tokens[-1]) == 1
 
 
-def _place(exchanges: Sequence[Exchange], script: Script) -> _Place:
-    turn, rounds, hops, planning = 0, 0, 0, script.plans
-    for earlier in exchanges[:-1]:
-        status = earlier.answer.status
-        hops = hops + 1 if status == "requires_continuation" else 0
-        rounds += status == "requires_action"
-        if status == "completed" and not planning:
-            turn, rounds = turn + 1, 0
-        elif status == "completed":
-            planning = earlier.word is not None and not earlier.word.go
-    return _Place(turn, rounds, hops, planning)
+def place_after(exchanges: Sequence[Exchange], script: Script) -> Place:
+    """Where the exchange after these stands."""
+    place = Place(0, 0, 0, script.plans)
+    for earlier in exchanges:
+        place = place.beyond(earlier)
+    return place
+
+
+def _followed(
+    exchanges: Sequence[Exchange], script: Script
+) -> Iterator[tuple[RunFunctions | Ask | None, Sequence[Exchange]]]:
+    """What followed each exchange, and the exchanges that its answer came in."""
+    place = Place(0, 0, 0, script.plans)
+    for number, exchange in enumerate(exchanges):
+        parts = exchanges[number - place.hops : number + 1]
+        yield _next(parts, place, script), parts
+        place = place.beyond(exchange)
+
+
+def _next(parts: Sequence[Exchange], place: Place, script: Script) -> RunFunctions | Ask | None:
+    """What follows the last of the exchanges that an answer came in."""
+    last = parts[-1]
+    match last.answer.status:
+        case "requires_action" if script.functions and last.results is not None:
+            return SendResults(last.results)
+        case "requires_action" if script.functions and place.rounds < script.rounds:
+            calls = last.answer.function_calls
+            return RunFunctions(calls) if calls else None
+        case "requires_continuation" if (token := last.answer.continuation_token) and place.goes_on(parts):
+            return Continue(token)
+        case "completed" if place.planning:
+            word = last.word or (Word(go=True) if script.approve == "auto" else None)
+            return None if word is None else SendWord(word)
+        case "completed" if place.turn + 1 < script.turns and _has_output(_whole(parts)):
+            return SendTurn(place.turn + 1)
+    return None
 
 
 def _whole(exchanges: Sequence[Exchange]) -> Interaction:
@@ -191,7 +228,7 @@ def _end(exchanges: Sequence[Exchange], script: Script, check: Check | None, att
     if error is not None and error.code in BLOCKING and not (answer.status == "completed" and answer.output_text):
         return Finish(Outcome.BLOCKED, error.code, error.message or "the service refuses this content")
     match answer.status:
-        case "completed" if _place(exchanges, script).planning:
+        case "completed" if place_after(exchanges[:-1], script).planning:
             said = "the research plan waits for your word: `batchrun show` it, then `batchrun approve`"
             return Finish(Outcome.AWAITING_APPROVAL, "awaiting_approval", said)
         case "completed":

@@ -57,7 +57,7 @@ class Engine:
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
-        self._resubmits_left = _allowed_resubmits(work) - work.resubmits
+        self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
 
@@ -166,7 +166,7 @@ class Engine:
         check = self.work.check_for(row)
         try:
             return conversation.after(talk.exchanges, script, check, attempts_left=attempts_left)
-        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:  # whatever a server says
+        except conversation.UNREADABLE as error:
             why = f"batchrun cannot make sense of the answer ({type(error).__name__}: {error}). It is kept; report this"
             raise RowError("unreadable_answer", why) from error
 
@@ -206,8 +206,3 @@ def _end_by(error: RowError) -> Finish:
     if isinstance(error, HeldError):
         return Finish(Outcome.AMBIGUOUS, error.kind, str(error))
     return Finish(Outcome.BLOCKED if error.kind in conversation.BLOCKING else Outcome.FAILED, error.kind, str(error))
-
-
-def _allowed_resubmits(work: Work) -> int:
-    allowed = work.spec.retry.ambiguous.max_resubmits
-    return max(3, -(-work.rows // 100)) if allowed is None else allowed

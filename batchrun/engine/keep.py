@@ -14,7 +14,7 @@ from batchrun.engine.events import Landed
 from batchrun.engine.limits import Lease
 from batchrun.engine.means import Means
 from batchrun.errors import RowError, StoreError
-from batchrun.interactions.evidence import Answer, NotSent, Reply
+from batchrun.interactions.evidence import Answer, Call, NotSent, Reply, is_passing
 from batchrun.interactions.models import Interaction
 from batchrun.interactions.usage import Usage, plausible_tokens
 from batchrun.outputs.media import addresses, complete, detach, may_hold_media, tells_of_media
@@ -92,8 +92,9 @@ class Keeper:
                 return False
             if isinstance(call, Reply) and call.ok:
                 return True
-            if pause is not None:
-                await asyncio.sleep(pause)
+            if pause is None or not _may_come(call):
+                break
+            await asyncio.sleep(pause)
         reason = f"HTTP {call.status}" if isinstance(call, Reply) else call.reason
         said = f"the answer names {uri[:150]!r}, which cannot be fetched: {reason}"
         raise RowError("media_not_fetched", f"{said}. `batchrun retry` tries again, for free")
@@ -103,6 +104,11 @@ class Keeper:
         if attempt.lease is not None and spent is not None:
             self._settle(attempt.lease, spent)
         self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens")))
+
+
+def _may_come(call: Call) -> bool:
+    """Whether a file may be fetched a little later. One just made may not be known everywhere yet."""
+    return is_passing(call) or (isinstance(call, Reply) and call.status == 404)
 
 
 @contextmanager

@@ -72,6 +72,14 @@ def resumed(row: RowRecord, reader: Reader) -> Talk:
     return talk
 
 
+def so_far(row: RowRecord, reader: Reader) -> Talk:
+    """A row's conversation with its last answer, if that is here, as one of its exchanges."""
+    talk = resumed(row, reader)
+    if talk.attempt is not None and talk.attempt.answer is not None:
+        talk.answered(talk.attempt.answer, word_on(talk.attempt.id, reader))
+    return talk
+
+
 def _recovered(talk: Talk, row: RowRecord, reader: Reader) -> Talk:
     """A conversation of which some answers have to be fetched again, in their order."""
     attempts = list(reader.live(row.id))

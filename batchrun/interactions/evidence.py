@@ -59,6 +59,13 @@ class Lost:
 Call = Reply | NotSent | Lost
 
 
+def is_passing(call: Call) -> bool:
+    """True if the same call may well be answered a little later."""
+    if isinstance(call, Reply):
+        return call.status in (408, 429) or call.status >= 500
+    return not (isinstance(call, Lost) and call.answered)
+
+
 @dataclass(frozen=True, slots=True)
 class Submitted:
     """The service took the request and named the interaction."""

@@ -6,22 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-from batchrun.engine.conversation import Script
 from batchrun.engine.media import library_of
-from batchrun.engine.request import script_of
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
+from batchrun.reports.standing import Known
 from batchrun.rows import InputRow
-from batchrun.runs.changes import Changes, Collector
-from batchrun.runs.comparison import Comparison
+from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir
 from batchrun.runs.forecast import forecast
 from batchrun.spec.load import Job
-from batchrun.store.amendment import Anew, edited
 from batchrun.store.reader import Reader
 
 #: Rows that are rendered for the estimate; the rest are taken to be like them.
@@ -33,22 +29,25 @@ _TO_SEND = ("new", "pending", "in doubt")
 
 @dataclass(frozen=True, slots=True)
 class ShownRow:
-    """The requests of one row, in their order, long base64 data left out."""
+    """The requests of one row, in their order, long base64 data left out. `begun` interactions of it were made."""
 
     key: str
     requests: list[dict[str, Any]]
+    begun: int = 0
 
 
 @dataclass
 class Preview:
     """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong.
 
-    `warnings` are about settings that do nothing for these rows. `tokens`, `least`, `most` and `left_out` are those of
-    the rendered rows' forecasts together; `talks` is true if one of them foresees several interactions.
+    `warnings` are about settings that do nothing for these rows. Of `tried` rows so many were `rendered`; `tokens`,
+    `least`, `most` and `left_out` are those of their forecasts together; `talks` is true if one of them foresees
+    several interactions.
     """
 
     rows: int = 0
     unreadable: int = 0
+    tried: int = 0
     rendered: int = 0
     tokens: int = 0
     least: int = 0
@@ -91,7 +90,14 @@ class Preview:
         return None if least is None or most is None else (least, most)
 
     def _of_all(self, of_rendered: int) -> int | None:
-        return round(of_rendered / self.rendered * self.to_send) if self.rendered else None
+        return round(of_rendered / self.tried * self.to_send) if self.rendered else None
+
+    def hold_beyond(self, allowance: int) -> None:
+        """Of the rows in doubt a run sends no more again than that."""
+        beyond = self.standing["in doubt"] - allowance
+        if beyond > 0:
+            self.standing["in doubt"] -= beyond
+            self.standing["beyond allowance"] = beyond
 
 
 def preview(
@@ -114,68 +120,17 @@ def preview(
             if row.problem is not None:
                 found.unreadable += 1
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
-            elif standing in _TO_SEND and found.rendered < sample:
-                _render(job, row, found, show, library)
+            elif standing in _TO_SEND and found.tried < sample:
+                _render(job, row, found, show, library, known)
         if known is not None:
             found.changes = known.changes(complete=limit is None)
+            found.hold_beyond(known.allowance(found.rows))
     finally:
         library.close()
         if reader is not None:
             reader.close()
     _check_columns(job, found, columns)
     return found
-
-
-class Known:
-    """A run so far, asked about the rows of the input as `run` would ask it."""
-
-    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
-        self._comparison = Comparison(job, reader, media, library)
-        self._collector = Collector(job, reader, library)
-        self._job, self._reader = job, reader
-        self._counts: Counter[str] = Counter()
-
-    def standing(self, row: InputRow) -> str:
-        """Where the row stands: new, pending, in flight, in doubt, to hold, changed, or its outcome."""
-        known = self._reader.standing(row.key)
-        if known is None or row.data is None:
-            self._counts["new"] += 1
-            return "new"
-        outcome, sha, state, sent = known
-        self._counts["sent"] += sent
-        if not sent and sha != row.sha:
-            self._counts["new"] += 1
-            return "new"
-        if not sent and self._comparison.new_request:
-            outcome = None  # another request may well be one that can be sent
-        if (sha != row.sha or self._comparison.new_request) and sent and self._differs(row, row.data, state):
-            return "pending" if state is None else "changed"
-        self._counts["same"] += 1
-        return outcome or self._open_standing(row.data, state)
-
-    def _open_standing(self, data: dict[str, Any], state: str | None) -> str:
-        try:
-            return _open_standing(self._job, data, state)
-        except RowError:  # the job has changed since: rendering the row tells what is wrong
-            return "pending"
-
-    def _differs(self, row: InputRow, data: dict[str, Any], state: str | None) -> bool:
-        exchange = self._comparison.first_changed(row.key, data)
-        if exchange is None:
-            return False
-        before = self._reader.row(row.key)
-        columns = edited(before.data or {}, data) if before else ()
-        paid, in_flight = state is not None, state == "submitted"
-        self._collector.add(Anew(row.key, row.source, data, exchange, columns, paid, in_flight))
-        return True
-
-    def changes(self, *, complete: bool) -> Changes:
-        """What was found; rows that were sent and not met again are gone, if the input was read to its end."""
-        changes = self._collector.changes
-        changes.same, changes.new = self._counts["same"], self._counts["new"]
-        if complete:
-            changes.gone = self._reader.count_sent() - self._counts["sent"]
-        return changes
 
 
 def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
@@ -211,26 +166,13 @@ def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> It
         yield replace(row, key=f"{row.key}-{times + 1}") if numbered else row
 
 
-def _open_standing(job: Job, data: dict[str, Any], state: str | None) -> str:
-    """Where a row without an outcome stands, by the state of its last attempt. Raises RowError."""
-    match state:
-        case "submitted":
-            return "in flight"
-        case "fetched" if script_of(job, data) == Script():
-            return "in flight"
-        case "intent" | "ambiguous":
-            policy = job.spec.retry.ambiguous
-            wish = policy.agent if "agent" in job.request.plain_fields(data) else policy.model
-            return "in doubt" if wish == "resubmit" else "to hold"
-    return "pending"
-
-
-def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library) -> None:
+def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library, known: Known | None) -> None:
     assert row.data is not None
+    found.tried += 1
     try:
-        expected = forecast(job, row.data, library)
+        begun = () if known is None else known.begun(row.key, row.data) or ()
+        expected = forecast(job, row.data, library, begun, media=None if known is None else known.media)
     except RowError as error:
-        found.rendered += 1
         _complain(found, f"{row.source}: {error} ({error.kind})")
         return
     found.rendered += 1
@@ -240,7 +182,7 @@ def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library
     found.talks |= expected.least > 1
     found.left_out |= dict.fromkeys(expected.left_out)
     if len(found.shown) < show:
-        found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests]))
+        found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests], len(begun)))
 
 
 def _complain(found: Preview, problem: str) -> None:

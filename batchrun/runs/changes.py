@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from batchrun.engine.talk import so_far
 from batchrun.errors import RowError
 from batchrun.inputs.media import Library
 from batchrun.outputs.counts import counts_of
@@ -116,11 +118,11 @@ class Changes:
 
 
 class Collector:
-    """Hears of the rows to be asked anew, and adds them up in `changes`."""
+    """Hears of the rows to be asked anew, and adds them up in `changes`. `media` has the files of answers."""
 
-    def __init__(self, job: Job, reader: Reader, library: Library) -> None:
+    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
         self.changes = Changes(request_lines(job, reader))
-        self._job, self._reader, self._library = job, reader, library
+        self._job, self._reader, self._media, self._library = job, reader, media, library
         self._prices: Prices | None = None
 
     def add(self, row: Anew) -> None:
@@ -136,12 +138,14 @@ class Collector:
 
     def _estimate(self, row: Anew) -> None:
         self.changes.estimated += 1
+        known = self._reader.row(row.key)
+        begun = so_far(known, self._reader).exchanges[: row.exchange] if known is not None else ()
         try:
-            expected = forecast(self._job, row.data, self._library)
+            expected = forecast(self._job, row.data, self._library, begun, media=self._media)
         except RowError:
             return  # it cannot be sent, and fails for nothing
         self.changes.tokens += expected.tokens
-        self.changes.interactions += max(0, expected.least - row.exchange)
+        self.changes.interactions += expected.least
 
     def _add_spent(self, row: Anew) -> None:
         for attempt in self._reader.attempts(row.key, raw=True):

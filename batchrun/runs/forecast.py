@@ -1,4 +1,5 @@
-"""A row's conversation before it is held: its requests as far as they can be known, and what they leave out.
+"""A row's conversation (or the rest of one) before it is held: its requests as far as they can be known, and what they
+leave out.
 
 Each answer is taken to be a text that calls no function; what follows it is then decided as in a run.
 """
@@ -6,16 +7,17 @@ Each answer is taken to be a text that calls no function; what follows it is the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from batchrun.engine.bodies import Bodies
-from batchrun.engine.conversation import Exchange, RunFunctions, Script, follow
+from batchrun.engine.conversation import Exchange, Place, RunFunctions, Script, follow, place_after
 from batchrun.engine.file_bodies import UPLOADED, without_files
 from batchrun.engine.request import CHARACTERS_PER_TOKEN, Request, estimate_tokens, next_request, script_of
 from batchrun.errors import RowError
 from batchrun.inputs.media import Library
-from batchrun.interactions.models import MEDIA, Interaction
+from batchrun.interactions.models import MEDIA, FunctionCall, Interaction
 from batchrun.plurals import counted
 from batchrun.spec.load import Job
 
@@ -30,7 +32,7 @@ class Forecast:
     """What a row would send.
 
     `requests` are the bodies in their order, `tokens` is about what the model reads in all of them, `least` and `most`
-    are the interactions of a row that does not fail. `left_out` names what is billed and in no figure.
+    are the interactions that a row still takes if it does not fail. `left_out` names what is billed and in no figure.
     """
 
     requests: tuple[dict[str, Any], ...]
@@ -40,43 +42,58 @@ class Forecast:
     left_out: tuple[str, ...]
 
 
-def forecast(job: Job, data: dict[str, Any], library: Library) -> Forecast:
-    """What a row would send if all goes well. Raises RowError if its first request cannot be made."""
+def forecast(
+    job: Job, data: dict[str, Any], library: Library, begun: Sequence[Exchange] = (), *, media: Path | None = None
+) -> Forecast:
+    """What a row would send, after the exchanges it has `begun` with, if all goes well.
+
+    `media` is where the files of their answers are. Raises RowError if a request cannot be made, whatever is answered.
+    """
     script = script_of(job, data)
+    bodies, place = Bodies(job, data, script, media or job.base), place_after(begun, script)
     requests: list[dict[str, Any]] = []
     tokens, unsaid = 0, []
     try:
-        for request, body in _requests(job, data, script, library):
+        for request, body in _requests(bodies, begun, library):
             requests.append(body)
             tokens += request.tokens
     except RowError as error:
+        turn = place.turn + len(requests) - place.planning
         if not requests:
             raise
-        unsaid = [f"interaction {len(requests) + 1} of a row and those after it, before there are answers: {error}"]
-    least, most = _interactions(script)
-    left_out = (*unsaid, *dict.fromkeys(_left_out(requests, script)))
+        if not job.request.turns[turn].reads_answers:
+            raise RowError(error.kind, f"turns[{turn}]: {error}") from None
+        number = len(begun) + len(requests) + 1
+        unsaid = [f"interaction {number} of a row and those after it, before there are answers: {error}"]
+    least, most = _interactions(script, place)
+    left_out = (*unsaid, *dict.fromkeys(_left_out(requests, script, place)))
     return Forecast(tuple(map(_shown, requests)), tokens, least, most, left_out)
 
 
-def _requests(
-    job: Job, data: dict[str, Any], script: Script, library: Library
-) -> Iterator[tuple[Request, dict[str, Any]]]:
+def _requests(bodies: Bodies, begun: Sequence[Exchange], library: Library) -> Iterator[tuple[Request, dict[str, Any]]]:
     """Each request with its body. Raises RowError at the first that cannot be made."""
-    bodies, exchanges = Bodies(job, data, script, job.base), list[Exchange]()
-    while (ask := follow(exchanges, script)) is not None:
-        assert not isinstance(ask, RunFunctions), "a supposed answer calls nothing"
-        request = without_files(job, next_request(bodies, exchanges, ask), library)
+    exchanges = list(begun)
+    while (ask := follow(exchanges, bodies.script)) is not None:
+        if isinstance(ask, RunFunctions):
+            exchanges[-1] = replace(exchanges[-1], results=tuple(map(_supposed_result, ask.calls)))
+            continue
+        request = without_files(bodies.job, next_request(bodies, exchanges, ask), library)
         body = request.document()
         yield request, body
         exchanges.append(_supposed(request, body, len(exchanges) + 1))
 
 
-def _interactions(script: Script) -> tuple[int, int]:
-    """The least and the most interactions of a row that does not fail."""
-    if script.plans and script.approve == "hold":
+def _interactions(script: Script, place: Place) -> tuple[int, int]:
+    """The least and the most interactions that a row takes from `place` on, if it does not fail."""
+    if place.planning and script.approve == "hold":
         return 1, 1
-    least = script.turns + script.plans
-    return least, least + (script.turns * script.rounds if script.functions else 0)
+    turns = script.turns - place.turn
+    least = turns + place.planning
+    return least, least + (turns * script.rounds - place.rounds if script.functions else 0)
+
+
+def _supposed_result(call: FunctionCall) -> dict[str, Any]:
+    return {"type": "function_result", "call_id": call.id, "name": call.name, "result": "<not known yet>"}
 
 
 def _supposed(request: Request, body: dict[str, Any], number: int) -> Exchange:
@@ -107,11 +124,11 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _left_out(requests: Sequence[dict[str, Any]], script: Script) -> Iterator[str]:
+def _left_out(requests: Sequence[dict[str, Any]], script: Script, place: Place) -> Iterator[str]:
     if script.functions:
         rounds = counted(script.rounds, "round")
         yield f"calls of your functions: up to {rounds} a turn, each an interaction that reads all before it again"
-    if script.plans and script.approve == "hold":
+    if place.planning and script.approve == "hold":
         yield "carrying out the plans: one more interaction for each that you approve"
     for body in requests:
         if tools := ", ".join(dict.fromkeys(_tools(body))):

@@ -26,7 +26,7 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     reads = _is_new(opened, mark, bound)
     with closing(library_of(job)) as library, store.db.atomic():
         comparison = Comparison(job, reader, opened.directory.media, library)
-        collector = Collector(job, reader, library)
+        collector = Collector(job, reader, opened.directory.media, library)
         found = Admission(same=0 if reads else reader.tally().rows)
         if reads:
             rows, spec = read_rows(job.spec.input, job.base, limit=bound), job.spec.input

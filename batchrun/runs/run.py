@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import uvloop
@@ -37,7 +37,7 @@ class Result:
 
     `limited` is True if only the first rows were asked for, `admission` is None if the input was known already,
     `died_before` counts the POSTs that an earlier process left unknown, `never_sent` the rows that failed before a
-    POST, `stopped_by` is what ended this run early.
+    POST, by error class; `stopped_by` is what ended this run early.
     """
 
     summary: Summary
@@ -46,7 +46,7 @@ class Result:
     admission: Admission | None = None
     died_before: int = 0
     nothing_to_do: bool = False
-    never_sent: int = 0
+    never_sent: Mapping[str, int] = field(default_factory=dict)
     stopped_by: RunError | None = None
 
     @property
@@ -90,7 +90,7 @@ def run(
         pending = opened.reader.count_pending(bound)
         if not pending:
             summary = current_outputs(opened)
-            never = opened.reader.count_never_sent()
+            never = opened.reader.never_sent()
             return Result(summary, directory, bound is not None, admission, nothing_to_do=True, never_sent=never)
         client = client_for(options)
         died = opened.store.begin_epoch()
@@ -101,7 +101,7 @@ def run(
         posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)
-        never = opened.reader.count_never_sent()
+        never = opened.reader.never_sent()
     return Result(summary, directory, bound is not None, admission, died, never_sent=never, stopped_by=stopped)
 
 

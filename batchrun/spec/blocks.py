@@ -51,6 +51,11 @@ class PartTemplate:
         return isinstance(self._part, MediaPart) and (self._part.path is not None or bool(self._fetch))
 
     @property
+    def reads_row(self) -> bool:
+        """Whether it has the name `row`, by which it may read any column."""
+        return any(template.reads_row for template in self.templates)
+
+    @property
     def columns(self) -> frozenset[str]:
         """Columns that the part reads."""
         used = frozenset[str]().union(*(template.columns for template in self.templates))

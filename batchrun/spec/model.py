@@ -110,6 +110,10 @@ class AmbiguousSpec(Strict):
         description="Resubmissions in a run before rows are held. Default: 1 % of the rows, at least 3.",
     )
 
+    def allowance(self, rows: int) -> int:
+        """Resubmissions that a run of so many rows may make in all."""
+        return max(3, -(-rows // 100)) if self.max_resubmits is None else self.max_resubmits
+
 
 class RetrySpec(Strict):
     """What is tried again. A retry is the same HTTP call; an attempt is a new, billed interaction."""

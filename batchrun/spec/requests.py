@@ -71,15 +71,15 @@ class RequestTemplate:
         return self.turns[turn].render({**row, "answers": list(answers)} if turn else row, first=turn == 0)
 
     def check_later_turns(self, row: Mapping[str, Any]) -> None:
-        """Raises RowError if a later turn needs what the row does not have: better now than after the first is paid.
+        """Raises RowError if a later turn fails whatever the answers say: better now than after the first is paid.
 
-        What an answer will say is not known, so only a column is found that is missing whatever it says.
+        That is one that does not read them, or that needs a column which the row does not have.
         """
-        for number in range(1, len(self.turns)):
+        for number, turn in enumerate(self.turns[1:], 1):
             try:
                 self.render(row, number, [""] * number)
             except RowError as error:
-                if lacks_a_column(error):
+                if not turn.reads_answers or lacks_a_column(error):
                     raise RowError(error.kind, f"turns[{number}]: {error}") from None
 
     def plain_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +106,10 @@ class TurnTemplate:
         self.values = _identity(spec, schema, functions)
         self.fingerprint = sha256_of(self.values)
         parts = self._input if isinstance(self._input, list) else [self._input]
-        self.columns = frozenset[str]().union(*(used.columns for used in (self._system, *parts) if used is not None))
+        used = [each for each in (self._system, *parts) if each is not None]
+        self.columns = frozenset[str]().union(*(each.columns for each in used))
+        self.reads_answers = "answers" in self.columns or any(each.reads_row for each in used)
+        """Whether what is sent may depend on earlier answers."""
 
     def render(self, row: Mapping[str, Any], *, first: bool = True) -> Rendered:
         """The request for one row. A row's own `input` is that of the first turn.

@@ -39,6 +39,8 @@ class Template:
         self.source = source
         self.columns = columns_of(source)
         """Columns the template may read; some only on a branch, some only with a default."""
+        self.reads_row = "row" in _names_in(source)
+        """Whether it has the name `row`, by which it may read any column."""
         self._template = _compiled(lambda: _ENVIRONMENT.from_string(source))
 
     def render(self, row: Mapping[str, Any]) -> str:
@@ -77,6 +79,10 @@ def columns_of(source: str) -> frozenset[str]:
         raise SpecError("include, import and extends are not available; write the text into this template")
     names = _compiled(lambda: meta.find_undeclared_variables(tree))
     return frozenset(names - {"row"}) | _subscripts_of_row(tree)
+
+
+def _names_in(source: str) -> set[str]:
+    return _compiled(lambda: meta.find_undeclared_variables(_ENVIRONMENT.parse(source)))
 
 
 def _refuse_unknown(tree: jinja_nodes.Template) -> None:

@@ -130,12 +130,11 @@ class Reader:
         """True if anything was ever sent, or about to be."""
         return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0])
 
-    def count_never_sent(self) -> int:
-        """Rows that failed although nothing was sent for them."""
-        query = f"""SELECT count(*) FROM row WHERE outcome = 'failed' AND {_PRESENT}
-                   AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+    def never_sent(self) -> dict[str, int]:
+        """Rows that failed although nothing was sent for them, by error class."""
+        query = f"""SELECT coalesce(error_class, ''), count(*) FROM row WHERE outcome = 'failed' AND {_PRESENT}
+                   AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) GROUP BY 1"""
+        return dict(self.connection.execute(query).fetchall())
 
     def count_in_flight(self) -> int:
         """Rows whose interaction is under way at the service."""

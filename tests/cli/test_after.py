@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from base64 import b64decode
 from pathlib import Path
@@ -104,16 +105,29 @@ def test_a_row_that_does_not_wait_is_told_what_it_is() -> None:
 
 def test_purge_asks_first_and_says_what_stays() -> None:
     rehearse(job(words(3)))
-    refused = CliRunner().invoke(commands, ["purge", "job.json"], input="n\n")
-    assert "Delete 3 interactions of" in refused.stderr
-    assert "and the files uploaded for them?" in refused.stderr
-    assert refused.stdout == "Nothing was deleted.\n"
-    assert "say --yes" in batchrun("purge", "job.json", code=Exit.USAGE).stderr
+    code, said, asked = at_a_terminal("n", "purge", "job.json")
+    assert (code, said) == (0, "Nothing was deleted.\n")
+    assert "Delete 3 interactions of" in asked
+    assert "uploaded" not in asked, "there are no files"
+    nobody = CliRunner().invoke(commands, ["purge", "job.json"], input="y\n")
+    assert nobody.exit_code == Exit.USAGE
+    assert "Nobody is there to confirm that: say --yes. Nothing was deleted." in nobody.stderr
     done = batchrun("purge", "job.json", "--yes").stdout
     assert done.startswith("3 interactions deleted at the service, 0 already gone\n")
     assert "everything stays, media too" in done
     assert json.loads(batchrun("purge", "job.json", "--json").stdout)["deleted"] == 0
     assert json.loads(batchrun("show", "job.json", "r0").stdout)["attempts"][0]["purged_at"].endswith("UTC")
+
+
+def at_a_terminal(answer: str, *arguments: str) -> tuple[int, str, str]:
+    """Exit code and output of a command whose user types an answer."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        return finish(start(Path.cwd(), *arguments, stdin=theirs))
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_purge_needs_a_run() -> None:
@@ -214,6 +228,9 @@ def test_purge_deletes_the_files_that_were_uploaded_for_the_run(keep: bool) -> N
     assert ("1 uploaded file deleted there, too\n" in said) is not keep
     left = json.loads(batchrun("files", "list", "--run-dir", "runs/job.emulated", "--json").stdout)
     assert [each["name"] for each in left] == ([uploaded["name"]] if keep else [])
+    again = batchrun("purge", "job.json", "--emulator", code=Exit.USAGE if keep else Exit.OK)
+    assert ("Delete 0 interactions and 1 uploaded file of" in again.stderr) is keep, "files alone are asked about, too"
+    assert "0 interactions deleted" in batchrun("purge", "job.json", "--emulator", "--keep-files").stdout
 
 
 # -- resolve -----------------------------------------------------------------------------------------------------------

@@ -397,6 +397,11 @@ def test_rows_that_were_never_sent_are_not_offered_to_be_paid_again() -> None:
     failing = rehearse(job([{"id": "x"}]), code=3).stdout
     assert "1 row failed before being sent" in failing
     assert "billed anew" not in failing
+    assert "a file" not in failing, "no file was the cause"
+    Path("unread.jsonl").write_text("no JSON\n")
+    unreadable = rehearse(job([], name="unreadable", input={"path": "unread.jsonl"}), code=3).stdout
+    assert "mend the input or the job and run again" in unreadable
+    assert "a file" not in unreadable
     assert "the input has no rows" in rehearse(job([], name="empty")).stdout
 
 

@@ -15,8 +15,9 @@ from batchrun.errors import Exit
 from batchrun.runs.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.engine.test_resume import death
-from tests.engine.test_talks import interview
+from tests.engine.test_talks import interview, weather
 from tests.example_jobs import FOLDER, JOBS
+from tests.rehearsal import Rehearsal
 
 MODEL = "gemini-3.5-flash"
 
@@ -196,5 +197,92 @@ def test_what_a_dead_process_left_in_doubt_is_not_said_to_be_in_flight(tmp_path:
         said[standing] += 1
         posts = job.run().summary.posts_this_run
         assert (told["to_send"] > 0) is (posts > 0), (commit, standing)
+        assert told["interactions"]["at_least"] in (posts, None), "what is still to be sent, not the whole"
     assert set(said) <= {"pending", "to hold" if policy == "hold" else "in doubt"}
     assert len(said) == 2
+
+
+def test_a_conversation_that_goes_on_is_priced_and_shown_from_where_it_stands(tmp_path: Path) -> None:
+    job = interview(tmp_path, rows=2, store=False)
+    whole = json.loads(batchrun("plan", str(job.write()), "--emulator", "--json"))
+    job.run(faults="429_daily:#5")
+    told = json.loads(batchrun("plan", str(job.write()), "--emulator", "--json", "--show", "1"))
+    assert (told["to_send"], told["interactions"]) == (2, {"at_least": 2, "at_most": 2})
+    assert told["estimated_input_tokens"] < whole["estimated_input_tokens"]
+    (shown,) = told["requests"]
+    assert shown["exchange"] == 2
+    assert shown["request"]["input"][-1]["content"][0]["text"] == "Sum up r0."
+    assert "not known yet" not in json.dumps(shown)
+    said = batchrun("plan", str(job.write()), "--emulator", "--show", "1")
+    assert "row r0, request 3 of 3:" in said
+    assert "2  begun or known; figures count what is still to be sent" in said
+
+
+def test_what_a_tool_loop_still_sends_is_within_what_the_plan_says_wherever_it_was_broken_off(tmp_path: Path) -> None:
+    ranges = set[tuple[int, int]]()
+    for commit in range(1, 8):
+        (tmp_path / str(commit)).mkdir()
+        job = weather(tmp_path / str(commit), rows=1, store=False, function_calling={"interrupted": "rerun"})
+        with death(commit, before=False):
+            job.run()
+        told = json.loads(batchrun("plan", str(job.write()), "--emulator", "--json"))
+        least, most = told["interactions"]["at_least"], told["interactions"]["at_most"]
+        posts = job.run().summary.posts_this_run
+        if told["to_send"]:
+            assert least <= posts <= most, commit
+            ranges.add((least, most))
+    assert ranges == {(1, 11), (1, 10)}, "a round that is over is not counted again"
+
+
+def test_posts_in_doubt_beyond_the_allowance_are_said_to_be_held(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5, retry={"ambiguous": {"max_resubmits": 2}})
+    with death(2, before=True):
+        job.run()
+    told = json.loads(batchrun("plan", str(job.write()), "--emulator", "--json"))
+    assert told["standing"] == {"in doubt": 2, "beyond allowance": 3}
+    assert (told["to_send"], told["interactions"]) == (2, {"at_least": 2, "at_most": 2})
+    said = batchrun("plan", str(job.write()), "--emulator")
+    assert "3  in doubt, too, and beyond that allowance (`max_resubmits`): not sent again, but held" in said
+    summary = job.run().summary
+    assert (summary.posts_this_run, summary.ambiguous) == (2, 3)
+
+
+# -- rows that cannot be sent ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "turn",
+    ["{{ q / 0 }}", "{{ q.there.not }}", [{"type": "document", "path": "{{ q }}.pdf"}]],
+    ids=["an operation", "a field", "a file"],
+)
+def test_a_later_turn_that_always_fails_is_a_row_s_error_as_the_first_would_be(turn: Any) -> None:
+    said = []
+    for number in (0, 1):
+        write_job(turns=["{{ q }}", turn] if number else [turn, "{{ q }}"])
+        plan, validate = (CliRunner().invoke(commands, [name, "job.json"]) for name in ("plan", "validate"))
+        assert (plan.exit_code, validate.exit_code) == (Exit.OK, Exit.BAD_INPUT)
+        assert "2 rows read, 0 rendered; nothing was sent" in validate.stdout
+        assert "to send: 2 interaction" not in plan.stdout
+        said.append([line.replace("turns[1]: ", "") for line in plan.stdout.splitlines() if "problem:" in line])
+    assert len(said[0]) == 2
+    assert said[0] == said[1]
+
+
+def test_rows_whose_later_turn_always_fails_are_not_paid_for() -> None:
+    write_job(turns=["{{ q }}", "{{ q / 0 }}"])
+    done = CliRunner().invoke(commands, ["run", "job.json", "--emulator", "--quiet"])
+    assert done.exit_code == Exit.SOME_ROWS_FAILED
+    assert "0 POSTs" in done.stdout
+
+
+@pytest.mark.parametrize("turn", ["{{ 10 / (answers[0] | int) }}", "{{ 10 / (row.answers[0] | int) }}"])
+def test_a_later_turn_that_depends_on_an_answer_is_no_error_before_there_is_one(turn: str) -> None:
+    told = plan(turns=["{{ q }}", turn])
+    assert (told["problems"], told["to_send"]) == ([], 2)
+    assert "division by zero" in told["not_counted"][0]
+
+
+def test_only_rows_that_could_be_rendered_are_counted_as_such() -> None:
+    write_job(rows=4, input="{{ 1 / (q[-1:] | int) }}")
+    assert "4 rows read, 3 rendered" in CliRunner().invoke(commands, ["validate", "job.json"]).stdout
+    assert "estimated from 3 rendered rows" in batchrun("plan", "job.json")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import (
     Again,
     Continue,
@@ -24,6 +29,7 @@ from batchrun.engine.conversation import (
 )
 from batchrun.interactions.models import FunctionCall, Interaction
 from batchrun.rows import Finish, Outcome
+from batchrun.spec.load import load_job
 
 
 def interaction(text: str | None = None, status: str = "completed", **fields: Any) -> Interaction:
@@ -139,6 +145,35 @@ def test_templates_see_the_text_that_answered_each_turn() -> None:
     exchanges = talk(carried_out("f"), interaction("one"), broken_off("t"), interaction("wo"))
     assert answers(exchanges, script) == ["one", "two"]
     assert turn_of(exchanges, script) == 1
+
+
+def test_work_on_a_conversation_grows_no_faster_than_the_conversation(tmp_path: Path) -> None:
+    turns = [{"input": "one"}, *({"input": "{{ answers | last }}"} for _ in range(80))]
+    request = {"model": "gemini-3.5-flash", "store": False, "turns": turns}
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    (tmp_path / "job.json").write_text(
+        json.dumps({"name": "long", "input": {"path": "rows.jsonl"}, "request": request})
+    )
+    bodies = Bodies(load_job(tmp_path / "job.json"), {}, Script(turns=len(turns)), tmp_path)
+    exchanges = talk(*(interaction("said") for _ in range(80)))
+
+    def steps_for(count: int) -> int:
+        return calls_made(lambda: bodies.body(exchanges[:count], SendTurn(count)))
+
+    assert len(bodies.body(exchanges, SendTurn(80))["input"]) == 80 * 3 + 1
+    assert steps_for(80) < 2.2 * steps_for(40)
+
+
+def calls_made(work: Callable[[], object]) -> int:
+    """How many calls of Python functions the work takes."""
+    events: list[str] = []
+    before = sys.getprofile()
+    sys.setprofile(lambda _frame, event, _argument: events.append(event))
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return events.count("call")
 
 
 def test_only_the_last_turn_is_checked() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from batchrun.errors import Exit
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Call, Reply
+from batchrun.interactions.evidence import Call, Lost, Reply
 from batchrun.store.store import Store
 from batchrun.store.writer import Writer
 from tests.engine.test_resume import MOMENTS, Died, death, stop_at_event
@@ -205,3 +205,18 @@ def test_a_file_that_cannot_be_fetched_fails_its_row_and_a_retry_fetches_it_for_
     assert job.run().exit_code is Exit.OK
     assert len(files_of(job)) == 2
     assert len(job.accepted()) == 2
+
+
+def test_an_address_that_redirects_for_ever_is_asked_once_and_its_row_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, asked = pictures(tmp_path), list[str]()
+
+    async def round_and_round(self: Client, uri: str, path: Path) -> Call:
+        asked.append(uri)
+        return Lost(f"{uri!r} redirects more than 5 times", answered=True)
+
+    monkeypatch.setattr(Client, "download", round_and_round)
+    assert job.run().exit_code is Exit.SOME_ROWS_FAILED
+    assert len(asked) == len(job.results()) == 2
+    assert {row["error_class"] for row in job.results()} == {"media_not_fetched"}
