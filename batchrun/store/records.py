@@ -29,7 +29,7 @@ class AttemptState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
-    the files in it, `charge` is what it may cost at most, in billionths of a dollar, where the job has a limit in money.
+    the files in it, `charge` is what it may cost at most, in billionths of a dollar, where the job has such a limit.
     """
 
     row_id: int
