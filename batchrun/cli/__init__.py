@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `batchrun --version` and `
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -84,6 +85,7 @@ def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
     environment.take()
+    _dump_no_core()
     hide_descriptors()
     try:
         commands(auto_envvar_prefix="BATCHRUN")
@@ -91,3 +93,9 @@ def main() -> None:
         sys.exit(128 + signal.SIGPIPE)
     finally:
         end_output()
+
+
+def _dump_no_core() -> None:
+    """A core dump would hold the API key."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))

@@ -60,7 +60,7 @@ class Poster:
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
             call = await self._client.create(body, self._timeout)
-            result = evidence.of_post(call, self._wall(), waits=self._work.waits)
+            result = evidence.of_post(call, self._wall(), waits=self._work.waits, intent_key=intent.intent_key)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result

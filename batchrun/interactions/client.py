@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -16,24 +18,25 @@ from batchrun.interactions.addresses import is_plain, safe_origin
 from batchrun.interactions.bodies import Body
 from batchrun.interactions.evidence import Call, Lost, NotSent, Reply
 from batchrun.interactions.saving import MOST_BYTES, save, without
+from batchrun.interactions.secret import INSTEAD, Secret
 from batchrun.interactions.transport import ARRIVED, LIVE, MOST, AiohttpTransport, BodyTooLarge
 
 DEFAULT_BASE_URL = "https://generativelanguage.googleapis.com"
 API_REVISION = "2026-05-20"
-#: A shorter key is a placeholder for a server on this machine.
-_SHORTEST_SECRET = 8
-_INSTEAD = b"[the API key]"
+_KEY = "x-goog-api-key"
+#: Bytes in an error that is looked through for parts of the key.
+_SHORT = 64 * 1024
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: What a call can raise; `fate_of` says what each proves.
 BROKEN = (httpx.HTTPError, httpx.InvalidURL)
 
 
 class Client:
-    """Talks to one service with one key. Close it with `aclose`."""
+    """Talks to one service with one key, which is in nothing that it gives back. Close it with `aclose`."""
 
     def __init__(
         self,
-        api_key: str,
+        api_key: str | Secret,
         *,
         base_url: str = DEFAULT_BASE_URL,
         version: str = "v1beta",
@@ -44,17 +47,16 @@ class Client:
         self.base_url, self.version = base_url.rstrip("/"), version
         self._url = f"{self.base_url}/{version}/interactions"
         self._origin = safe_origin(base_url)
-        self._key = api_key.encode()
+        self._key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         self._create_url = httpx.URL(self._url)  # parsed once: with its headers that is half of a request's cost
-        headers = {
-            "x-goog-api-key": api_key,
+        plain = {
             "api-revision": API_REVISION,
             "accept": "application/json",
             "accept-encoding": "identity",
             "content-type": "application/json",
             "user-agent": "batchrun",
         }
-        self._headers = httpx.Headers(headers)
+        self._headers = SecretHeaders({_KEY: self._key.reveal(), **plain})
         self._transport = transport or AiohttpTransport(total_timeout=total_timeout, max_body_bytes=max_body_bytes)
 
     def __repr__(self) -> str:
@@ -62,7 +64,7 @@ class Client:
 
     def fingerprint(self, salt: bytes) -> str:
         """16 characters that tell whether two keys are the same, and nothing else of them."""
-        return hmac.digest(salt, self._key, "sha256").hex()[:16]
+        return hmac.digest(salt, self._key.reveal().encode(), "sha256").hex()[:16]
 
     async def create(self, body: bytes | Body, timeout: float | None = None) -> Call:
         """POST one interaction. Never sent twice by this call. `timeout` (seconds) is for a request that waits."""
@@ -115,9 +117,9 @@ class Client:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Body = b"", *, keyed: bool = True
     ) -> Call:
         """One request to a neighbour of the interactions, with `headers` of its own; the key only where `keyed`."""
-        own = httpx.Headers({"accept-encoding": "identity", "user-agent": "batchrun", **headers})
+        own = SecretHeaders({"accept-encoding": "identity", "user-agent": "batchrun", **headers})
         if keyed:
-            own["x-goog-api-key"] = self._headers["x-goog-api-key"]
+            own[_KEY] = self._key.reveal()
         return await self._call(method, url, body, own)
 
     async def aclose(self) -> None:
@@ -135,7 +137,7 @@ class Client:
         try:
             request = _request(method, url, self._headers if headers is None else headers, body)
         except BROKEN as error:
-            return fate_of(error)
+            return self._keyless(fate_of(error))
         if timeout is not None:
             request.extensions = {"timeout": {"total": timeout}}
         try:
@@ -144,45 +146,66 @@ class Client:
             content = b"".join([part async for part in response.stream])
         except BROKEN as error:
             return self._broken_off(error, request)
-        return Reply(response.status_code, self._without_key(content), response.headers)
+        return self._keyless(Reply(response.status_code, content, response.headers))
 
-    def _broken_off(self, error: Exception, request: httpx.Request) -> NotSent | Lost:
+    def _keyless(self, call: Call) -> Call:
+        """What came of a call without the key, which a server may quote: nothing else leaves a client."""
+        match call:
+            case Reply():
+                short = not call.ok and len(call.body) <= _SHORT
+                body = (self._key.out_of_parts if short else self._key.out_of)(call.body)
+                headers = self._key.out_of_headers(call.headers)
+                same = body is call.body and headers is call.headers
+                return call if same else replace(call, body=body, headers=headers)
+            case Lost():
+                said, body = self._key.out_of_text(call.reason), self._key.out_of(call.body, cut=True)
+                return replace(call, reason=said, body=body)
+        return NotSent(self._key.out_of_text(call.reason))
+
+    def _broken_off(self, error: Exception, request: httpx.Request) -> Call:
         """What an error proves about its request, with what came of the answer."""
-        fate, arrived = fate_of(error), request.extensions.get(ARRIVED)
-        if isinstance(fate, NotSent) or arrived is None:
-            return fate
-        return Lost(fate.reason, fate.answered, arrived.status, self._without_key(arrived.body, cut=True))
+        fate, arrived = fate_of(error), request.extensions.pop(ARRIVED, None)
+        if isinstance(fate, Lost) and arrived is not None:
+            fate = Lost(fate.reason, fate.answered, arrived.status, arrived.body)
+        return self._keyless(fate)
 
     async def _open(self, body: bytes) -> httpx.Response:
         """POST an interaction whose answer is read while it comes. Raises what is in BROKEN; close the response."""
-        headers = httpx.Headers(self._headers)
+        headers = SecretHeaders([*self._headers.raw])
         headers["accept"] = "text/event-stream"
-        stream = httpx.ByteStream(body)
-        request = httpx.Request("POST", self._create_url, headers=headers, stream=stream, extensions={LIVE: True})
+        request = _request("POST", self._create_url, headers, body)
+        request.extensions = {LIVE: True}
         return await self._transport.handle_async_request(request)
 
     async def _saved(self, url: str, path: Path, most: int) -> Call:
         async def get(there: str, keyed: bool) -> httpx.Response:
             asked = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "batchrun"}
-            headers = {**self._headers, **asked} if keyed else asked
-            request = httpx.Request("GET", there, headers=headers, extensions={LIVE: True, MOST: most})
-            return await self._transport.handle_async_request(request)
+            headers = SecretHeaders({**self._headers, **asked} if keyed else asked)
+            request = _request("GET", there, headers, b"")
+            request.extensions = {LIVE: True, MOST: most}
+            response = await self._transport.handle_async_request(request)
+            response.headers = httpx.Headers(self._key.out_of_headers(response.headers))  # before one leads elsewhere
+            return response
 
         try:
-            return await save(get, url, path, most, self.serves, self._pieces_without_key)
+            return self._keyless(await save(get, url, path, most, self.serves, self._pieces_without_key))
         except BROKEN as error:
-            return fate_of(error)
-
-    def _without_key(self, content: bytes, *, cut: bool = False) -> bytes:
-        """A server may quote what it was sent; content that was `cut` may end with a part of it."""
-        if len(self._key) >= _SHORTEST_SECRET and self._key in content:
-            content = content.replace(self._key, _INSTEAD)
-        parts = range(len(self._key) - 1, _SHORTEST_SECRET - 1, -1) if cut else ()
-        part = next((size for size in parts if content.endswith(self._key[:size])), 0)
-        return content[: len(content) - part] + _INSTEAD if part else content
+            return self._keyless(fate_of(error))
 
     def _pieces_without_key(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        return without(self._key, _INSTEAD, pieces) if len(self._key) >= _SHORTEST_SECRET else pieces
+        for form in self._key.forms:
+            pieces = without(form, INSTEAD, pieces)
+        return pieces
+
+
+class SecretHeaders(httpx.Headers):
+    """A request's headers, one of which is a key: they show their names only, and cannot be pickled."""
+
+    def __repr__(self) -> str:
+        return f"SecretHeaders({list(self)})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("headers with an API key cannot be pickled or copied")
 
 
 def fate_of(error: Exception) -> NotSent | Lost:
@@ -195,10 +218,14 @@ def fate_of(error: Exception) -> NotSent | Lost:
 
 
 def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:
+    """A request that keeps these very headers: httpx would make its own of them, which show what they hold."""
     if isinstance(body, bytes):
-        return httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
-    sized = httpx.Headers([*headers.raw, (b"content-length", b"%d" % len(body))])
-    return httpx.Request(method, url, headers=sized, stream=_Pieces(body))
+        request = httpx.Request(method, url, stream=httpx.ByteStream(body))
+    else:
+        headers = SecretHeaders([*headers.raw, (b"content-length", b"%d" % len(body))])
+        request = httpx.Request(method, url, stream=_Pieces(body))
+    request.headers = headers
+    return request
 
 
 class _Pieces(httpx.AsyncByteStream):

@@ -112,10 +112,11 @@ _ID_FIELD = re.compile(rb'"id"\s*:\s*"([A-Za-z0-9_\-]{1,256})"')
 _MOST_CANDIDATES = 3
 
 
-def of_post(call: Call, now: float, *, waits: bool = False) -> PostResult:
+def of_post(call: Call, now: float, *, waits: bool = False, intent_key: str = "") -> PostResult:
     """What a POST's answer proves. `now` is Unix time, for Retry-After dates.
 
-    `waits` is true for a request in the foreground, whose reply may be the answer itself.
+    `waits` is true for a request in the foreground, whose reply may be the answer itself. A reply that bears another
+    label than `intent_key` is the answer to another request: a cache or a mixed-up connection between may do that.
     """
     match call:
         case NotSent():
@@ -123,7 +124,7 @@ def of_post(call: Call, now: float, *, waits: bool = False) -> PostResult:
         case Lost(reason, _, status, body):
             return Ambiguous(reason, status, body)
         case Reply(ok=True):
-            return _of_success(call, waits)
+            return _of_success(call, waits, intent_key)
     error = ApiError.parse(call.body)
     if error is None:
         return _in_doubt(call, "without an error of the API")
@@ -136,10 +137,12 @@ def _in_doubt(reply: Reply, what: str) -> Ambiguous:
     return Ambiguous(f"HTTP {reply.status} {what}", reply.status, reply.body[:_MOST_KEPT])
 
 
-def _of_success(reply: Reply, waits: bool) -> PostResult:
+def _of_success(reply: Reply, waits: bool, intent_key: str) -> PostResult:
     interaction = Interaction.parse(reply.body)
     if interaction is None:
         return _in_doubt(reply, "with a body that is not an interaction")
+    if intent_key and interaction.label(INTENT_LABEL) not in (None, intent_key):
+        return _in_doubt(reply, "with the answer to another request")
     if waits and interaction.stopped:
         return Answer(reply.body, interaction)
     if interaction.id is None:

@@ -17,6 +17,7 @@ from batchrun.interactions.client import BROKEN, Client, fate_of
 from batchrun.interactions.evidence import Call, Lost, Reply
 from batchrun.interactions.models import ApiError, Interaction, as_json, parse_json
 from batchrun.interactions.pieces import Piece, Stopped, Waiting, unseen
+from batchrun.interactions.secret import Secret
 from batchrun.interactions.sse import Event, EventReader
 
 _SSE = "text/event-stream"
@@ -31,7 +32,7 @@ class StreamingClient(Client):
 
     def __init__(
         self,
-        api_key: str,
+        api_key: str | Secret,
         *,
         tell: Callable[[Piece], None],
         silence: float = 90.0,
@@ -59,7 +60,7 @@ class StreamingClient(Client):
         """
         stored, body = _streamed(bytes(body))
         heard = Assembly()
-        call = await self._listen(body, heard, stored)
+        call = self._keyless(await self._listen(body, heard, stored))
         name = heard.interaction_id
         if isinstance(call, Lost) and name and not stored:
             said_so = f"the stream was cut ({call.reason}); with store: false its answer cannot be fetched"
@@ -80,7 +81,7 @@ class StreamingClient(Client):
                     chunks = response.stream
                     assert isinstance(chunks, AsyncIterable)
                     if response.status_code != 200 or not response.headers.get("content-type", "").startswith(_SSE):
-                        content = self._without_key(b"".join([chunk async for chunk in chunks]))
+                        content = b"".join([chunk async for chunk in chunks])
                         return Reply(response.status_code, content, response.headers)
                     cut = await self._hear(chunks, heard, stored, limit)
                     return Lost(cut) if cut else self._assembled(heard, response.headers)
@@ -107,7 +108,7 @@ class StreamingClient(Client):
                 self._limits.add(limit)
             limit.reschedule(loop.time() + (self._silence if elsewhere else self._longest_silence))
         self._take(reader.end(), heard)
-        error = ApiError.parse(self._without_key(reader.stray))
+        error = ApiError.parse(self._key.out_of(reader.stray))
         if heard.completed:
             return None
         return said(error) if error else heard.complaint or "it ended before its last event"
@@ -116,12 +117,12 @@ class StreamingClient(Client):
         for event in events:
             if heard.completed or heard.failure:
                 return
-            for piece in heard.take(Event(event.name, self._without_key(event.data), event.id)):
+            for piece in heard.take(Event(event.name, self._key.out_of(event.data), event.id)):
                 self._tell(piece)
 
     def _assembled(self, heard: Assembly, headers: Mapping[str, str]) -> Reply | Lost:
         try:
-            return Reply(200, self._without_key(as_json(heard.whole())), headers)  # a key may have come in two deltas
+            return Reply(200, as_json(heard.whole()), headers)
         except RecursionError:
             return Lost("its answer is nested too deep")
 

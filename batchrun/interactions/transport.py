@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from traceback import clear_frames
 from types import SimpleNamespace
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -84,12 +85,16 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             async with asyncio.timeout(None if live else seconds):
                 exchange = self._begin if live else self._exchange
                 return await exchange(self._session, request, progress)
-        except TimeoutError as error:
+        except TimeoutError:
             late = httpx.ReadTimeout if progress.sent else httpx.ConnectTimeout
-            raise late(f"no answer within {seconds:g} s", request=request) from error
+            failure: httpx.TransportError = late(f"no answer within {seconds:g} s", request=request)
         except (aiohttp.ClientError, OSError) as error:
             broken = httpx.ReadError if progress.sent else httpx.ConnectError
-            raise broken(f"{type(error).__name__}: {error}", request=request) from error
+            failure = broken(f"{type(error).__name__}: {error}", request=request)
+        except BaseException as error:
+            _forget_locals(error)
+            raise
+        raise failure  # here, so that it is not chained to what aiohttp says: that holds the request's headers
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
@@ -151,6 +156,13 @@ async def _content(request: httpx.Request) -> _Content:
     if not isinstance(request.stream, AsyncIterable):
         return await request.aread() or None
     return request.stream
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let the frames that an error came through forget their variables: those of aiohttp hold the request's headers."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 class _Progress:

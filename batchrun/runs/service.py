@@ -13,6 +13,7 @@ from batchrun.interactions.addresses import LOOPBACK, is_base
 from batchrun.interactions.client import Client
 from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import Piece
+from batchrun.interactions.secret import Secret
 from batchrun.interactions.streaming import StreamingClient
 
 #: How an emulator in this process calls itself, in the addresses of uploads.
@@ -30,21 +31,21 @@ def emulated_client(settings: EmulatorSettings, version: str, tell: Tell | None 
     """A client for an emulator in this process, which is closed with it."""
     emulator = Emulator(settings)
     transport = InProcess(emulator.app, emulator.close)
-    return _client("emulator", tell, base_url=IN_PROCESS, version=version, transport=transport)
+    return _client(Secret("emulator"), tell, base_url=IN_PROCESS, version=version, transport=transport)
 
 
-def _client(key: str, tell: Tell | None, **options: Any) -> Client:
+def _client(key: Secret, tell: Tell | None, **options: Any) -> Client:
     return Client(key, **options) if tell is None else StreamingClient(key, tell=tell, **options)
 
 
-def api_key(base_url: str) -> str:
+def api_key(base_url: str) -> Secret:
     """The key from the environment; a service on this machine needs none. Raises CredentialError."""
-    for name, key in keys():
-        if not (key.isascii() and key.isprintable() and " " not in key):
+    for name, value in keys():
+        if not (key := Secret(value)).sendable:
             raise CredentialError(f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent.")
         return key
     if is_loopback(base_url):
-        return "none"
+        return Secret("none")
     raise CredentialError(
         f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
     )
@@ -56,7 +57,10 @@ def is_loopback(base_url: str) -> bool:
 
 
 def checked_base_url(base_url: str) -> str:
-    """The address without its last slash. Raises SpecError unless the key is safe on the way there."""
+    """The address without its last slash. Raises SpecError unless the key is safe on the way there.
+
+    It is kept with the run and shown, so it may hold nothing that is no address: `?key=…`, or a name and a password.
+    """
     if is_base(base_url):
         return base_url.rstrip("/")
     raise SpecError(

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from batchrun.cli import commands
 from batchrun.errors import Exit
+from tests.processes import command, write_job
 
 FAST = ("--latency", "0ms", "--set", "poll.first=0")
 
@@ -487,3 +488,12 @@ def test_an_edited_job_is_refused_with_what_it_would_cost_and_accepted_with_an_o
     assert "job: 2 rows: 2 succeeded" in done
     assert "1 row left the input" in done
     assert "Nothing to do" in rehearse("job.json").stdout
+
+
+@pytest.mark.parametrize("place", ["https://127.0.0.1:1/?key={}", "https://{}@127.0.0.1:1", "https://127.0.0.1:1/#{}"])
+def test_an_address_with_a_key_in_it_is_refused_and_not_repeated(tmp_path: Path, place: str) -> None:
+    write_job(tmp_path, rows=1)
+    code, out, err = command(tmp_path, "run", "job.json", "--base-url", place.format("secret-canary"))
+    assert (code, "leave out" in err) == (Exit.BAD_INPUT, True)
+    assert "secret-canary" not in out + err
+    assert not (tmp_path / "runs").exists()

@@ -108,3 +108,12 @@ def test_no_body_makes_the_classifier_fail(garbage: bytes) -> None:
 )
 def test_the_code_of_an_error_is_short_text_whatever_it_was(code: object, kind: str) -> None:
     assert ApiError.of({"code": code, "message": "no"}).code == kind
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_answer_with_the_label_of_another_request_is_not_this_ones(waits: bool) -> None:
+    said = {"id": "v1_abc", "status": "completed", "labels": {"batchrun-intent": "another"}}
+    assert isinstance(of_post(reply(200, said), NOW, waits=waits, intent_key="own"), Ambiguous)
+    own = {**said, "labels": {"batchrun-intent": "own"}}
+    assert not isinstance(of_post(reply(200, own), NOW, waits=waits, intent_key="own"), Ambiguous)
+    assert not isinstance(of_post(reply(200, {**said, "labels": None}), NOW, waits=waits, intent_key="own"), Ambiguous)

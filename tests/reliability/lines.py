@@ -18,7 +18,7 @@ _AT_THE_LATEST = 4
 #: So many bytes tell what is asked for: `POST /v`.
 _FIRST = 7
 
-On = Literal["connection", "POST", "GET", "reused"]
+On = Literal["connection", "POST", "GET", "reused", "any"]
 
 
 @dataclass
@@ -136,22 +136,29 @@ class Proxy:
             for task in connections:
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
+            await asyncio.sleep(0)  # transports close in the loop's next step
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = Line(reader, writer, self._random, self._forward, self._first_answers)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            if (way := self._strikes("connection")) is not None:
-                await way(line)
-            while not writer.is_closing():
-                line.begun, line.request = await reader.readexactly(_FIRST), b""
-                method = line.begun.split(b" ")[0].decode("latin-1")
-                way = self._strikes(method) or (self._strikes("reused") if line.exchanges else None)
-                line.exchanges += 1
-                await (way or pass_on)(line)
-        writer.close()
+        try:
+            await self._exchanges(line)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the other side is gone
+        finally:
+            writer.close()
+
+    async def _exchanges(self, line: Line) -> None:
+        if (way := self._strikes("connection")) is not None:
+            await way(line)
+        while not line.writer.is_closing():
+            line.begun, line.request = await line.reader.readexactly(_FIRST), b""
+            method = line.begun.split(b" ")[0].decode("latin-1")
+            way = self._strikes(method) or (self._strikes("reused") if line.exchanges else None)
+            line.exchanges += 1
+            await (way or pass_on)(line)
 
     def _strikes(self, on: str) -> Way | None:
-        if self._on != on or self._way is None or self.struck >= self._most:
+        if self._on not in (on, "any") or self._way is None or self.struck >= self._most:
             return None
         self._passed += 1
         if self._random.random() >= self._rate and (self.struck or self._passed < _AT_THE_LATEST):

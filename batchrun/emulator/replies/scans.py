@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ _PROGRAM = "tesseract"
 _DOTS_PER_INCH = 200
 _MOST_PAGES = 20
 _LONGEST_SECONDS = 120.0
+_SHARED = frozenset(
+    {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TESSDATA_PREFIX", "LD_LIBRARY_PATH", "OMP_THREAD_LIMIT"}
+)
 
 
 async def read_scan(content: bytes, numbers: Sequence[int]) -> str:
@@ -46,9 +50,16 @@ def _pgm(width: int, height: int, stride: int, grey: bytes) -> bytes:
     return b"P5 %d %d 255\n" % (width, height) + b"".join(rows)
 
 
+def _environment() -> dict[str, str]:
+    """What a program needs to find its files, and nothing that is a secret."""
+    return {name: value for name, value in os.environ.items() if name in _SHARED}
+
+
 def _recognised(program: str, page: bytes) -> str:
     try:
-        done = subprocess.run([program, "-", "-"], input=page, capture_output=True, timeout=_LONGEST_SECONDS)
+        done = subprocess.run(
+            [program, "-", "-"], input=page, capture_output=True, timeout=_LONGEST_SECONDS, env=_environment()
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unusable(f"{_PROGRAM} failed: {error}") from error
     if done.returncode != 0:

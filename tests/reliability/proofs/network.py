@@ -73,16 +73,18 @@ class Outcome:
 
 
 class Wired(World):
-    """A world whose runner talks to its service over sockets, through a proxy with a fault of this kind."""
+    """A world whose runner talks to its service over sockets, through this proxy or one with a fault of `kind`."""
 
-    def __init__(self, where: Path, seed: int, kind: str, policy: str) -> None:
+    def __init__(
+        self, where: Path, seed: int, kind: str, policy: str, proxy: Proxy | None = None, *, stored: bool | None = None
+    ) -> None:
         random = Random(f"{seed} {kind}")
         super().__init__(
-            where, Fate(seed, kind, _ROWS, _spec(random, policy), {}, "uniform:1s,20s"), FastTime(self._served)
+            where, Fate(seed, kind, _ROWS, _spec(random, policy, stored), {}, "uniform:1s,20s"), FastTime(self._served)
         )
         found = KINDS.get(kind)
         polled = self.job.spec.request.store
-        self.proxy = Proxy(
+        self.proxy = proxy or Proxy(
             found and found.way,
             random.choice([on for on in found.on if polled or on != "GET"]) if found else "POST",
             random,
@@ -122,7 +124,7 @@ async def _server(emulator: Emulator) -> AsyncIterator[int]:
             task.cancel()
 
 
-def _spec(random: Random, policy: str) -> dict[str, Any]:
+def _spec(random: Random, policy: str, stored: bool | None) -> dict[str, Any]:
     ambiguous = {"model": policy, "max_resubmits": _MOST_RESUBMITS}
     return {
         "name": "wired",
@@ -130,7 +132,7 @@ def _spec(random: Random, policy: str) -> dict[str, Any]:
         "request": {
             "model": "gemini-3.5-flash",
             "input": "Add {{ word }}",
-            **random.choice(({}, {}, {"store": False})),
+            "store": random.choice((True, True, False)) if stored is None else stored,
         },
         "limits": {"posts": random.randint(1, 3), "in_flight": 6},
         "poll": {"deadline": "5m", "rpm": None},
@@ -182,14 +184,15 @@ def _wrong(books: Books, policy: str, *, mixed: bool) -> Iterator[str]:
     sent = Counter(each.key for each in books.attempts if each.state not in _FREE)
     for each in books.attempts:
         name, unsure = accepted.get(each.intent_key), each.state is AttemptState.AMBIGUOUS or mixed
-        if name and not unsure and each.interaction_id != name:
+        answered = each.raw is not None and not each.interaction_id  # one that is not stored may come without an id
+        if name and not unsure and not answered and each.interaction_id != name:
             yield f"{each.key}: {name} was paid for and is lost ({each.state})"
     if sum(sent.values()) - len(sent) != len(again) or (policy == "hold" and again):
         yield f"{sum(sent.values())} attempts for {len(sent)} rows, and {len(again)} on record as sent again"
-    if len(accepted) - len({each.key for each in books.attempts if each.intent_key in accepted}) != sum(
-        each.intent_key in accepted for each in again
-    ):
-        yield "more was paid for twice than is on record"
+    decided = {each.id for each in again}
+    for each in books.attempts:
+        if each.intent_key in accepted and each.id in books.superseded_by and each.id not in decided:
+            yield f"{each.key}: {accepted[each.intent_key]} was paid for, and sent again without a decision on record"
 
 
 def prove(where: Path, *, full: bool) -> list[Figure]:
