@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchrun.aftercare.verification import altered_inputs
 from batchrun.disk import sync_directory
 from batchrun.engine.request import intent_key
 from batchrun.errors import SpecError, StoreError
@@ -19,7 +20,9 @@ from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay
 from batchrun.store.ledger import Event, read
 from batchrun.store.lock import RunLock
+from batchrun.store.reader import Reader
 from batchrun.store.store import Store
+from batchrun.store.trust import is_sound
 
 
 @dataclass
@@ -53,7 +56,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
     with closing(RunLock(directory.path)):
         found = Recovered()
         events, found.damaged = _events(job, directory, accept_damage=accept_damage)
-        if not _readable(directory.checkpoint):
+        if directory.checkpoint.exists() and not _believable(directory):
             found.aside = _set_aside(directory)
         with closing(Store(directory.checkpoint, behind=True)) as store:
             if not store.is_behind:
@@ -96,13 +99,12 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
     return events, damaged
 
 
-def _readable(checkpoint: Path) -> bool:
-    """False for a database that is damaged; one that is not there is no damage."""
-    if not checkpoint.exists():
-        return True
-    with suppress(sqlite3.Error), closing(sqlite3.connect(checkpoint)) as connection:
-        return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
-    return False
+def _believable(directory: RunDir) -> bool:
+    """False for a checkpoint of which anything is not as it was written."""
+    if not is_sound(directory.checkpoint, directory.ledger):
+        return False
+    with Reader(directory.checkpoint, older=True) as reader:
+        return next(altered_inputs(reader.connection), None) is None
 
 
 def _set_aside(directory: RunDir) -> list[Path]:

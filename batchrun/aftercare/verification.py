@@ -65,6 +65,14 @@ def verify(directory: RunDir) -> Verified:
             ) from error
 
 
+def altered_inputs(db: sqlite3.Connection) -> Iterator[str]:
+    """The keys of rows whose input is not the one that was read."""
+    for key, sha, data in stored_rows(db):
+        value = parse_json((data or "").encode("utf-8", "surrogatepass"))
+        if value is None or sha256(canonical_json(value)).hexdigest() != sha:
+            yield key
+
+
 class Audit:
     """One going over. `files` counts those looked at so far, `stale` is known at the end."""
 
@@ -89,10 +97,8 @@ class Audit:
         yield from self._outputs(readable=not checkpoint)
 
     def _inputs(self) -> Iterator[Difference]:
-        for key, sha, data in stored_rows(self._db):
-            value = parse_json((data or "").encode("utf-8", "surrogatepass"))
-            if value is None or sha256(canonical_json(value)).hexdigest() != sha:
-                yield Difference("rows", f"row {key!r}", "its input is not the one that was read")
+        for key in altered_inputs(self._db):
+            yield Difference("rows", f"row {key!r}", "its input is not the one that was read")
 
     def _intents(self) -> Iterator[Difference]:
         run_id = self._reader.meta("run_id") or ""

@@ -22,6 +22,7 @@ from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
 from batchrun.engine.project import Project
+from batchrun.engine.request import as_read
 from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
@@ -85,7 +86,7 @@ class Engine:
                 if waiting:
                     started.add(row.id)
                 await self._in_flight.acquire()
-                self._start(row)
+                self._start(as_read(row))
 
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""

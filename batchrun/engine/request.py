@@ -15,8 +15,11 @@ from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.evidence import INTENT_LABEL
 from batchrun.interactions.usage import plausible_tokens
 from batchrun.spec.blocks import MediaRef
+from batchrun.spec.canonical import sha256_of
 from batchrun.spec.load import Job
+from batchrun.store.damage import unreadable
 from batchrun.store.files import Upload
+from batchrun.store.records import RowRecord
 
 #: The service counts about four characters of text to a token and 258 tokens to an image or a page.
 CHARACTERS_PER_TOKEN = 4
@@ -184,3 +187,10 @@ def intent_key(run_id: str, key: str, stage: str, exchange: int, number: int) ->
     """36 characters that name one attempt and fit the API's label rules."""
     mark = hashlib.sha256("\0".join((run_id, key, stage, str(exchange), str(number))).encode()).hexdigest()
     return "br1-" + mark[:32]
+
+
+def as_read(row: RowRecord) -> RowRecord:
+    """The row. Raises StoreError if its input is not the one that was read: what was never asked for would be paid."""
+    if row.data is not None and sha256_of(row.data) != row.input_sha:
+        raise unreadable(f"the input of row {row.key!r}", "it is not what was read")
+    return row

@@ -14,6 +14,7 @@ from batchrun.spec.load import Job
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
+from batchrun.store.trust import refuse_distrusted
 
 _ADVICE = "Stop it first (Ctrl-C where it runs, or SIGINT to it), then use this command again."
 
@@ -37,6 +38,7 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
     with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
         random = Random(seed)
         try:
+            refuse_distrusted(store.connection, directory.checkpoint, directory.ledger)
             directory.refuse_to_forget(store)
             run_id = identify(store, job, target, random)
             with Reader(directory.checkpoint) as reader:

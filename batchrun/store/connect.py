@@ -10,11 +10,8 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from batchrun.errors import StoreError
+from batchrun.store.damage import RECOVER, is_damage
 from batchrun.store.versions import bring_up_to_date, refuse_newer
-
-#: What SQLite says of a file that is damaged, or none of its own.
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_RECOVER = "`batchrun recover` makes it anew from the ledger and the input"
 
 
 def connect(path: Path) -> Database:
@@ -30,8 +27,7 @@ def connect(path: Path) -> Database:
             connection.close()
             raise
     except (sqlite3.Error, OSError) as error:
-        damaged = getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
-        advice = f" {_RECOVER}." if damaged else ""
+        advice = f" {RECOVER}." if is_damage(error) else ""
         raise StoreError(f"{path}: cannot open the checkpoint: {error}. Nothing was sent.{advice}") from error
 
 
@@ -54,7 +50,7 @@ def _examine(path: Path) -> None:
         refuse_newer(db, path)
         said = db.execute("PRAGMA quick_check(1)").fetchone()[0] if _was_left_open(path) else "ok"
     if said != "ok":
-        raise StoreError(f"{path}: the checkpoint is damaged: {' '.join(said.split())}. Nothing was sent. {_RECOVER}.")
+        raise StoreError(f"{path}: the checkpoint is damaged: {' '.join(said.split())}. Nothing was sent. {RECOVER}.")
 
 
 def _was_left_open(path: Path) -> bool:

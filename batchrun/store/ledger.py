@@ -112,11 +112,14 @@ def read(path: Path) -> Iterator[Event | None]:
 
     A last line without its end is none: a dying process left it, and nobody has acted on it.
     """
+    for entry in numbered(path):
+        yield None if entry is None else tuple(entry[1:])
+
+
+def numbered(path: Path) -> Iterator[list[Any] | None]:
+    """As `read`, each event with its number before it."""
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                entry = _entry(line[:-1])
-                yield None if entry is None else tuple(entry[1:])
+        yield from (_entry(line[:-1]) for line in file if line.endswith(b"\n"))
 
 
 def _end(path: Path) -> tuple[int, int, bool]:

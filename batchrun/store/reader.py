@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError, StoreError
+from batchrun.store.damage import unreadable
 from batchrun.store.migrations import LIVE, OPEN
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 from batchrun.store.versions import refuse_newer, refuse_older
@@ -369,14 +370,26 @@ def _mode(path: Path) -> str:
 
 
 def _row(values: tuple[Any, ...]) -> RowRecord:
+    """Raises StoreError for values that were not written so."""
     row, attempt = values[:_ROW_FIELDS], values[_ROW_FIELDS:]
-    data = None if row[5] is None else json.loads(row[5])
+    try:
+        data = None if row[5] is None else json.loads(row[5])
+    except (ValueError, TypeError) as error:
+        raise unreadable(f"the input of row {row[2]!r}", error) from None
     last = None if attempt[0] is None else _attempt(attempt)
     fields: list[Any] = [*row[:5], data, *row[6:-1], last, row[-1]]
     return RowRecord(*fields)
 
 
 def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
+    """Raises StoreError for values that were not written so."""
+    try:
+        return _as_written(values)
+    except (ValueError, TypeError, zlib.error) as error:
+        raise unreadable(f"attempt {values[0]} of row {values[2]!r}", error) from None
+
+
+def _as_written(values: tuple[Any, ...]) -> AttemptRecord:
     *plain, usage, files, raw = values
     plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)

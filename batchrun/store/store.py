@@ -18,6 +18,7 @@ from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish
 from batchrun.store.ballast import Ballast
 from batchrun.store.connect import connect
+from batchrun.store.damage import damaged
 from batchrun.store.events import begun, cost_nothing, events_of, identified, intended
 from batchrun.store.ledger import Ledger
 from batchrun.store.migrations import LIVE, OPEN
@@ -133,7 +134,7 @@ class Store:
         """
         self._ballast.take()
         with self.db.atomic():
-            self._writer.epoch = int(self.meta("epoch") or 0) + 1
+            self._writer.epoch = self._number("epoch") + 1
             self.connection.execute("UPDATE meta SET value = ? WHERE name = 'epoch'", (str(self._writer.epoch),))
             dead = self.connection.execute(
                 f"""UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
@@ -154,7 +155,13 @@ class Store:
     @property
     def _told(self) -> int:
         """The number of the last event that the ledger was told."""
-        return int(self.meta("ledger") or 0)
+        return self._number("ledger")
+
+    def _number(self, name: str) -> int:
+        said = self.meta(name) or "0"
+        if not said.isdecimal():
+            raise damaged(self.path, f"its {name!r} is {said!r}")
+        return int(said)
 
     def _catch_up(self) -> None:
         """Write the ledger anew where a process died before it was told, where a power cut tore its end, where there is

@@ -15,6 +15,7 @@ from sqlite_utils import Database
 
 from batchrun.errors import InvariantError, StoreError
 from batchrun.store.ballast import Ballast
+from batchrun.store.damage import damaged, is_damage
 from batchrun.store.ledger import Event, Ledger
 
 T = TypeVar("T")
@@ -71,7 +72,9 @@ class Writer:
         self._thread.shutdown()
 
     def unusable(self, error: Exception) -> StoreError:
-        """What to tell when the disk gives up."""
+        """What to tell when the disk gives up, or the file turns out to be damaged."""
+        if is_damage(error):
+            return damaged(self._path, error)
         return StoreError(
             f"{self._path}: cannot use the checkpoint: {error}. What was submitted goes on at the service; "
             "make room, or mend the disk, and run the same command again."

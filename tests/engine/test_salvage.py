@@ -68,7 +68,7 @@ def put_reply(job: Rehearsal, reply: bytes) -> None:
     with sqlite3.connect(job.directory / "run.db") as db:
         changed = db.execute("UPDATE attempt SET raw = ? WHERE state = 'ambiguous'", (zlib.compress(reply),))
         assert changed.rowcount == 1
-        db.execute("UPDATE row SET outcome = NULL WHERE outcome = 'ambiguous'")
+        db.execute("UPDATE row SET outcome = NULL, finished_at = NULL WHERE outcome = 'ambiguous'")
     db.close()
 
 

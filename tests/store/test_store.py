@@ -15,6 +15,7 @@ import pytest
 
 from batchrun.errors import InvariantError, LockedError, SpecError, StoreError
 from batchrun.rows import Finish, InputRow, Outcome, Problem
+from batchrun.spec.canonical import sha256_of
 from batchrun.store.admission import admit
 from batchrun.store.lock import RunLock, running
 from batchrun.store.reader import Reader
@@ -23,7 +24,7 @@ from batchrun.store.store import Store
 
 
 def rows(count: int) -> list[InputRow]:
-    return [InputRow(f"r{n}", f"in:{n + 1}", f"{n:064x}", {"n": n}) for n in range(count)]
+    return [InputRow(f"r{n}", f"in:{n + 1}", sha256_of({"n": n}), {"n": n}) for n in range(count)]
 
 
 @pytest.fixture
