@@ -25,6 +25,8 @@ _MOST_REDIRECTS = 5
 _TRIES = 3
 #: IPv4 addresses as IPv6 networks without IPv4 see them.
 _NAT64 = IPv6Network("64:ff9b::/96")
+#: What is given out as addresses of the open internet. Beyond it are more ways to write or reach IPv4 addresses.
+_ALLOCATED = IPv6Network("2000::/3")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -34,7 +36,8 @@ def is_public(address: str) -> bool:
     ip = ip_address(address.partition("%")[0])
     if isinstance(ip, IPv6Address):
         translated = IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
-        return is_public(str(inner)) if (inner := ip.ipv4_mapped or ip.sixtofour or translated) else _is_open(ip)
+        inner = ip.ipv4_mapped or ip.sixtofour or translated
+        return is_public(str(inner)) if inner else _is_open(ip) and ip in _ALLOCATED
     return _is_open(ip)
 
 
