@@ -10,6 +10,7 @@ request is sent twice here: a POST on a connection that breaks fails, because no
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -89,7 +90,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             raise late(f"no answer within {seconds:g} s", request=request) from error
         except (aiohttp.ClientError, OSError) as error:
             broken = httpx.ReadError if progress.sent else httpx.ConnectError
-            raise broken(f"{type(error).__name__}: {error}", request=request) from error
+            raise broken(in_words(error), request=request) from error
 
     async def _exchange(
         self, session: aiohttp.ClientSession, request: httpx.Request, progress: _Progress
@@ -180,7 +181,7 @@ class _LiveBody(httpx.AsyncByteStream):
                     raise _too_long(self._cap)
                 yield chunk
         except (aiohttp.ClientError, OSError) as error:
-            raise httpx.ReadError(f"{type(error).__name__}: {error}") from error
+            raise httpx.ReadError(in_words(error)) from error
 
     async def aclose(self) -> None:
         self._answer.close()
@@ -193,3 +194,32 @@ def _refuse_compressed(answer: aiohttp.ClientResponse) -> None:
 
 def _too_long(cap: int) -> BodyTooLarge:
     return BodyTooLarge(f"the answer is longer than {cap:,} bytes")
+
+
+def in_words(error: Exception) -> str:
+    """An error of aiohttp or the system, as a part of a sentence."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"no address is found for {error.host}"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host} is not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no secure connection to {error.host}: {error.os_error}"
+        case aiohttp.ClientConnectorError():
+            return f"no connection to {error.host}:{error.port}: {_why(error.os_error)}"
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection within 30 seconds"
+        case aiohttp.ServerTimeoutError():
+            return "no byte came for too long"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed before the answer came"
+        case aiohttp.ClientPayloadError():
+            return f"the answer broke off: {error}"
+        case OSError():
+            return f"the connection broke: {_why(error)}"
+    return f"the connection broke ({type(error).__name__}: {error})"
+
+
+def _why(error: OSError) -> str:
+    """The system's words. Where several addresses were tried, there is only a text that lists all."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error) or type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from click.testing import CliRunner, Result
 
 from batchrun.cli import commands
 from batchrun.errors import Exit
+from batchrun.runs.directory import RunDir
+from batchrun.runs.preflight import output_directory
+from batchrun.spec.load import load_job
 
 FAST = ("--latency", "0ms", "--set", "poll.first=0")
 
@@ -487,3 +491,25 @@ def test_an_edited_job_is_refused_with_what_it_would_cost_and_accepted_with_an_o
     assert "job: 2 rows: 2 succeeded" in done
     assert "1 row left the input" in done
     assert "Nothing to do" in rehearse("job.json").stdout
+
+
+def test_paths_and_labels_that_are_shown_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job(words(1), output={"dir": "../out", "jsonl": True})
+    (tmp_path / "deep").mkdir()
+    for name in ("job.json", "rows.jsonl"):
+        (tmp_path / name).rename(tmp_path / "deep" / name)
+    monkeypatch.chdir(tmp_path / "deep")
+    said = rehearse("../deep/job.json").stdout + batchrun("export", "../deep/job.json").stdout
+    assert f"results: {tmp_path}/deep/runs/job.emulated/results.jsonl" in said
+    assert "_" not in "".join(line.partition(":")[0] for line in said.splitlines())
+    assert "/../" not in said
+    assert str(output_directory(load_job(Path("job.json")), RunDir(tmp_path), emulated=False)) == f"{tmp_path}/out"
+
+
+def test_a_service_that_cannot_be_reached_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "of-no-worth-12345678")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    job(words(1), retry={"calls": 1})
+    said = batchrun("run", "job.json", "--base-url", f"http://127.0.0.1:{port}", code=75).stderr
+    assert f"Cannot reach the service: no connection to 127.0.0.1:{port}: Connection refused" in said
