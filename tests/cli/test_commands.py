@@ -506,10 +506,30 @@ def test_paths_and_labels_that_are_shown_are_plain(tmp_path: Path, monkeypatch: 
     assert str(output_directory(load_job(Path("job.json")), RunDir(tmp_path), emulated=False)) == f"{tmp_path}/out"
 
 
-def test_a_service_that_cannot_be_reached_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a service that is down."""
     monkeypatch.setenv("GEMINI_API_KEY", "of-no-worth-12345678")
     with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+        return f"127.0.0.1:{closed.getsockname()[1]}"
+
+
+def test_a_service_that_cannot_be_reached_is_told_in_words(nowhere: str) -> None:
     job(words(1), retry={"calls": 1})
-    said = batchrun("run", "job.json", "--base-url", f"http://127.0.0.1:{port}", code=75).stderr
-    assert f"Cannot reach the service: no connection to 127.0.0.1:{port}: Connection refused" in said
+    said = batchrun("run", "job.json", "--base-url", f"http://{nowhere}", code=75).stderr
+    assert f"Cannot reach the service: no connection to {nowhere}: Connection refused" in said
+
+
+@pytest.mark.parametrize("command", ["run", "try"])
+def test_files_that_cannot_be_uploaded_are_told_of_while_that_is_tried_again(
+    nowhere: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHRUN_STATE", str(tmp_path / "state"))
+    part = {"type": "audio", "path": "sound.wav"}
+    Path("sound.wav").write_bytes(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(32))
+    request = {"model": "gemini-3.5-flash", "input": [part], "inline_limit": 0}
+    job(words(1), request=request, retry={"calls": 2, "first": 0})
+    said = batchrun(command, "job.json", "--base-url", f"http://{nowhere}", code=75).stderr
+    reason = f"no connection to {nowhere}: Connection refused"
+    assert said.count(f"'sound.wav' is not uploaded yet: {reason}; the next try is in 0") == 1
+    assert said.index("is not uploaded yet") < said.index(f"Cannot upload 'sound.wav': {reason}")
