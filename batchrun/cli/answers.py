@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchrun.cli.printing import note, safe, shortened, write
-from batchrun.engine.events import Called, Paused
+from batchrun.engine.events import Called, Paused, UploadFailed
 from batchrun.errors import StoreError
 from batchrun.interactions import pieces
 from batchrun.plurals import counted
@@ -76,6 +76,8 @@ class Printer:
                     self._tell_calls(1)
             case Paused(seconds, reason):
                 self._note(f"waiting {seconds:.0f} s: {reason}")
+            case UploadFailed(file, seconds, reason):
+                self._note(f"{file!r} is not uploaded yet: {reason}; the next try is in {seconds:.0f} s")
 
     def tell(self, answer: Interaction) -> None:
         """Prints a whole answer, and what the functions gave that it called."""

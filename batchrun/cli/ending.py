@@ -105,8 +105,13 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"{counted(interrupted, 'row')} held: nobody can tell how far a function of yours came")
     if summary.awaiting_approval:
         lines.append(f"{counted(summary.awaiting_approval, 'plan')} of research to approve before it is carried out")
-    lines += [f"{name}: {path}" for name, path in summary.outputs.items() if summary.unusable or name != "failed"]
-    return lines
+    return [*lines, *output_lines(summary, failed=bool(summary.unusable))]
+
+
+def output_lines(summary: Summary, *, failed: bool = True) -> list[str]:
+    """Where the output files are; `failed` rows' file too."""
+    shown = (each for each in summary.outputs.items() if failed or each[0] != "failed")
+    return [f"{name.removesuffix('_jsonl')}: {path}" for name, path in shown]
 
 
 def _money(summary: Summary) -> str:

@@ -227,6 +227,7 @@ def retry(
 @options.run_choice
 def export(choice: RunChoice) -> None:
     """Make the output files again from the checkpoint. Nothing is sent."""
+    from batchrun.cli.ending import output_lines
     from batchrun.runs.exports import write_outputs
     from batchrun.store.reader import Reader
 
@@ -234,8 +235,7 @@ def export(choice: RunChoice) -> None:
     directory = choice.directory(loaded)
     with Reader(directory.checkpoint) as reader:
         summary = write_outputs(loaded, directory, reader)
-    for name, path in summary.outputs.items():
-        say(f"{name}: {path}")
+    say("\n".join(output_lines(summary)))
 
 
 @click.command()

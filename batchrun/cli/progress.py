@@ -21,6 +21,7 @@ from batchrun.engine.events import (
     Salvaged,
     Started,
     Stopping,
+    UploadFailed,
 )
 from batchrun.rows import Outcome
 
@@ -130,9 +131,10 @@ class Progress:
                     self._line("further rows that fail are counted, not shown; all are in results.parquet")
             case Paused(seconds, reason) if seconds >= 1:
                 self._line(f"a pause of {duration(seconds)}, then one request to see: {reason}")
-            case PollFailed(key, reason) if self._clock() - self._complained_at >= _COMPLAINT_SECONDS:
-                self._complained_at = self._clock()
-                self._line(f"row {key}: its poll brought no answer and is made again: {reason}")
+            case PollFailed(key, reason):
+                self._complain(f"row {key}: its poll brought no answer and is made again: {reason}")
+            case UploadFailed(file, seconds, reason):
+                self._complain(f"{file!r} is not uploaded yet: {reason}; the next try is in {duration(seconds)}")
             case Expiring(warning):
                 self._line(warning)
             case Salvaged(key, interaction_id):
@@ -141,6 +143,12 @@ class Progress:
                 )
             case Stopping():
                 self._line("stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once")
+
+    def _complain(self, text: str) -> None:
+        """What many rows may meet at once is said now and then."""
+        if self._clock() - self._complained_at >= _COMPLAINT_SECONDS:
+            self._complained_at = self._clock()
+            self._line(text)
 
     def _line(self, text: str) -> None:
         if self._live:

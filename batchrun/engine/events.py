@@ -92,13 +92,35 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadFailed:
+    """A file could not be uploaded, or looked at; that is tried again after this many seconds."""
+
+    file: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The run stops; open POSTs are awaited."""
 
     reason: str
 
 
-Event = Started | Expiring | Posted | Salvaged | Polled | PollFailed | Landed | Called | RowEnded | Paused | Stopping
+Event = (
+    Started
+    | Expiring
+    | Posted
+    | Salvaged
+    | Polled
+    | PollFailed
+    | Landed
+    | Called
+    | RowEnded
+    | Paused
+    | UploadFailed
+    | Stopping
+)
 Observer = Callable[[Event], None]
 
 

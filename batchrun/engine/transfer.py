@@ -147,11 +147,18 @@ def _full(refused: Refused) -> bool:
     return refused.status == 429 and "storage" in refused.error.message.lower()
 
 
+def reason_of(trouble: Trouble) -> str:
+    """What went wrong, in a few words."""
+    if not isinstance(trouble, Refused):
+        return trouble.reason
+    return f"HTTP {trouble.status} {trouble.error.code}: {trouble.error.message.rstrip('.')}"
+
+
 def failure(trouble: Trouble, shown: str) -> BatchrunError:
     """Whom a failed upload stops: the row, or the run if it is nothing about this file."""
     if not isinstance(trouble, Refused):
         return RefusedError(f"Cannot upload {shown!r}: {trouble.reason}. Rows stay pending; run again later.")
-    said = f"HTTP {trouble.status} {trouble.error.code}: {trouble.error.message.rstrip('.')}"
+    said = reason_of(trouble)
     match classify(trouble):
         case Meaning.CREDENTIALS:
             return CredentialError(f"The service does not accept the API key for uploads: {said}. Rows stay pending.")

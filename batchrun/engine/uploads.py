@@ -16,8 +16,9 @@ from random import Random
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_not_result
 
+from batchrun.engine.events import Observer, UploadFailed, ignore
 from batchrun.engine.retry import FullJitter
-from batchrun.engine.transfer import Source, Transfer, failure, file_name, no_room, settled
+from batchrun.engine.transfer import Source, Transfer, failure, file_name, no_room, reason_of, settled
 from batchrun.errors import RowError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Refused
@@ -45,8 +46,9 @@ class Uploads:
         client: Client,
         wall: Callable[[], float],
         random: Random,
+        observe: Observer = ignore,
     ) -> None:
-        self._directory, self._client, self._wall = directory, client, wall
+        self._directory, self._client, self._wall, self._observe = directory, client, wall, observe
         self._api = FilesApi(client, wall)
         self._deadline, self._calls = spec.poll.deadline, spec.retry.calls
         self._wait = FullJitter(spec.retry, random)
@@ -123,7 +125,7 @@ class Uploads:
 
     async def _still_there(self, upload: Upload) -> bool:
         """Whether the service still has a file of an earlier run, looked at once a run."""
-        found = await self._repeated(partial(self._api.get, upload.name))
+        found = await self._repeated(partial(self._api.get, upload.name), upload.source)
         if isinstance(found, Refused) and found.status in (403, 404):
             return False
         remote = await self._active(found, upload.source)
@@ -145,7 +147,7 @@ class Uploads:
         transfer = Transfer(upload, source, self._api, self._registry)
         try:
             async with self._slots:
-                found = await self._repeated(transfer.go_on, lambda: transfer.progress)
+                found = await self._repeated(transfer.go_on, source.file.shown, lambda: transfer.progress)
             remote = await self._active(found, source.file.shown)
         except RowError:
             await transfer.give_up()
@@ -162,9 +164,12 @@ class Uploads:
         )
 
     async def _repeated(
-        self, call: Callable[[], Awaitable[RemoteFile | Trouble]], progress: Callable[[], int] = lambda: 0
+        self, call: Callable[[], Awaitable[RemoteFile | Trouble]], shown: str, progress: Callable[[], int] = lambda: 0
     ) -> RemoteFile | Trouble:
-        """The call's answer, tried again while that may help. Tries that get further are not counted."""
+        """The call's answer, tried again while that may help. Tries that get further are not counted.
+
+        `shown` is the file that it is about.
+        """
         marks = [(0, 0)]
 
         def enough(state: RetryCallState) -> bool:
@@ -172,9 +177,15 @@ class Uploads:
                 marks.append((now, state.attempt_number - 1))
             return state.attempt_number - marks[-1][1] >= self._calls
 
+        def tell(state: RetryCallState) -> None:
+            assert state.outcome is not None
+            assert state.next_action is not None
+            self._observe(UploadFailed(shown, state.next_action.sleep, reason_of(state.outcome.result())))
+
         retrying = AsyncRetrying(
             stop=enough,
             wait=self._wait,
+            before_sleep=tell,
             retry=retry_if_not_result(settled),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
@@ -194,6 +205,6 @@ class Uploads:
                 raise RowError("upload_failed", f"{shown!r}: still {found.state} {self._deadline:g} s after its upload")
             await asyncio.sleep(delay)
             delay = min(delay * _LOOK_GROWTH, _SLOWEST_LOOK)
-            found = await self._repeated(partial(self._api.get, found.name))
+            found = await self._repeated(partial(self._api.get, found.name), shown)
             if isinstance(found, Refused) and found.status in (403, 404):
                 raise RowError("upload_failed", f"{shown!r}: deleted at the service before it could be used")

@@ -210,11 +210,10 @@ class SecretHeaders(httpx.Headers):
 
 def fate_of(error: Exception) -> NotSent | Lost:
     """What an error of a call proves about its request."""
+    said = str(error) or type(error).__name__
     if isinstance(error, _NOT_SENT):
-        return NotSent(str(error) or type(error).__name__)
-    if isinstance(error, BodyTooLarge):
-        return Lost(str(error), answered=True)
-    return Lost(f"{type(error).__name__}: {error}")
+        return NotSent(said)
+    return Lost(said, answered=isinstance(error, BodyTooLarge))
 
 
 def _request(method: str, url: httpx.URL | str, headers: httpx.Headers, body: bytes | Body) -> httpx.Request:

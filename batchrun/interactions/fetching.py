@@ -19,6 +19,7 @@ from aiohttp.connector import AddrInfoType
 from yarl import URL
 
 from batchrun.errors import RowError
+from batchrun.interactions.transport import in_words
 
 MOST_BYTES = 2_000_000_000
 _MOST_REDIRECTS = 5
@@ -82,7 +83,7 @@ class Fetcher:
             except (aiohttp.ClientError, OSError) as error:
                 if (forbidden := _forbidden_in(error)) is not None:
                     raise RowError("fetch_refused", f"{url[:200]!r}: {forbidden}") from None
-                said = f"{type(error).__name__}: {error}"
+                said = in_words(error)
         raise RowError("fetch_failed", f"{url[:200]!r} cannot be fetched: {said}")
 
     async def _follow(self, url: str, into: Path) -> None:

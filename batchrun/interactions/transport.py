@@ -10,6 +10,7 @@ request is sent twice here: a POST on a connection that breaks fails, because no
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from traceback import clear_frames
@@ -90,7 +91,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             failure: httpx.TransportError = late(f"no answer within {seconds:g} s", request=request)
         except (aiohttp.ClientError, OSError) as error:
             broken = httpx.ReadError if progress.sent else httpx.ConnectError
-            failure = broken(f"{type(error).__name__}: {error}", request=request)
+            failure = broken(in_words(error), request=request)
         except BaseException as error:
             _forget_locals(error)
             raise
@@ -192,7 +193,7 @@ class _LiveBody(httpx.AsyncByteStream):
                     raise _too_long(self._cap)
                 yield chunk
         except (aiohttp.ClientError, OSError) as error:
-            raise httpx.ReadError(f"{type(error).__name__}: {error}") from error
+            raise httpx.ReadError(in_words(error)) from error
 
     async def aclose(self) -> None:
         self._answer.close()
@@ -205,3 +206,32 @@ def _refuse_compressed(answer: aiohttp.ClientResponse) -> None:
 
 def _too_long(cap: int) -> BodyTooLarge:
     return BodyTooLarge(f"the answer is longer than {cap:,} bytes")
+
+
+def in_words(error: Exception) -> str:
+    """An error of aiohttp or the system, as a part of a sentence."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"no address is found for {error.host}"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the certificate of {error.host} is not accepted: {error.certificate_error}"
+        case aiohttp.ClientConnectorSSLError():
+            return f"no secure connection to {error.host}: {error.os_error}"
+        case aiohttp.ClientConnectorError():
+            return f"no connection to {error.host}:{error.port}: {_why(error.os_error)}"
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection within 30 seconds"
+        case aiohttp.ServerTimeoutError():
+            return "no byte came for too long"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed before the answer came"
+        case aiohttp.ClientPayloadError():
+            return f"the answer broke off: {error}"
+        case OSError():
+            return f"the connection broke: {_why(error)}"
+    return f"the connection broke ({type(error).__name__}: {error})"
+
+
+def _why(error: OSError) -> str:
+    """The system's words. Where several addresses were tried, there is only a text that lists all."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error) or type(error).__name__

@@ -47,7 +47,7 @@ async def carry_all(
 
     `waits` is for a client whose POSTs bring the answer.
     """
-    media = media_of(opened, client, wall)
+    media = media_of(opened, client, wall, observe)
     work = work_of(opened, media, wall, waits=waits)
     engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
     stop_gently(engine)
@@ -63,7 +63,7 @@ async def carry_all(
     return engine.poster.posts, None
 
 
-def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
+def media_of(opened: OpenRun, client: Client, wall: Callable[[], float], observe: Observer) -> Media:
     """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
     job, directory = opened.job, opened.directory.path
     emulated = opened.store.meta("target") == EMULATED
@@ -71,7 +71,7 @@ def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Medi
     def registry() -> Path:
         return directory if emulated else state_directory(os.environ)
 
-    uploads = Uploads(job.spec, registry, client, wall, opened.random)
+    uploads = Uploads(job.spec, registry, client, wall, opened.random, observe)
     fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
 

@@ -9,14 +9,14 @@ from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
 from batchrun.inputs.sources import find_sources
 from batchrun.outputs.export import FILES
 from batchrun.runs.directory import RunDir
-from batchrun.spec.load import Job
+from batchrun.spec.load import Job, without_dots
 from batchrun.store.reader import Reader
 
 
 def output_directory(job: Job, directory: RunDir, *, emulated: bool) -> Path:
     """Where the outputs go. Those of emulated runs stay in the run directory: they must not replace real ones."""
     chosen = job.spec.output.dir
-    return job.base / chosen if chosen and not emulated else directory.path
+    return without_dots(job.base / chosen) if chosen and not emulated else directory.path
 
 
 def check_outputs(job: Job, reader: Reader, outputs: Path) -> None:

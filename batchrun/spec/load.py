@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     document = read_document(path)
     override(document, overrides)
     spec = _checked(document)
-    base = path.absolute().parent
+    base = without_dots(path.absolute().parent)
     problems = [document.problem(*found) for found in _template_problems(spec)]
     schemas = _schemas(document, spec.request, base, problems)
     functions = _functions(document, spec.request, base, problems)
@@ -64,6 +65,11 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     warnings = tuple(document.problem(each.path, each.message) for each in warned)
     declared = [function.declaration for function in functions]
     return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions, warnings)
+
+
+def without_dots(path: Path) -> Path:
+    """The same place by a path without `..`, which goes through symbolic links as the system does."""
+    return Path(os.path.realpath(path)) if ".." in path.parts else path
 
 
 def _checked(document: Document) -> JobSpec:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from batchrun.spec.canonical import sha256_of
-from batchrun.spec.functions import Function
+from batchrun.spec.functions import ArgumentProblem, Function
 from batchrun.tools.own_loop import OwnLoop
 from batchrun.tools.results import ToolResult, failed, failed_by
 from batchrun.tools.running import run
@@ -41,6 +41,8 @@ class Toolbox:
         function = self._functions[name]
         try:
             work = function.bind(arguments)
+        except ArgumentProblem as problem:
+            return failed(str(problem))
         except Exception as error:  # types of the user may have validators, which may raise anything
             return failed_by(error)
         return await run(work, self._loop, blocking=not function.is_async, timeout=self._timeout)

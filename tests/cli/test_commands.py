@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from click.testing import CliRunner, Result
 
 from batchrun.cli import commands
 from batchrun.errors import Exit
+from batchrun.runs.directory import RunDir
+from batchrun.runs.preflight import output_directory
+from batchrun.spec.load import load_job
 from tests.processes import command, write_job
 
 FAST = ("--latency", "0ms", "--set", "poll.first=0")
@@ -494,6 +498,48 @@ def test_an_edited_job_is_refused_with_what_it_would_cost_and_accepted_with_an_o
 def test_an_address_with_a_key_in_it_is_refused_and_not_repeated(tmp_path: Path, place: str) -> None:
     write_job(tmp_path, rows=1)
     code, out, err = command(tmp_path, "run", "job.json", "--base-url", place.format("secret-canary"))
-    assert (code, "leave out" in err) == (Exit.BAD_INPUT, True)
+    assert (code, "but no user, no query and no fragment" in err) == (Exit.BAD_INPUT, True)
     assert "secret-canary" not in out + err
     assert not (tmp_path / "runs").exists()
+
+
+def test_paths_and_labels_that_are_shown_are_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job(words(1), output={"dir": "../out", "jsonl": True})
+    (tmp_path / "deep").mkdir()
+    for name in ("job.json", "rows.jsonl"):
+        (tmp_path / name).rename(tmp_path / "deep" / name)
+    monkeypatch.chdir(tmp_path / "deep")
+    said = rehearse("../deep/job.json").stdout + batchrun("export", "../deep/job.json").stdout
+    assert f"results: {tmp_path}/deep/runs/job.emulated/results.jsonl" in said
+    assert "_" not in "".join(line.partition(":")[0] for line in said.splitlines())
+    assert "/../" not in said
+    assert str(output_directory(load_job(Path("job.json")), RunDir(tmp_path), emulated=False)) == f"{tmp_path}/out"
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a service that is down."""
+    monkeypatch.setenv("GEMINI_API_KEY", "of-no-worth-12345678")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        return f"127.0.0.1:{closed.getsockname()[1]}"
+
+
+def test_a_service_that_cannot_be_reached_is_told_in_words(nowhere: str) -> None:
+    job(words(1), retry={"calls": 1})
+    said = batchrun("run", "job.json", "--base-url", f"http://{nowhere}", code=75).stderr
+    assert f"Cannot reach the service: no connection to {nowhere}: Connection refused" in said
+
+
+@pytest.mark.parametrize("command", ["run", "try"])
+def test_files_that_cannot_be_uploaded_are_told_of_while_that_is_tried_again(
+    nowhere: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHRUN_STATE", str(tmp_path / "state"))
+    part = {"type": "audio", "path": "sound.wav"}
+    Path("sound.wav").write_bytes(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0" + bytes(32))
+    request = {"model": "gemini-3.5-flash", "input": [part], "inline_limit": 0}
+    job(words(1), request=request, retry={"calls": 2, "first": 0})
+    said = batchrun(command, "job.json", "--base-url", f"http://{nowhere}", code=75).stderr
+    reason = f"no connection to {nowhere}: Connection refused"
+    assert said.count(f"'sound.wav' is not uploaded yet: {reason}; the next try is in 0") == 1
+    assert said.index("is not uploaded yet") < said.index(f"Cannot upload 'sound.wav': {reason}")

@@ -94,16 +94,14 @@ def test_arguments_that_do_not_fit_never_reach_the_function(call: Call, hint: st
 
 def test_missing_and_unknown_arguments_are_named(call: Call) -> None:
     answer = call("def work(city: str, days: int): return 'ran'\n", {"citi": "Rome", "days": 2})
-    assert answer == ToolResult(
-        "ArgumentProblem: 'citi' is no parameter; there are: city, days; city: missing", is_error=True
-    )
+    assert answer == ToolResult("'citi' is no parameter; there are: city, days; city: missing", is_error=True)
     assert "'x' is no parameter; there are: none" in str(call("def work(): return 'ran'\n", {"x": 1}).result)
 
 
 @pytest.mark.parametrize("arguments", ["text", 5, [1], [], True])
 def test_arguments_that_are_no_object_are_refused(call: Call, arguments: Any) -> None:
     answer = call("def work(): return 'ran'\n", arguments)
-    assert answer == ToolResult("ArgumentProblem: the arguments must be an object", is_error=True)
+    assert answer == ToolResult("the arguments must be an object", is_error=True)
 
 
 def test_no_arguments_at_all_are_none(load: Load) -> None:
