@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 
 from batchrun.store.ledger import Event
-from batchrun.store.migrations import LIVE
+from batchrun.store.migrations import LIVE, PENDING
 from batchrun.store.records import Intent
 
 #: What of the checkpoint's meta values begins a ledger.
@@ -87,8 +87,7 @@ _INTENDED = """INSERT INTO attempt (id, row_id, intent_key, number, exchange, tu
 _INTENDED_AGAIN = "UPDATE attempt SET state = 'intent' WHERE id = ? AND state IN ('not_sent', 'refused')"
 _REPLACED = f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'recover'
                 WHERE row_id = ? AND exchange >= ? AND {LIVE}"""
-_REOPENED = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL
-               WHERE id = ? AND NOT rejected"""
+_REOPENED = f"{PENDING} WHERE id = ? AND NOT rejected"
 _IDENTIFIED = """UPDATE attempt SET state = 'submitted', interaction_id = ?, submitted_at = ?
                  WHERE id = ? AND state IN ('intent', 'ambiguous')"""
 _FREED = "UPDATE attempt SET state = 'refused' WHERE id = ? AND state IN ('intent', 'ambiguous')"

@@ -15,6 +15,9 @@ LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
 #: Attempts whose end is not known. SQLite uses their index only for a query that says this in the same words.
 OPEN = "state IN ('intent', 'submitted', 'ambiguous')"
 
+#: Makes rows pending. What follows says when, or which.
+PENDING = "UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL"
+
 
 @migrations()
 def m001_initial(db: Database) -> None:

@@ -19,6 +19,7 @@ from batchrun.store.admission import admit
 from batchrun.store.lock import RunLock, running
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, Intent
+from batchrun.store.reopening import reopen
 from batchrun.store.store import Store
 
 
@@ -171,7 +172,7 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
         await store.finish(1, Finish(Outcome.FAILED, "lost", "gone"), 2.0)
 
     wait(life())
-    assert store.reopen(["failed"], [], 3.0) == 1
+    assert reopen(store, ["failed"], [], 3.0) == 1
     with Reader(store.path) as reader:
         assert [row.key for row in reader.pending(under_way=False)] == ["r0"]
     wait(store.arm(intent(1, number=2), 4.0))
