@@ -27,6 +27,7 @@ from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.tally import tally_of
 from batchrun.tools import Toolbox
 
 #: The POSTs that were made, and what stopped the run if anything did.
@@ -77,7 +78,7 @@ def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Medi
 
 def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
     """The job as the engine sees it."""
-    job, tally = opened.job, opened.reader.tally()
+    job, tally = opened.job, tally_of(opened.reader)
     calling = job.spec.request.function_calling
 
     def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:

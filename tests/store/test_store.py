@@ -21,6 +21,7 @@ from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, Intent
 from batchrun.store.reopening import reopen
 from batchrun.store.store import Store
+from batchrun.store.tally import tally_of
 
 
 def rows(count: int) -> list[InputRow]:
@@ -181,11 +182,11 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
 
 def test_reading_disturbs_nothing_and_sees_one_moment(store: Store) -> None:
     with Reader(store.path) as reader, reader.snapshot():
-        before = reader.tally().outcomes
+        before = tally_of(reader).outcomes
         wait(store.finish(1, Finish(Outcome.SUCCEEDED), 1.0))
-        assert reader.tally().outcomes == before == {"pending": 5}
+        assert tally_of(reader).outcomes == before == {"pending": 5}
     with Reader(store.path) as reader:
-        assert reader.tally().outcomes == {"pending": 4, "succeeded": 1}
+        assert tally_of(reader).outcomes == {"pending": 4, "succeeded": 1}
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader.connection.execute("DELETE FROM row")
 
