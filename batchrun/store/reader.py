@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError, StoreError
-from batchrun.store.migrations import LIVE, OPEN
+from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
@@ -28,9 +28,8 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
 _LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
             ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
 _ROW_FIELDS = 12
-_LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 _LIVE_OF_ROW = (
-    f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B} ORDER BY b.exchange DESC LIMIT 1)"
+    f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {live('b')} ORDER BY b.exchange DESC LIMIT 1)"
 )
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
@@ -188,8 +187,7 @@ class Reader:
     def live(self, row_id: int) -> Iterator[AttemptRecord]:
         """A row's live attempts in the order of their exchanges, with their answers."""
         query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
-                    WHERE r.id = ? AND a.superseded_at IS NULL AND a.state NOT IN ('not_sent', 'refused')
-                    ORDER BY a.exchange"""
+                    WHERE r.id = ? AND {live("a")} ORDER BY a.exchange"""
         return map(_attempt, self.connection.execute(query, (row_id,)))
 
     def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:

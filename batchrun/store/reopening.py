@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from batchrun.store.migrations import LIVE, PENDING
+from batchrun.store.migrations import LIVE, PENDING, live
 from batchrun.store.store import Store
 
 _PENDING_AT = f"{PENDING}, reopened_at = ?"
@@ -17,8 +17,8 @@ _GIVEN_UP = """(state IN ('lost', 'timed_out') OR (state = 'fetched' AND interac
 #: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
 #: a template that did not render, rounds of calls used up, a function that was interrupted, media not fetched. Not so
 #: a plan that was purged: nothing can follow it.
-_ENDED_ITS_ROW = """(exchange = (SELECT max(exchange) FROM attempt later WHERE later.row_id = attempt.row_id
-                      AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
+_ENDED_ITS_ROW = f"""(exchange = (SELECT max(exchange) FROM attempt later WHERE later.row_id = attempt.row_id
+                      AND {live("later")})
                   AND NOT (state = 'fetched' AND
                       (SELECT error_class = 'media_not_fetched' OR
                               (outcome IN ('failed', 'ambiguous') AND error_class NOT IN ('requires_action', 'purged')
