@@ -26,7 +26,7 @@ from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
-from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.records import FREE, RowRecord
 from batchrun.store.tally import tally_of
 from batchrun.tools import Toolbox
 
@@ -99,7 +99,7 @@ def work_of(opened: OpenRun, media: Media, *, waits: bool = False) -> Work:
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
         resumed=opened.store.epoch > 1,
-        refused=any(tally.states.get(state) for state in (AttemptState.REFUSED, AttemptState.NOT_SENT)),
+        refused=any(tally.states.get(state) for state in FREE),
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
 

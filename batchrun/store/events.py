@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 
 from batchrun.store.ledger import Event
 from batchrun.store.migrations import LIVE, PENDING
-from batchrun.store.records import Intent
+from batchrun.store.records import FREE, Intent
 
 #: What of the checkpoint's meta values begins a ledger.
 META = ("run_id", "job", "target", "key_column", "request", "request_parts")
-_FREE = ("not_sent", "refused")
 
 
 def intended(attempt_id: int, intent: Intent, at: float) -> Event:
@@ -40,7 +39,7 @@ def events_of(db: sqlite3.Connection) -> Iterator[Event]:
         yield ("intent", *intent)
         if interaction_id:
             yield identified(intent[0], interaction_id, at)
-        elif state in _FREE:
+        elif state in FREE:
             yield cost_nothing(intent[0])
 
 
