@@ -18,7 +18,7 @@ from batchrun.engine.media import Ready
 from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster, Posting
 from batchrun.engine.request import Request
-from batchrun.engine.retry import FullJitter, Meaning, classify, retry_options
+from batchrun.engine.retry import FullJitter, Meaning, classify, may_repeat, retry_options
 from batchrun.engine.shelter import Shelter
 from batchrun.errors import BatchrunError, CredentialError, ModelError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
@@ -48,10 +48,10 @@ class Submitter:
         turn = ask.turn if isinstance(ask, SendTurn) else turn_of(exchanges, self._work.script_for(row))
         async with self._slots:
             posting = Posting(row, number, len(exchanges), turn, await self._finished(ready))
-            result: PostResult = await self._retrying.copy()(self._post, posting)  # it keeps state while it runs
+            result = await self._sent(posting)
             if self._work.media.disowned(posting.request, result):
                 posting.request = await self._finished(await self._ready(row, exchanges, ask))
-                result = await self._retrying.copy()(self._post, posting)
+                result = await self._sent(posting)
             return await self._settled(posting, result)
 
     async def _ready(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Ready:
@@ -65,6 +65,19 @@ class Submitter:
         if isinstance(ready, Request):
             return ready
         return await self._work.media.finished(ready)
+
+    async def _sent(self, posting: Posting) -> PostResult:
+        """What came of the POST, refusals waited out. tenacity costs a twentieth of a row, so it begins with one."""
+        result = await self._post(posting)
+        if not may_repeat(result):
+            return result
+        refusals = [result]
+
+        async def post(posting: Posting) -> PostResult:
+            return refusals.pop() if refusals else await self._post(posting)
+
+        waited_out: PostResult = await self._retrying.copy()(post, posting)  # it keeps state while it runs
+        return waited_out
 
     async def _post(self, posting: Posting) -> PostResult:
         result = await self._poster.post(posting)

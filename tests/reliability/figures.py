@@ -27,12 +27,5 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
-def document(figures: Sequence[Figure]) -> str:
-    """The figures as Markdown."""
-    rows = [f"| {f.name} | {f.target} | {f.measured} | {_verdict(f)} |" for f in figures]
-    notes = [f"- {f.name}: {f.note}" for f in figures if f.note]
-    return "\n".join(["| figure | target | measured | |", "|---|---|---|---|", *rows, "", *notes])
-
-
 def _verdict(figure: Figure) -> str:
     return "met" if figure.met else "missed"

@@ -1,0 +1,47 @@
+"""The scoreboard on its page: a row a figure, with the day and commit of its making. A new one replaces its own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.reliability.figures import Figure
+
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- scoreboard: begin -->\n", "<!-- scoreboard: end -->"
+_HEAD = ("| figure | target | measured | | made |", "|---|---|---|---|---|")
+
+
+def publish(figures: Sequence[Figure], made: str) -> None:
+    """Put the figures on their page; those of other proofs stay."""
+    PAGE.write_text(updated(PAGE.read_text(), figures, made))
+
+
+def updated(page: str, figures: Sequence[Figure], made: str) -> str:
+    """The page with these figures. `made` says when, on what and from which commit."""
+    before, _, rest = page.partition(BEGIN)
+    board, _, after = rest.partition(END)
+    rows = {line.split(" | ")[0]: line for line in board.splitlines() if line.startswith("| ")}
+    notes = {line.split(": ")[0]: line for line in board.splitlines() if line.startswith("- ")}
+    for figure in figures:
+        rows[f"| {figure.name}"] = _row(figure, made)
+        notes.pop(f"- {figure.name}", None)
+        if figure.note:
+            notes[f"- {figure.name}"] = f"- {figure.name}: {figure.note}"
+    rows.pop("| figure", None)
+    return "\n".join(
+        [f"{before}{BEGIN}", *_HEAD, *sorted(rows.values()), "", *sorted(notes.values()), f"\n{END}{after}"]
+    )
+
+
+def commit() -> str:
+    """The commit that stands here, with a mark if the tree has changes of its own."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, cwd=PAGE.parent
+    )
+    return told.stdout.strip() or "no commit"
+
+
+def _row(figure: Figure, made: str) -> str:
+    return f"| {figure.name} | {figure.target} | {figure.measured} | {'met' if figure.met else 'missed'} | {made} |"
