@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.bodies import Bodies
@@ -21,11 +19,9 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
-from batchrun.runs.directory import EMULATED
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
-from batchrun.store.files import state_directory
 from batchrun.store.records import FREE, RowRecord
 from batchrun.store.tally import tally_of
 from batchrun.tools import Toolbox
@@ -64,14 +60,9 @@ async def carry_all(
 
 
 def media_of(opened: OpenRun, client: Client, wall: Callable[[], float]) -> Media:
-    """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
+    """What reads and uploads the run's files."""
     job, directory = opened.job, opened.directory.path
-    emulated = opened.store.meta("target") == EMULATED
-
-    def registry() -> Path:
-        return directory if emulated else state_directory(os.environ)
-
-    uploads = Uploads(job.spec, registry, client, wall, opened.random)
+    uploads = Uploads(job.spec, lambda: opened.uploads, client, wall, opened.random)
     fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
 
