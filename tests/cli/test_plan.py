@@ -173,7 +173,8 @@ def test_an_approved_plan_is_to_be_sent_and_is_not_said_to_be_in_flight() -> Non
         agent_config={"type": "deep-research", "collaborative_planning": True},
         approve="hold",
     )
-    assert CliRunner().invoke(commands, ["run", "job.json", "--emulator", "--quiet"]).exit_code == Exit.ROWS_HELD
+    run = ["run", "job.json", "--emulator", "--quiet", "--set", "poll.first=0"]
+    assert CliRunner().invoke(commands, run).exit_code == Exit.ROWS_HELD
     batchrun("approve", "job.json", "--key", "r0")
     said = batchrun("plan", "job.json", "--emulator")
     assert "2 rows in the input, 1 to send" in said
