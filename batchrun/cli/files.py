@@ -58,7 +58,13 @@ def _lines(found: list[dict[str, Any]]) -> list[str]:
         for each in found
     ]
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (heads, *rows)]
+    return [*("  ".join(map(str.ljust, row, widths)).rstrip() for row in (heads, *rows)), _stored(found)]
+
+
+def _stored(found: list[dict[str, Any]]) -> str:
+    """How much of the room is taken. Source of the 20 GB: the public page on the Files API."""
+    kept = [each["bytes"] for each in found if each["uri"] and each["expires_in"]]
+    return f"{counted(len(kept), 'file')} stored, {_size(sum(kept))}; a project has room for 20 GB, other files included"
 
 
 def _size(count: int) -> str:

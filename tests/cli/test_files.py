@@ -60,6 +60,7 @@ def test_uploads_are_listed_and_deleted(where: Path, url: str) -> None:
     assert all(47 * 3600 < each["expires_in"] <= 48 * 3600 + 1 for each in found)
     table = batchrun(where, "files", "list")
     assert re.search(r"^files/batchrun-\w+ +r0.wav +16.0 kB +\d+s +47h 59m +uploaded$", table, re.MULTILINE)
+    assert re.search(r"^2 files stored, 48\.1 kB; a project has room for 20 GB", table, re.MULTILINE)
     assert batchrun(where, "files", "clean", "--base-url", url) == "0 files deleted, 0 already gone\n"
     assert at_the_service(url) == 2
     assert batchrun(where, "files", "clean", "--all", "--base-url", url) == "2 files deleted, 0 already gone\n"
