@@ -27,6 +27,8 @@ FOLDER = Path(__file__).parent.parent / "jobs"
 JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 #: Of the jobs with many rows, the first.
 LIMITS = {"extract_invoices": 4, "extract_invoice_texts": 4}
+#: Nothing is learned from waiting.
+FAST = ("--set", "poll.first=0", "--set", "limits.rpm=6000")
 
 
 class FunctionCall(NamedTuple):
@@ -106,7 +108,7 @@ def run_job(name: str, directory: Path, url: str | None) -> Done:
     """Run a job of `jobs/` on the emulator at an address, or on one in this process."""
     service = ["--emulator", "--latency", "0ms"] if url is None else ["--base-url", url]
     limit = ["--limit", str(LIMITS[name])] if name in LIMITS else []
-    command = ["run", str(FOLDER / f"{name}.yaml"), "--run-dir", str(directory), "--set", "poll.first=0"]
+    command = ["run", str(FOLDER / f"{name}.yaml"), "--run-dir", str(directory), *FAST]
     with pytest.MonkeyPatch.context() as patch:
         bodies = _recorded(patch)
         result = CliRunner().invoke(commands, [*command, *service, *limit])

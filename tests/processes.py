@@ -50,8 +50,9 @@ def command(where: Path, *arguments: str) -> tuple[int, str, str]:
 
 
 def ledger(where: Path) -> list[dict[str, Any]]:
+    """Its lines so far, but for one that is being written."""
     path = where / "ledger.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 def write_job(where: Path, rows: int, **sections: Any) -> None:

@@ -9,11 +9,13 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from batchrun.cli import commands
@@ -45,9 +47,11 @@ def fenced(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def batchrun(where: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "batchrun", *arguments]
-    return subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+def batchrun(where: Path, *arguments: str) -> Result:
+    """A command as it is written, but that runs do not wait for their first polls."""
+    with chdir(where):
+        runner = CliRunner(env={"BATCHRUN_RUN_OVERRIDES": "poll.first=0"})
+        return runner.invoke(commands, arguments, auto_envvar_prefix="BATCHRUN")
 
 
 # -- generated parts -------------------------------------------------------------------------------------------------
@@ -191,11 +195,11 @@ def test_the_commands_of_the_readme_run_as_written(newcomer: Path) -> None:
     assert any(line.startswith("batchrun run ") for line in lines)
     for line in lines:
         done = batchrun(newcomer, *line.split()[1:])
-        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        assert done.exit_code == 0, f"{line}\n{done.output}"
 
 
 def test_the_files_that_the_readme_promises_are_written(newcomer: Path) -> None:
-    assert batchrun(newcomer, "run", "tickets.yaml", "--emulator", "--quiet").returncode == 0
+    assert batchrun(newcomer, "run", "tickets.yaml", "--emulator", "--quiet").exit_code == 0
     table = page("README.md").split("## What is written", 1)[1].split("\n## ", 1)[0]
     promised = re.findall(r"^\| `([\w.]+)`", table, flags=re.MULTILINE)
     assert len(promised) == 5
@@ -241,7 +245,7 @@ def test_the_examples_of_the_job_file_pass_the_strict_check_with_their_rows(
     (tmp_path / "job.yaml").write_text(job)
     (tmp_path / YAML(typ="safe").load(job)["input"]["path"]).write_text(rows)
     checked = batchrun(tmp_path, "validate", "job.yaml", "--strict")
-    assert (checked.returncode, checked.stdout.splitlines()[-1:]) == (0, ["No problems found."]), checked.stderr
+    assert (checked.exit_code, checked.stdout.splitlines()[-1:]) == (0, ["No problems found."]), checked.stderr
 
 
 def test_the_ready_made_requests_of_the_recipes_run(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+import httpx
 import pyarrow.parquet as pq
 import pytest
 
 from tests.processes import emulator, finish, ledger, start, write_job
 
-ROWS = 300
+ROWS = 150
 
 
 def wait_until(happened: Callable[[], bool]) -> None:
@@ -37,14 +38,14 @@ def test_a_run_killed_again_and_again_pays_for_no_row_twice_outside_the_ambiguou
     write_job(tmp_path, ROWS, retry={"ambiguous": {"model": "hold"}})
     with emulator(tmp_path, "--latency", "300ms") as url:
         killed = 0
-        for posts in sorted(random.sample(range(1, ROWS), 8)):
+        for posts in sorted(random.sample(range(1, ROWS), 5)):
             run = start(tmp_path, "run", "job.json", "--base-url", url, "--quiet")
             wait_for_posts(tmp_path, posts)
             run.kill()
             killed += finish(run)[0] == -signal.SIGKILL
         code, out, err = finish(start(tmp_path, "run", "job.json", "--base-url", url, "--json"))
     summary = json.loads(out)
-    assert killed >= 6, err
+    assert killed >= 4, err
     assert code == (4 if summary["ambiguous"] else 0)
     assert summary["succeeded"] + summary["ambiguous"] == ROWS
     assert summary["ambiguous"] <= killed * 4
@@ -59,8 +60,8 @@ def test_a_run_killed_again_and_again_pays_for_no_row_twice_outside_the_ambiguou
 def test_a_signal_lets_open_posts_answer_and_the_next_run_pays_for_nothing_twice(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    write_job(tmp_path, ROWS, limits={"posts": 4, "rpm": 1200})  # slow enough to be caught in the midst of it
-    with emulator(tmp_path, "--latency", "2s") as url:
+    write_job(tmp_path, ROWS, limits={"posts": 4, "in_flight": 60})
+    with emulator(tmp_path, "--latency", "1h") as url:
         run = start(tmp_path, "run", "job.json", "--base-url", url)
         wait_for_posts(tmp_path, 50)
         watched = json.loads(finish(start(tmp_path, "status", "job.json", "--json"))[1])
@@ -71,9 +72,11 @@ def test_a_signal_lets_open_posts_answer_and_the_next_run_pays_for_nothing_twice
         assert f"Go on with: batchrun run job.json --base-url {url}" in out
         assert "Traceback" not in err
         sent = len(ledger(tmp_path))
-        assert 50 <= sent < ROWS
-        write_job(tmp_path, ROWS)
-        code, out, _ = finish(start(tmp_path, "run", "job.json", "--base-url", url, "--json"))
+        assert 50 <= sent <= 60
+        run = start(tmp_path, "run", "job.json", "--base-url", url, "--json", "--set", "limits.in_flight=1000")
+        wait_for_posts(tmp_path, ROWS)
+        httpx.post(f"{url}/emulator/clock", json={"advance": 3600})
+        code, out, _ = finish(run)
     summary = json.loads(out)
     assert (code, summary["succeeded"], summary["posts"]) == (0, ROWS, ROWS)
     assert summary["posts_this_run"] == ROWS - sent

@@ -12,6 +12,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.runs.opening import open_existing
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
+from batchrun.store import reopening
 from batchrun.store.reader import Reader
 
 
@@ -42,7 +43,7 @@ def tell(job: Job, directory: RunDir, keys: Sequence[str], word: Word, at: float
             if key not in waiting:
                 raise SpecError(_not_waiting(opened.reader, key))
         chosen = [waiting[key] for key in dict.fromkeys(keys)] or list(waiting.values())
-        told = opened.store.tell([(plan.attempt_id, word.go, word.text) for plan in chosen], at)
+        told = reopening.answer_plans(opened.store, [(plan.attempt_id, word.go, word.text) for plan in chosen], at)
         return told, opened.reader.meta("target") or ""
 
 

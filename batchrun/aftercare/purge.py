@@ -6,16 +6,14 @@ The results, the checkpoint and the media stay on this machine.
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import Enum, auto
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from batchrun.aftercare.calls import PAUSES, Calls, for_each, told
-from batchrun.aftercare.uploads import Cleaned, clean_run, count_sent_by
+from batchrun.aftercare.uploads import clean_run, count_sent_by
 from batchrun.clock import wall_clock
 from batchrun.errors import CredentialError, Exit, SpecError
 from batchrun.interactions.client import Client
@@ -23,14 +21,13 @@ from batchrun.interactions.evidence import Call, Reply, is_passing
 from batchrun.interactions.models import ApiError
 from batchrun.plurals import counted
 from batchrun.rows import Finish, Outcome
-from batchrun.runs.directory import EMULATED, RunDir
+from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import current_outputs
-from batchrun.runs.opening import OpenRun, open_existing
+from batchrun.runs.opening import OpenRun, open_existing, uploads_of
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
 from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
-from batchrun.store.files import state_directory
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
 
@@ -41,8 +38,6 @@ _PLAN_PURGED = Finish(
 )
 #: So many interactions, and no other, must be unknown before it is the key that is doubted.
 _ALL_UNKNOWN = 5
-#: Deletes the files that a run has left at the service.
-AlsoDelete = Callable[[OpenRun, Client], Awaitable[Cleaned]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,7 @@ def count_due(directory: RunDir, *, force: bool, keep_files: bool) -> tuple[int,
     with Reader(directory.checkpoint) as reader:
         if not force:
             _refuse_open_rows(reader, directory)
-        files = 0 if keep_files else count_sent_by(reader, _list_of_uploads(reader, directory))
+        files = 0 if keep_files else count_sent_by(reader, uploads_of(reader, directory))
         return reader.count_kept(), files
 
 
@@ -98,10 +93,12 @@ def purge(
     *,
     force: bool = False,
     wall: Callable[[], float] = wall_clock,
-    also: AlsoDelete | None = None,
+    files: bool = False,
     run_async: Callable[[Coroutine[Any, Any, Purged]], Purged] = run_fast,
 ) -> Purged:
-    """Delete every stored interaction of the run at the service. What the service has no more counts as deleted.
+    """Delete every stored interaction of the run at the service, and the `files` uploaded for it.
+
+    What the service has no more counts as deleted.
 
     Raises SpecError if rows are still open, unless `force`; LockedError while the run goes on; RunError if the
     service cannot be asked or seems to be another project's. Interactions under way are never deleted.
@@ -112,20 +109,10 @@ def purge(
         current_outputs(opened)
         client = client_for(options)
         opened.store.begin_epoch()
-        done = run_async(stoppable(_purge(opened, client, wall, force, also)))
+        done = run_async(stoppable(_purge(opened, client, wall, force, files)))
         with stopping_at_once():  # the loop has reset the handlers
             current_outputs(opened)
         return done
-
-
-async def delete_files(opened: OpenRun, client: Client) -> Cleaned:
-    """Deletes the files that were uploaded for the run."""
-    return await clean_run(opened.reader, _list_of_uploads(opened.reader, opened.directory), client, wall_clock)
-
-
-def _list_of_uploads(reader: Reader, directory: RunDir) -> Path:
-    """The directory of the list that has a run's uploads."""
-    return directory.path if reader.meta("target") == EMULATED else state_directory(os.environ)
 
 
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
@@ -138,14 +125,13 @@ def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
         )
 
 
-async def _purge(
-    opened: OpenRun, client: Client, wall: Callable[[], float], force: bool, also: AlsoDelete | None
-) -> Purged:
+async def _purge(opened: OpenRun, client: Client, wall: Callable[[], float], force: bool, files: bool) -> Purged:
     trusting = force or not opened.job.spec.request.store  # then the service should have none of them
     try:
         done = await Purge(opened, client, wall).run(trusting=trusting)
-        files = await also(opened, client) if also is not None else Cleaned()
-        done.files, done.others = files.deleted, files.kept
+        if files:
+            cleaned = await clean_run(opened.reader, opened.uploads, client, wall)
+            done.files, done.others = cleaned.deleted, cleaned.kept
         return done
     finally:
         await opened.store.drain()

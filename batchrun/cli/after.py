@@ -105,7 +105,7 @@ def purge(
 
     The output files are brought up to date first. Use it again for what could not be deleted: then the exit code is 3.
     """
-    from batchrun.aftercare.purge import count_due, delete_files
+    from batchrun.aftercare.purge import count_due
     from batchrun.aftercare.purge import purge as purge_run
     from batchrun.runs.options import service_of
 
@@ -118,8 +118,7 @@ def purge(
     if (count or files) and not (yes or _confirmed(question)):
         say("Nothing was deleted.")
         return
-    also = None if keep_files else delete_files
-    done = purge_run(loaded, directory, service, force=force, also=also)
+    done = purge_run(loaded, directory, service, force=force, files=not keep_files)
     if as_json:
         say_json(done.document())
     else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from batchrun.plurals import counted
 from batchrun.rows import Outcome
 from batchrun.store.reader import Reader
+from batchrun.store.tally import tally_of
 
 _SHOWN_KEYS = 20
 #: The options that ask for rows of an outcome.
@@ -25,7 +26,7 @@ def nothing_to_retry(reader: Reader, keys: Sequence[str], asked: Sequence[str], 
 
 
 def _of_all(reader: Reader, asked: Sequence[str], run: str) -> Iterator[str]:
-    counts, never = reader.tally().outcomes, sum(reader.never_sent().values())
+    counts, never = tally_of(reader).outcomes, sum(reader.never_sent().values())
     for outcome in (*Outcome, "pending"):
         number = counts.get(outcome, 0) - (never if outcome == Outcome.FAILED else 0)
         if number > 0:

@@ -12,6 +12,7 @@ from batchrun.outputs.counts import total_usage
 from batchrun.outputs.files import write_whole
 from batchrun.rows import Outcome
 from batchrun.store.reader import Reader
+from batchrun.store.tally import tally_of
 
 #: Where a row can stand, in the order in which people are told.
 CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
@@ -97,7 +98,7 @@ def summarize(
     hashes: dict[str, str] | None = None,
 ) -> Summary:
     """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
-    tally = reader.tally()
+    tally = tally_of(reader)
     return Summary(
         run_id=reader.meta("run_id") or "",
         job=reader.meta("job") or "",

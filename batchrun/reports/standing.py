@@ -18,6 +18,7 @@ from batchrun.runs.comparison import Comparison
 from batchrun.spec.load import Job
 from batchrun.store.amendment import Anew, edited
 from batchrun.store.reader import Reader
+from batchrun.store.tally import tally_of
 
 
 class Known:
@@ -68,7 +69,7 @@ class Known:
 
     def allowance(self, rows: int) -> int:
         """How many POSTs in doubt a run of so many rows may still send again."""
-        tally = self._reader.tally()
+        tally = tally_of(self._reader)
         return max(0, self._job.spec.retry.ambiguous.allowance(max(rows, tally.rows)) - tally.resubmits)
 
     def changes(self, *, complete: bool) -> Changes:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.bodies import Bodies
@@ -22,12 +20,11 @@ from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
 from batchrun.runs.budgets import budget_of
-from batchrun.runs.directory import EMULATED
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
-from batchrun.store.files import state_directory
-from batchrun.store.records import AttemptState, RowRecord
+from batchrun.store.records import FREE, RowRecord
+from batchrun.store.tally import tally_of
 from batchrun.tools import Toolbox
 
 #: The POSTs that were made, and what stopped the run if anything did.
@@ -64,21 +61,16 @@ async def carry_all(
 
 
 def media_of(opened: OpenRun, client: Client, wall: Callable[[], float], observe: Observer) -> Media:
-    """What reads and uploads the run's files. Emulated runs keep their own list of uploads, in the run directory."""
+    """What reads and uploads the run's files."""
     job, directory = opened.job, opened.directory.path
-    emulated = opened.store.meta("target") == EMULATED
-
-    def registry() -> Path:
-        return directory if emulated else state_directory(os.environ)
-
-    uploads = Uploads(job.spec, registry, client, wall, opened.random, observe)
+    uploads = Uploads(job.spec, lambda: opened.uploads, client, wall, opened.random, observe)
     fetcher = Fetcher(frozenset(host.lower() for host in job.spec.request.fetch))
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
 
 
 def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: bool = False) -> Work:
     """The job as the engine sees it."""
-    job, tally = opened.job, opened.reader.tally()
+    job, tally = opened.job, tally_of(opened.reader)
     calling = job.spec.request.function_calling
 
     def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:
@@ -99,7 +91,7 @@ def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: 
         rows=sum(tally.outcomes.values()),
         resubmits=tally.resubmits,
         resumed=opened.store.epoch > 1,
-        refused=any(tally.states.get(state) for state in (AttemptState.REFUSED, AttemptState.NOT_SENT)),
+        refused=any(tally.states.get(state) for state in FREE),
         budget=budget_of(opened, wall),
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )

@@ -13,6 +13,7 @@ from batchrun.runs.directory import remember
 from batchrun.runs.opening import OpenRun
 from batchrun.store.admission import Admission, admit
 from batchrun.store.amendment import review
+from batchrun.store.tally import tally_of
 
 
 def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = False) -> Admission | None:
@@ -27,7 +28,7 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     with closing(library_of(job)) as library, store.db.atomic():
         comparison = Comparison(job, reader, opened.directory.media, library)
         collector = Collector(job, reader, opened.directory.media, library)
-        found = Admission(same=0 if reads else reader.tally().rows)
+        found = Admission(same=0 if reads else tally_of(reader).rows)
         if reads:
             rows, spec = read_rows(job.spec.input, job.base, limit=bound), job.spec.input
             compare, named = comparison.first_changed, spec.key is not None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
 from batchrun.errors import SpecError
-from batchrun.runs.directory import RunDir, identify
+from batchrun.runs.directory import EMULATED, RunDir, identify
 from batchrun.spec.load import Job
+from batchrun.store.files import state_directory
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -29,6 +32,16 @@ class OpenRun:
     reader: Reader
     run_id: str
     random: Random
+
+    @property
+    def uploads(self) -> Path:
+        """Where the list of uploads is: a rehearsal has one of its own. Raises StoreError for a user without a home."""
+        return uploads_of(self.reader, self.directory)
+
+
+def uploads_of(reader: Reader, directory: RunDir) -> Path:
+    """The directory of the list of a run's uploads. Raises StoreError."""
+    return directory.path if reader.meta("target") == EMULATED else state_directory(os.environ)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission
 from batchrun.store.reader import Reader
+from batchrun.store.reopening import poll_again, reopen
 
 T = TypeVar("T")
 
@@ -133,5 +134,5 @@ def retry(
     with Reader(directory.checkpoint, older=True) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
-        to_poll = 0 if anew or from_start else opened.store.poll_again(outcomes, keys, at)
-        return Reopened(to_poll, opened.store.reopen(outcomes, keys, at, from_start=from_start), target)
+        to_poll = 0 if anew or from_start else poll_again(opened.store, outcomes, keys, at)
+        return Reopened(to_poll, reopen(opened.store, outcomes, keys, at, from_start=from_start), target)

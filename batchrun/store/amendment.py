@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.store.migrations import LIVE
+from batchrun.store.migrations import LIVE, PENDING
 from batchrun.store.store import Store
 
 #: Finds the first exchange of the row with this key that would be asked otherwise of `data`; None if all are the same.
@@ -62,11 +62,7 @@ def ask_anew(db: sqlite3.Connection, row_id: int, exchange: int, at: float) -> t
     db.execute(
         f"UPDATE attempt SET superseded_at = ?, superseded_by = 'user' WHERE {_LIVE_FROM}", (at, row_id, exchange)
     )
-    db.execute(
-        """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL, reopened_at = ?
-           WHERE id = ?""",
-        (at, row_id),
-    )
+    db.execute(f"{PENDING}, reopened_at = ? WHERE id = ?", (at, row_id))
     return bool(paid), bool(in_flight)
 
 
@@ -82,8 +78,8 @@ def review(store: Store, compare: Compare, seen: set[int], tell: Tell, at: float
             found += 1
             tell(Anew(key, source, data, exchange, (), *ask_anew(db, row_id, exchange, at)))
     db.execute(
-        """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL
-           WHERE outcome = 'failed' AND NOT rejected AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
+        f"""{PENDING} WHERE outcome = 'failed' AND NOT rejected
+            AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
     )
     return found
 

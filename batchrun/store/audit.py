@@ -15,7 +15,7 @@ from typing import Any
 from batchrun.interactions.evidence import INTENT_LABEL
 from batchrun.interactions.models import Interaction
 from batchrun.rows import Outcome
-from batchrun.store.migrations import LIVE
+from batchrun.store.migrations import LIVE, live
 from batchrun.store.records import AttemptState
 
 
@@ -41,8 +41,6 @@ _NAMED = "'row ' || quote(row.key) || ', attempt ' || attempt.number"
 _OF_ROW = "attempt JOIN row ON row.id = attempt.row_id"
 #: An attempt that only the ledger knew: what it followed may have to be fetched again, too.
 _RECOVERED = "epoch = 0"
-_LIVE_A = LIVE.replace("superseded_at", "a.superseded_at").replace("state", "a.state")
-_LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 
 
 def _listed(values: type[Outcome] | type[AttemptState]) -> str:
@@ -87,9 +85,9 @@ _LAWS: tuple[tuple[str, str, str], ...] = (
         "one live attempt",
         "follows an exchange that has no answer",
         f"""SELECT 'row ' || quote(row.key) || ', attempt ' || a.number, '' FROM attempt a JOIN row ON row.id = a.row_id
-            WHERE {_LIVE_A} AND a.exchange > 0 AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.row_id = a.row_id
+            WHERE {live("a")} AND a.exchange > 0 AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.row_id = a.row_id
             AND b.stage = a.stage AND b.exchange = a.exchange - 1 AND (b.state = 'fetched' OR a.{_RECOVERED})
-            AND {_LIVE_B})""",
+            AND {live("b")})""",
     ),
     (
         "ids",

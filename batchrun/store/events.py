@@ -6,12 +6,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 
 from batchrun.store.ledger import Event
-from batchrun.store.migrations import LIVE
-from batchrun.store.records import Intent
+from batchrun.store.migrations import LIVE, PENDING
+from batchrun.store.records import FREE, Intent
 
 #: What of the checkpoint's meta values begins a ledger.
 META = ("run_id", "job", "target", "key_column", "request", "request_parts")
-_FREE = ("not_sent", "refused")
 
 
 def intended(attempt_id: int, intent: Intent, at: float) -> Event:
@@ -46,7 +45,7 @@ def events_of(db: sqlite3.Connection) -> Iterator[Event]:
         yield ("intent", *intent)
         if interaction_id:
             yield identified(intent[0], interaction_id, at)
-        elif state in _FREE:
+        elif state in FREE:
             yield cost_nothing(intent[0])
 
 
@@ -109,8 +108,7 @@ _INTENDED = """INSERT INTO attempt (id, row_id, intent_key, number, exchange, tu
 _INTENDED_AGAIN = "UPDATE attempt SET state = 'intent' WHERE id = ? AND state IN ('not_sent', 'refused')"
 _REPLACED = f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'recover'
                 WHERE row_id = ? AND exchange >= ? AND {LIVE}"""
-_REOPENED = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL
-               WHERE id = ? AND NOT rejected"""
+_REOPENED = f"{PENDING} WHERE id = ? AND NOT rejected"
 _LEFT_EDITED = """UPDATE row SET input_sha = ?, data = NULL, rejected = 0, outcome = NULL, error_class = NULL,
                   error_message = NULL, finished_at = NULL
                   WHERE key = ? AND input_sha != ? AND (outcome IS NULL OR rejected) AND seen != 0"""

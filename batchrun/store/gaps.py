@@ -9,9 +9,9 @@ from pathlib import Path
 from batchrun.errors import StoreError
 from batchrun.store.audit import Difference, stored_ids
 from batchrun.store.ledger import Ledger, read
+from batchrun.store.records import FREE
 
 _LAW = "ledger"
-_FREE = ("not_sent", "refused")
 _Line = tuple[str, int, str]
 
 
@@ -51,7 +51,7 @@ def _unread(db: sqlite3.Connection, path: Path) -> Iterator[Difference]:
 
 def _lacking(db: sqlite3.Connection, told: set[_Line]) -> Iterator[Difference]:
     for name, attempt_id, key, state, interaction_id in stored_ids(db):
-        if state not in _FREE and ("intent", attempt_id, key) not in told:
+        if state not in FREE and ("intent", attempt_id, key) not in told:
             yield Difference(_LAW, name, "its intent is not in the ledger")
         if interaction_id and ("id", attempt_id, interaction_id) not in told:
             yield Difference(_LAW, name, f"its id {interaction_id} is not in the ledger")

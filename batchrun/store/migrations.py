@@ -12,8 +12,17 @@ migrations = Migrations("batchrun")
 #: A row has at most one live attempt a stage and exchange: SQLite itself refuses a second POST.
 LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
 
+
+def live(table: str) -> str:
+    """LIVE, of a table that a query gives another name."""
+    return f"{table}.superseded_at IS NULL AND {table}.state NOT IN ('not_sent', 'refused')"
+
+
 #: Attempts whose end is not known. SQLite uses their index only for a query that says this in the same words.
 OPEN = "state IN ('intent', 'submitted', 'ambiguous')"
+
+#: Makes rows pending. What follows says when, or which.
+PENDING = "UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL"
 
 
 @migrations()

@@ -8,13 +8,13 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError, StoreError
 from batchrun.store.damage import unreadable
-from batchrun.store.migrations import LIVE, OPEN
+from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 from batchrun.store.versions import refuse_newer, refuse_older
 
@@ -30,9 +30,8 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
 _LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
             ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
 _ROW_FIELDS = 12
-_LIVE_B = LIVE.replace("superseded_at", "b.superseded_at").replace("state", "b.state")
 _LIVE_OF_ROW = (
-    f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {_LIVE_B} ORDER BY b.exchange DESC LIMIT 1)"
+    f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {live('b')} ORDER BY b.exchange DESC LIMIT 1)"
 )
 
 #: Rows that the last reading of the input came by: a limit or another `where` leaves out earlier ones.
@@ -40,35 +39,13 @@ _LAST_PASS = "SELECT max(seen) FROM row"
 _CHOSEN = f"r.seen = ({_LAST_PASS})"
 
 #: Rows of the input as it was last accepted. One that has left it stays in the checkpoint, with what it cost.
-_PRESENT = "seen != 0"
+PRESENT = "seen != 0"
 
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
 _KEPT = "interaction_id > '' AND purged_at IS NULL AND (state != 'submitted' OR superseded_at NOT NULL)"
 
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class.
-
-    `gone` rows have left the input: they are in no other count of rows, and their attempts are in those of attempts.
-
-    `possibly_billed_twice` are ambiguous POSTs whose row was sent again, `resubmits` those of them that the job's
-    policy allowed; the user asked for the others.
-    """
-
-    rows: int
-    outcomes: dict[str, int]
-    states: dict[str, int]
-    errors: dict[str, int]
-    attempts: int
-    posts: int
-    polls: int
-    possibly_billed_twice: int
-    resubmits: int
-    gone: int = 0
 
 
 class Reader:
@@ -133,16 +110,15 @@ class Reader:
 
     def never_sent(self) -> dict[str, int]:
         """Rows that failed although nothing was sent for them, by error class."""
-        query = f"""SELECT coalesce(error_class, ''), count(*) FROM row WHERE outcome = 'failed' AND {_PRESENT}
+        query = f"""SELECT coalesce(error_class, ''), count(*) FROM row WHERE outcome = 'failed' AND {PRESENT}
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) GROUP BY 1"""
         return dict(self.connection.execute(query).fetchall())
 
     def count_in_flight(self) -> int:
         """Rows whose interaction is under way at the service."""
         query = f"""SELECT count(*) FROM attempt JOIN row ON row.id = row_id
-                    WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL AND {_PRESENT}"""
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+                    WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL AND {PRESENT}"""
+        return self._count(query)
 
     def submitted_times(self) -> list[float]:
         """When each of the interactions under way was submitted, in Unix seconds."""
@@ -176,14 +152,12 @@ class Reader:
         """Rows (of the first `limit`) without an outcome."""
         bound = 1 << 62 if limit is None else limit
         query = f"SELECT count(*) FROM row r WHERE r.outcome IS NULL AND {_CHOSEN} AND r.position < ?"
-        count: int = self.connection.execute(query, (bound,)).fetchone()[0]
-        return count
+        return self._count(query, bound)
 
     def count_open(self) -> int:
         """Rows that may go on from what the service keeps: pending ones, and plans that wait for approval."""
-        query = f"SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {_PRESENT}"
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+        query = f"SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {PRESENT}"
+        return self._count(query)
 
     def in_flight(self) -> Iterator[AttemptRecord]:
         """The attempts whose interactions are under way at the service, whichever rows the last run was about."""
@@ -194,25 +168,22 @@ class Reader:
     def waiting(self) -> Iterator[RowRecord]:
         """Rows whose research plan waits for the user's word, in input order."""
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
-                    WHERE r.outcome = 'awaiting_approval' AND r.{_PRESENT} ORDER BY r.position"""
+                    WHERE r.outcome = 'awaiting_approval' AND r.{PRESENT} ORDER BY r.position"""
         return map(_row, self.connection.execute(query))
 
     def count_nameless(self) -> int:
         """POSTs of unknown fate: what they made at the service, if anything, has no id that we know."""
         query = f"SELECT count(*) FROM attempt WHERE state IN ('intent', 'ambiguous') AND {OPEN}"
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+        return self._count(query)
 
     def count_kept(self) -> int:
         """Interactions that the service may still keep, those under way left out."""
-        count: int = self.connection.execute(f"SELECT count(*) FROM attempt WHERE {_KEPT}").fetchone()[0]
-        return count
+        return self._count(f"SELECT count(*) FROM attempt WHERE {_KEPT}")
 
     def count_purged(self) -> int:
         """Interactions that were deleted at the service."""
         query = "SELECT count(*) FROM attempt WHERE purged_at NOT NULL"
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+        return self._count(query)
 
     def kept(self) -> Iterator[AttemptRecord]:
         """The attempts that `count_kept` counts. Reads in pages, so they may be purged meanwhile."""
@@ -226,7 +197,7 @@ class Reader:
     def rows(self) -> Iterator[RowRecord]:
         """Every row of the input, in its order, with its last attempt."""
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
-                    WHERE r.{_PRESENT} ORDER BY r.position"""
+                    WHERE r.{PRESENT} ORDER BY r.position"""
         return map(self._with_earlier, map(_row, self.connection.execute(query)))
 
     def _with_earlier(self, row: RowRecord) -> RowRecord:
@@ -245,8 +216,7 @@ class Reader:
     def live(self, row_id: int) -> Iterator[AttemptRecord]:
         """A row's live attempts in the order of their exchanges, with their answers."""
         query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
-                    WHERE r.id = ? AND a.superseded_at IS NULL AND a.state NOT IN ('not_sent', 'refused')
-                    ORDER BY a.exchange"""
+                    WHERE r.id = ? AND {live("a")} ORDER BY a.exchange"""
         return map(_attempt, self.connection.execute(query, (row_id,)))
 
     def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:
@@ -275,9 +245,8 @@ class Reader:
 
     def count_sent(self) -> int:
         """Rows of the input that were ever sent, or about to be."""
-        query = f"SELECT count(*) FROM row WHERE {_PRESENT} AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"
-        count: int = self.connection.execute(query).fetchone()[0]
-        return count
+        query = f"SELECT count(*) FROM row WHERE {PRESENT} AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"
+        return self._count(query)
 
     def row(self, key: str) -> RowRecord | None:
         query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
@@ -327,40 +296,16 @@ class Reader:
 
     def count_rows(self) -> int:
         """Rows that could be read."""
-        count: int = self.connection.execute("SELECT count(*) FROM row WHERE data NOT NULL").fetchone()[0]
-        return count
+        return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
 
     def input_types(self, column: str) -> set[str]:
         """The JSON types found in an input column, in SQLite's words."""
         query = "SELECT DISTINCT e.type FROM row r, json_each(r.data) e WHERE r.data IS NOT NULL AND e.key = ?"
         return {kind for (kind,) in self.connection.execute(query, (column,))}
 
-    def tally(self) -> Tally:
-        """What `status` and the summary count, from the truth itself."""
-        one = self.connection.execute
-        states = one("SELECT state, count(*), sum(posts), sum(polls) FROM attempt GROUP BY 1").fetchall()
-        possibly_twice, resubmits = one(
-            f"""SELECT count(*), total(superseded_by = 'policy') FROM attempt
-                WHERE state = 'ambiguous' AND superseded_by NOT NULL AND {OPEN}"""
-        ).fetchone()
-        return Tally(
-            rows=one(f"SELECT count(*) FROM row WHERE {_PRESENT}").fetchone()[0],
-            outcomes=dict(
-                one(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {_PRESENT} GROUP BY 1").fetchall()
-            ),
-            states={state: count for state, count, _, _ in states},
-            errors=dict(
-                one(
-                    f"SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND {_PRESENT} GROUP BY 1"
-                ).fetchall()
-            ),
-            gone=one(f"SELECT count(*) FROM row WHERE NOT {_PRESENT}").fetchone()[0],
-            attempts=sum(count for _, count, _, _ in states),
-            posts=sum(posts for _, _, posts, _ in states),
-            polls=sum(polls for _, _, _, polls in states),
-            possibly_billed_twice=possibly_twice,
-            resubmits=int(resubmits),
-        )
+    def _count(self, query: str, *values: object) -> int:
+        count: int = self.connection.execute(query, values).fetchone()[0]
+        return count
 
 
 def _mode(path: Path) -> str:

@@ -26,6 +26,10 @@ class AttemptState(StrEnum):
     TIMED_OUT = "timed_out"
 
 
+#: The states of POSTs that are proved to have cost nothing.
+FREE = (AttemptState.NOT_SENT, AttemptState.REFUSED)
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
@@ -94,7 +98,7 @@ class AttemptRecord:
     def billed(self) -> bool | None:
         if self.interaction_id is not None:
             return True
-        return False if self.state in (AttemptState.NOT_SENT, AttemptState.REFUSED) else None
+        return False if self.state in FREE else None
 
     def answer(self) -> Interaction | None:
         """The answer in `raw`, read anew, under the id we know it by; None where there is none that can be read."""
@@ -104,7 +108,7 @@ class AttemptRecord:
     @property
     def live(self) -> bool:
         """True if it is one of its row's conversation: neither replaced nor refused."""
-        return self.superseded_at is None and self.state not in (AttemptState.NOT_SENT, AttemptState.REFUSED)
+        return self.superseded_at is None and self.state not in FREE
 
 
 @dataclass(frozen=True, slots=True)

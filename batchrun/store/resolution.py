@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.rows import Finish
-from batchrun.store.migrations import LIVE
+from batchrun.store.migrations import LIVE, PENDING
 from batchrun.store.reader import Reader
-from batchrun.store.store import Store
+from batchrun.store.store import Store, end_row
 
 _DOUBTFUL = f"""SELECT attempt.id, row.id, key, intent_key, intent_at, model, evidence, outcome
     FROM attempt JOIN row ON row.id = row_id WHERE {LIVE} AND state IN ('intent', 'ambiguous')
     AND (outcome IS NULL OR outcome = 'ambiguous')"""
-_PENDING = "UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ async def found(store: Store, doubt: Doubt, interaction_id: str) -> None:
     """Its interaction is known: its row is pending, and is polled by the next run. Both or neither."""
 
     def pending(db: sqlite3.Connection) -> None:
-        db.execute(f"{_PENDING} WHERE id = ?", (doubt.row_id,))
+        db.execute(f"{PENDING} WHERE id = ?", (doubt.row_id,))
 
     # Asked for in one step of the loop, so committed in one group.
     await asyncio.gather(store.submitted(doubt.attempt_id, interaction_id, doubt.intent_at), store.write(pending))
@@ -65,10 +64,7 @@ async def found(store: Store, doubt: Doubt, interaction_id: str) -> None:
 def give_up(store: Store, doubt: Doubt, end: Finish, at: float) -> None:
     """End its row. The POST stays one of unknown fate."""
     with store.db.atomic():
-        store.connection.execute(
-            "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?",
-            (end.outcome.value, end.kind, end.message, at, doubt.row_id),
-        )
+        end_row(store.connection, doubt.row_id, end, at)
 
 
 def send_again(store: Store, doubt: Doubt, at: float) -> None:
@@ -77,4 +73,4 @@ def send_again(store: Store, doubt: Doubt, at: float) -> None:
         store.connection.execute(
             "UPDATE attempt SET superseded_at = ?, superseded_by = 'user' WHERE id = ?", (at, doubt.attempt_id)
         )
-        store.connection.execute(f"{_PENDING}, reopened_at = ? WHERE id = ?", (at, doubt.row_id))
+        store.connection.execute(f"{PENDING}, reopened_at = ? WHERE id = ?", (at, doubt.row_id))

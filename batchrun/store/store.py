@@ -48,30 +48,11 @@ _CALL_BEGINS = """INSERT INTO tool_call (attempt_id, position, call_id, name, ar
 _CALL_ENDS = """UPDATE tool_call SET result = ?, is_error = ?, ended_at = ?
                 WHERE attempt_id = ? AND position = ? AND ended_at IS NULL"""
 _SUPERSEDE = "UPDATE attempt SET superseded_at = ?, superseded_by = 'policy' WHERE id = ?"
-_PENDING = """UPDATE row SET outcome = NULL, error_class = NULL, error_message = NULL, finished_at = NULL,
-              reopened_at = ?"""
-_SUBMITTED_AGAIN = """UPDATE attempt SET state = 'submitted', raw = NULL, fetched_at = NULL, evidence = NULL,
-                      error_class = NULL, error_message = NULL"""
-#: No answer came, or what came was none: it is kept as `fetched` without a status.
-_GIVEN_UP = """(state IN ('lost', 'timed_out') OR (state = 'fetched' AND interaction_status IS NULL AND
-                (SELECT error_class IN ('no_answer', 'label_mismatch') FROM row WHERE row.id = attempt.row_id)))"""
 _PURGED = "UPDATE attempt SET purged_at = ? WHERE id = ?"
 _PLAN_PURGED = f"""UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?
                    WHERE outcome = 'awaiting_approval' AND id = (SELECT row_id FROM attempt WHERE id = ? AND {LIVE})"""
 _BEGIN_ANEW = f"UPDATE attempt SET superseded_at = ?, superseded_by = 'purge' WHERE row_id = ? AND {LIVE}"
 _FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
-
-#: Not a good answer in the midst of a conversation whose row ended for another reason: a refusal of the next POST,
-#: a template that did not render, rounds of calls used up, a function that was interrupted, media not fetched. Not so
-#: a plan that was purged: nothing can follow it.
-_ENDED_ITS_ROW = """(exchange = (SELECT max(exchange) FROM attempt later WHERE later.row_id = attempt.row_id
-                      AND later.superseded_at IS NULL AND later.state NOT IN ('not_sent', 'refused'))
-                  AND NOT (state = 'fetched' AND
-                      (SELECT error_class = 'media_not_fetched' OR
-                              (outcome IN ('failed', 'ambiguous') AND error_class NOT IN ('requires_action', 'purged')
-                               AND coalesce(interaction_status, '')
-                                   IN ('completed', 'requires_action', 'requires_continuation'))
-                       FROM row WHERE row.id = attempt.row_id)))"""
 
 
 class Store:
@@ -247,7 +228,7 @@ class Store:
                 db, _FETCHED, (status, tier, counted, packed, model, polls, at, interaction_id, at, charge, attempt_id)
             )
             if row_end is not None:
-                _finish(db, *row_end, at)
+                end_row(db, *row_end, at)
 
         told = (lambda _: identified(attempt_id, interaction_id, at)) if interaction_id else None
         await self._writer.write(Write(work, told))
@@ -261,7 +242,7 @@ class Store:
 
         def work(db: sqlite3.Connection) -> None:
             _one(db, _GONE, (state, polls, end.kind, end.message, attempt_id))
-            _finish(db, row_id, end, at)
+            end_row(db, row_id, end, at)
 
         await self.write(work)
 
@@ -278,20 +259,7 @@ class Store:
 
     async def finish(self, row_id: int, end: Finish, at: float) -> None:
         """The row's one outcome."""
-        await self.write(lambda db: _finish(db, row_id, end, at))
-
-    def tell(self, words: Iterable[tuple[int, bool, str]], at: float) -> int:
-        """The user's words on research plans, by attempt: go ahead or not, and a text. Their rows are pending again."""
-        told = 0
-        with self.db.atomic():
-            for attempt_id, go, text in words:
-                self.connection.execute("INSERT INTO word VALUES (?, ?, ?, ?)", (attempt_id, go, text, at))
-                told += self.connection.execute(
-                    f"{_PENDING} WHERE outcome = 'awaiting_approval' AND id = "
-                    "(SELECT row_id FROM attempt WHERE attempt.id = ?)",
-                    (at, attempt_id),
-                ).rowcount
-        return told
+        await self.write(lambda db: end_row(db, row_id, end, at))
 
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
@@ -312,43 +280,6 @@ class Store:
         """Allow the row's conversation from its start again: what it would go on from was purged."""
         await self.write(lambda db: db.execute(_BEGIN_ANEW, (at, row_id)))
 
-    def poll_again(self, outcomes: list[str], keys: list[str], at: float) -> int:
-        """Make ended rows pending again that were given up although there is an id: it is polled, for free.
-
-        Returns how many; the others of these rows stay as they are.
-        """
-        chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
-                     AND (? OR key IN ({_marks(keys)}))"""
-        given_up = f"superseded_at IS NULL AND purged_at IS NULL AND interaction_id > '' AND row_id IN ({chosen})"
-        values = [*outcomes, not keys, *keys]
-        with self.db.atomic():
-            self.connection.execute(f"{_SUBMITTED_AGAIN} WHERE {given_up} AND {_GIVEN_UP}", values)
-            return self.connection.execute(
-                f"""{_PENDING} WHERE id IN (SELECT row_id FROM attempt WHERE state = 'submitted' AND {given_up})""",
-                [at, *values],
-            ).rowcount
-
-    def reopen(self, outcomes: list[str], keys: list[str], at: float, *, from_start: bool = False) -> int:
-        """Make ended rows pending again, but for rejected ones; the attempt that ended each is superseded.
-
-        Exchanges that were answered well before it are paid for and stay, unless `from_start`.
-        """
-        chosen = f"""SELECT id FROM row WHERE NOT rejected AND outcome IN ({_marks(outcomes)})
-                     AND (? OR key IN ({_marks(keys)}))"""
-        values = [*outcomes, not keys, *keys]
-        with self.db.atomic():
-            self.connection.execute(
-                f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'user'
-                    WHERE {LIVE} AND row_id IN ({chosen}) AND (? OR {_ENDED_ITS_ROW})""",
-                [at, *values, from_start],
-            )
-            self.connection.execute(
-                f"""UPDATE tool_call SET released = 1 WHERE ended_at IS NULL AND attempt_id IN
-                    (SELECT id FROM attempt WHERE row_id IN ({chosen}))""",
-                values,
-            )
-            return self.connection.execute(f"{_PENDING} WHERE id IN ({chosen})", [at, *values]).rowcount
-
 
 def _forgotten(path: Path, why: str) -> StoreError:
     return StoreError(
@@ -357,14 +288,11 @@ def _forgotten(path: Path, why: str) -> StoreError:
     )
 
 
-def _marks(values: list[str]) -> str:
-    return ", ".join("?" * len(values))
-
-
 def _one(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> None:
     if db.execute(statement, values).rowcount != 1:
         raise sqlite3.IntegrityError(f"no row changed by {statement.split(maxsplit=3)[:3]}")
 
 
-def _finish(db: sqlite3.Connection, row_id: int, end: Finish, at: float) -> None:
+def end_row(db: sqlite3.Connection, row_id: int, end: Finish, at: float) -> None:
+    """Give a row its outcome."""
     _one(db, _FINISH, (end.outcome.value, end.kind, end.message, at, row_id))

@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 
-from batchrun.aftercare.uploads import Cleaned
 from batchrun.errors import CredentialError, Exit, LockedError, SpecError, StoreError
 from batchrun.interactions.client import Client
-from batchrun.interactions.evidence import Call, Reply
+from batchrun.interactions.evidence import Call, NotSent, Reply
 from batchrun.runs.directory import RunDir
-from batchrun.runs.opening import OpenRun
 from batchrun.runs.run import retry
 from batchrun.runs.service import emulated_client
 from batchrun.spec.load import load_job
 from batchrun.store.lock import RunLock
 from batchrun.store.store import Store
-from tests.aftercare.visits import attempts, cancel_all, leave_in_flight, options, purge_all, statuses
+from tests.aftercare.visits import attempts, cancel_all, leave_in_flight, purge_all, statuses
+from tests.emulator.media_files import picture
 from tests.engine.test_resume import death, stop_at_event
 from tests.engine.test_talks import by_turn, interview, plan, sent, tell
 from tests.rehearsal import Rehearsal
@@ -175,24 +174,19 @@ def test_a_run_that_goes_on_is_not_purged(tmp_path: Path) -> None:
     lock.close()
 
 
-def test_what_else_a_run_left_is_deleted_by_whoever_knows_it(tmp_path: Path) -> None:
-    from batchrun.aftercare.purge import purge
+def test_an_uploaded_file_that_cannot_be_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scan.png").write_bytes(picture(8, 8))
+    parts = [{"type": "image", "path": "scan.png"}, {"type": "text", "text": "{{ question }}"}]
+    job = finished(tmp_path, rows=1, request={"input": parts, "inline_limit": 0})
+    real = Client.beside
 
-    job = finished(tmp_path, rows=1)
+    async def beside(self: Client, method: str, *others: Any, **more: Any) -> Call:
+        return NotSent("no way there") if method == "DELETE" else await real(self, method, *others, **more)
 
-    async def also(opened: OpenRun, client: Client) -> Cleaned:
-        return Cleaned(deleted=2, kept=[f"files/1 of {opened.job.spec.name}: HTTP 500"])
-
-    done = purge(
-        load_job(job.write()), RunDir(job.directory), options(job), wall=job.clock.wall, also=also,
-        run_async=job.clock.run,
-    )  # fmt: skip
-    assert (done.deleted, done.files, done.others, done.exit_code) == (
-        1,
-        2,
-        ["files/1 of sums: HTTP 500"],
-        Exit.SOME_ROWS_FAILED,
-    )
+    monkeypatch.setattr(Client, "beside", beside)
+    done = purge_all(job, files=True)
+    assert (done.deleted, done.files, done.exit_code) == (1, 0, Exit.SOME_ROWS_FAILED)
+    assert done.others[0].endswith("(scan.png): no way there")
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])

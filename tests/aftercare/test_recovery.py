@@ -16,6 +16,7 @@ from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.directory import RunDir
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
+from batchrun.store.tally import tally_of
 from tests.engine.test_resume import death
 from tests.engine.test_talks import calls, interview, weather
 from tests.rehearsal import Rehearsal
@@ -217,7 +218,7 @@ def test_a_death_in_the_midst_of_a_recovery_does_no_harm(tmp_path: Path, monkeyp
         job.run()
     assert recovered(job).submitted == 5
     with Reader(job.directory / "run.db") as reader:
-        assert reader.tally().attempts == 5
+        assert tally_of(reader).attempts == 5
 
 
 def _die(*_: object) -> None:

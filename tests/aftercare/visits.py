@@ -33,9 +33,10 @@ def cancel_all(job: Rehearsal, *keys: str, **emulator: Any) -> Cancelled:
     return cancel(load_job(job.write()), RunDir(job.directory), service, keys, job.clock.wall, job.clock.run)
 
 
-def purge_all(job: Rehearsal, *, force: bool = False, **emulator: Any) -> Purged:
-    service, directory = options(job, **emulator), RunDir(job.directory)
-    return purge(load_job(job.write()), directory, service, force=force, wall=job.clock.wall, run_async=job.clock.run)
+def purge_all(job: Rehearsal, *, force: bool = False, files: bool = False, **emulator: Any) -> Purged:
+    service, loaded, directory = options(job, **emulator), load_job(job.write()), RunDir(job.directory)
+    clock = job.clock
+    return purge(loaded, directory, service, force=force, files=files, wall=clock.wall, run_async=clock.run)
 
 
 def download_all(

@@ -16,7 +16,7 @@ from batchrun.runs.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.engine.test_resume import death
 from tests.engine.test_talks import interview, weather
-from tests.example_jobs import FOLDER, JOBS
+from tests.example_jobs import FAST, FOLDER, JOBS
 from tests.rehearsal import Rehearsal
 
 MODEL = "gemini-3.5-flash"
@@ -157,7 +157,7 @@ def test_a_plan_and_its_report_are_two_interactions_and_a_plan_that_waits_is_one
 def test_every_job_sends_what_its_plan_says(name: str, tmp_path: Path) -> None:
     path = FOLDER / f"{name}.yaml"
     told = json.loads(batchrun("plan", str(path), "--run-dir", str(tmp_path / "run"), "--limit", "3", "--json"))
-    fast = ("--latency", "0ms", "--set", "poll.first=0", "--quiet")
+    fast = ("--latency", "0ms", *FAST, "--quiet")
     batchrun("run", str(path), "--emulator", "--run-dir", str(tmp_path / "run"), "--limit", "3", *fast)
     with Reader(tmp_path / "run" / "run.db") as reader:
         sent = sum(attempt.billed is True for attempt in reader.attempts())
@@ -174,7 +174,8 @@ def test_an_approved_plan_is_to_be_sent_and_is_not_said_to_be_in_flight() -> Non
         agent_config={"type": "deep-research", "collaborative_planning": True},
         approve="hold",
     )
-    assert CliRunner().invoke(commands, ["run", "job.json", "--emulator", "--quiet"]).exit_code == Exit.ROWS_HELD
+    run = ["run", "job.json", "--emulator", "--quiet", "--set", "poll.first=0"]
+    assert CliRunner().invoke(commands, run).exit_code == Exit.ROWS_HELD
     batchrun("approve", "job.json", "--key", "r0")
     said = batchrun("plan", "job.json", "--emulator")
     assert "2 rows in the input, 1 to send" in said

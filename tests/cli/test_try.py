@@ -42,7 +42,9 @@ def write_job(**request: Any) -> None:
 
 
 def attempt(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(commands, ["try", "job.json", "--emulator", "--latency", "0ms", *arguments])
+    result = CliRunner().invoke(
+        commands, ["try", "job.json", "--emulator", "--latency", "0ms", "--set", "poll.first=0", *arguments]
+    )
     assert result.exit_code == code, result.output
     return result
 

@@ -14,6 +14,7 @@ from batchrun.errors import Exit
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call
 from batchrun.store.reader import Reader
+from batchrun.store.reopening import answer_plans, reopen
 from batchrun.store.store import Store
 from tests.rehearsal import Rehearsal
 
@@ -260,7 +261,7 @@ def tell(job: Rehearsal, *, go: bool, text: str) -> list[str]:
     store = Store(job.directory / "run.db")
     with Reader(job.directory / "run.db") as reader:
         waiting = [row.attempt for row in reader.rows() if row.attempt]
-    assert store.tell([(attempt.id, go, text) for attempt in waiting], job.clock.wall()) == len(waiting)
+    assert answer_plans(store, [(attempt.id, go, text) for attempt in waiting], job.clock.wall()) == len(waiting)
     store.close()
     return [attempt.interaction_id or "" for attempt in waiting]
 
@@ -271,7 +272,7 @@ def test_a_conversation_that_failed_goes_on_where_it_failed(tmp_path: Path) -> N
     plan.write_text(json.dumps([{"kind": "failed", "match": "Sum up r1", "times": 1}]))
     assert job.run(faults=str(plan)).exit_code is Exit.SOME_ROWS_FAILED
     store = Store(job.directory / "run.db")
-    assert store.reopen(["failed"], [], job.clock.wall()) == 1
+    assert reopen(store, ["failed"], [], job.clock.wall()) == 1
     store.close()
     assert job.run().exit_code is Exit.OK
     assert len(job.accepted()) == 2 * 3 + 1
@@ -281,7 +282,7 @@ def test_a_conversation_can_be_begun_anew(tmp_path: Path) -> None:
     job = interview(tmp_path, rows=2)
     job.run()
     store = Store(job.directory / "run.db")
-    store.reopen(["succeeded"], ["r1"], job.clock.wall(), from_start=True)
+    reopen(store, ["succeeded"], ["r1"], job.clock.wall(), from_start=True)
     store.close()
     assert job.run().exit_code is Exit.OK
     assert len(job.accepted()) == 2 * 3 + 3

@@ -12,6 +12,7 @@ import pytest
 from batchrun.errors import Exit
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Lost, Reply
+from batchrun.store.reopening import reopen
 from batchrun.store.store import Store
 from batchrun.store.writer import Writer
 from tests.engine.test_resume import MOMENTS, Died, death, stop_at_event
@@ -89,7 +90,7 @@ def test_a_call_that_was_cut_off_runs_again_only_by_the_users_word_or_the_jobs(t
         if interrupted == "hold":
             assert result.exit_code is Exit.ROWS_HELD
             store = Store(job.directory / "run.db")
-            assert store.reopen(["ambiguous"], [], job.clock.wall()) > 0
+            assert reopen(store, ["ambiguous"], [], job.clock.wall()) > 0
             store.close()
             result = job.run()
         assert result.exit_code is Exit.OK
@@ -200,7 +201,7 @@ def test_a_file_that_cannot_be_fetched_fails_its_row_and_a_retry_fetches_it_for_
         assert job.run().exit_code is Exit.SOME_ROWS_FAILED
     assert {row["error_class"] for row in job.results()} == {"media_not_fetched"}
     store = Store(job.directory / "run.db")
-    assert store.reopen(["failed"], [], job.clock.wall()) == 2
+    assert reopen(store, ["failed"], [], job.clock.wall()) == 2
     store.close()
     assert job.run().exit_code is Exit.OK
     assert len(files_of(job)) == 2

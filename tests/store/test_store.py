@@ -20,7 +20,9 @@ from batchrun.store.admission import admit
 from batchrun.store.lock import RunLock, running
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState, Intent
+from batchrun.store.reopening import reopen
 from batchrun.store.store import Store
+from batchrun.store.tally import tally_of
 
 
 def rows(count: int) -> list[InputRow]:
@@ -172,7 +174,7 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
         await store.finish(1, Finish(Outcome.FAILED, "lost", "gone"), 2.0)
 
     wait(life())
-    assert store.reopen(["failed"], [], 3.0) == 1
+    assert reopen(store, ["failed"], [], 3.0) == 1
     with Reader(store.path) as reader:
         assert [row.key for row in reader.pending(under_way=False)] == ["r0"]
     wait(store.arm(intent(1, number=2), 4.0))
@@ -181,11 +183,11 @@ def test_reopened_rows_get_a_new_attempt_and_rejected_rows_do_not(tmp_path: Path
 
 def test_reading_disturbs_nothing_and_sees_one_moment(store: Store) -> None:
     with Reader(store.path) as reader, reader.snapshot():
-        before = reader.tally().outcomes
+        before = tally_of(reader).outcomes
         wait(store.finish(1, Finish(Outcome.SUCCEEDED), 1.0))
-        assert reader.tally().outcomes == before == {"pending": 5}
+        assert tally_of(reader).outcomes == before == {"pending": 5}
     with Reader(store.path) as reader:
-        assert reader.tally().outcomes == {"pending": 4, "succeeded": 1}
+        assert tally_of(reader).outcomes == {"pending": 4, "succeeded": 1}
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader.connection.execute("DELETE FROM row")
 

@@ -1,0 +1,56 @@
+"""What `status` and the summary count, from the truth itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batchrun.store.migrations import OPEN
+from batchrun.store.reader import PRESENT, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Counts over a whole checkpoint: rows by outcome, attempts by state, failed rows by error class.
+
+    `gone` rows have left the input: they are in no other count of rows, and their attempts are in those of attempts.
+
+    `possibly_billed_twice` are ambiguous POSTs whose row was sent again, `resubmits` those of them that the job's
+    policy allowed; the user asked for the others.
+    """
+
+    rows: int
+    outcomes: dict[str, int]
+    states: dict[str, int]
+    errors: dict[str, int]
+    attempts: int
+    posts: int
+    polls: int
+    possibly_billed_twice: int
+    resubmits: int
+    gone: int
+
+
+def tally_of(reader: Reader) -> Tally:
+    """The counts of the checkpoint as it is."""
+    found = reader.connection.execute
+    states = found("SELECT state, count(*), sum(posts), sum(polls) FROM attempt GROUP BY 1").fetchall()
+    possibly_twice, resubmits = found(
+        f"""SELECT count(*), total(superseded_by = 'policy') FROM attempt
+            WHERE state = 'ambiguous' AND superseded_by NOT NULL AND {OPEN}"""
+    ).fetchone()
+    outcomes = dict(
+        found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
+    )
+    errors = f"SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND {PRESENT} GROUP BY 1"
+    return Tally(
+        rows=sum(outcomes.values()),
+        outcomes=outcomes,
+        states={state: count for state, count, _, _ in states},
+        errors=dict(found(errors).fetchall()),
+        attempts=sum(count for _, count, _, _ in states),
+        posts=sum(posts for _, _, posts, _ in states),
+        polls=sum(polls for _, _, _, polls in states),
+        possibly_billed_twice=possibly_twice,
+        resubmits=int(resubmits),
+        gone=found(f"SELECT count(*) FROM row WHERE NOT {PRESENT}").fetchone()[0],
+    )
