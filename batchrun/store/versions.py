@@ -13,6 +13,8 @@ from batchrun.disk import sync_directory
 from batchrun.errors import StoreError
 from batchrun.store.migrations import APPLICATION_ID, migrations
 
+_TABLE = migrations.migrations_table
+
 
 def refuse_newer(db: sqlite3.Connection, path: Path) -> None:
     """Raises StoreError for a checkpoint that has seen migrations which are not ours."""
@@ -69,7 +71,7 @@ def _ours() -> set[str]:
 
 
 def _applied(db: sqlite3.Connection) -> set[str]:
-    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (migrations.migrations_table,)).fetchone():
+    if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (_TABLE,)).fetchone():
         return set()
-    query = f"SELECT name FROM {migrations.migrations_table} WHERE migration_set = ?"
+    query = f"SELECT name FROM {_TABLE} WHERE migration_set = ?"
     return {name for (name,) in db.execute(query, (migrations.name,))}

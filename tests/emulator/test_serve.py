@@ -195,7 +195,12 @@ def test_the_vendors_client_streams(vendor: Any) -> None:
 
 
 def test_the_vendors_client_cancels_and_deletes(vendor: Any) -> None:
-    research = vendor.interactions.create(agent="deep-research-pro-preview-12-2025", input="Research.", background=True)
+    research = vendor.interactions.create(
+        agent="deep-research-pro-preview-12-2025",
+        input="Research.",
+        background=True,
+        labels={"emulate-fault": "slow-3600s"},
+    )
     vendor.interactions.cancel(id=research.id)
     assert vendor.interactions.get(id=research.id).status == "cancelled"
     vendor.interactions.delete(id=research.id)

@@ -110,7 +110,9 @@ output: x
 
 
 def test_an_unknown_key_far_from_all_others_lists_them(write: Write) -> None:
-    assert refusal(write(JOB + "limits: {zzz: 1}\n")).endswith("unknown key; known here: in_flight, posts, rpm, tpm")
+    assert refusal(write(JOB + "limits: {zzz: 1}\n")).endswith(
+        "unknown key; known here: in_flight, max_cost, posts, prices, rpm, tpm"
+    )
 
 
 @pytest.mark.parametrize(("size", "count"), [("2kB", 2_000), ("2KB", 2_000), ("1.5 MB", 1_500_000), (7, 7)])
