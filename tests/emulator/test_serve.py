@@ -199,7 +199,7 @@ def test_the_vendors_client_cancels_and_deletes(vendor: Any) -> None:
         agent="deep-research-pro-preview-12-2025",
         input="Research.",
         background=True,
-        labels={"emulate-fault": "slow-3600s"},
+        labels={"emulate-fault": "stuck"},
     )
     vendor.interactions.cancel(id=research.id)
     assert vendor.interactions.get(id=research.id).status == "cancelled"
