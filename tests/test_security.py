@@ -171,7 +171,8 @@ def _is_of_ours(piece: ast.expr, given: set[str]) -> bool:
     if isinstance(piece, ast.IfExp):
         return isinstance(piece.body, ast.Constant) and isinstance(piece.orelse, ast.Constant)
     if isinstance(piece, ast.Call):
-        return ast.unparse(piece.func) == "_marks"  # question marks
+        constant = all(isinstance(given, ast.Constant) for given in piece.args)
+        return ast.unparse(piece.func) == "_marks" or constant  # question marks; a piece of SQL about a named table
     return isinstance(piece, ast.Name) and (piece.id not in given or piece.id == "condition")
 
 
