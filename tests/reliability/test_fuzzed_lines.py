@@ -1,4 +1,4 @@
-"""Bad lines never cost a good one, nor do those of corpora that others wrote; and a reader that is wrong is found out."""
+"""Bad lines never cost a good one, nor do those of corpora that others wrote; a reader that is wrong is found out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from batchrun.inputs import jsonl
 from batchrun.inputs.draft import Draft
-from tests.reliability.proofs.fuzzed_lines import figure, judged, verdict
+from tests.reliability.proofs.fuzzed_lines import damaged_parquet, figure, judged, verdict
 from tests.spec.corpus import corpus
 
 GOOD = b'{"good": "line \xe2\x80\xa8"}'
@@ -50,3 +50,8 @@ def test_a_reader_that_mends_bad_text_is_found_out(monkeypatch: pytest.MonkeyPat
     real = jsonl._draft
     monkeypatch.setattr(jsonl, "_draft", lambda line, *rest: real(line.decode(errors="ignore").encode(), *rest))
     assert not figure([verdict(1_001)]).met
+
+
+def test_a_damaged_parquet_file_is_read_truly_or_refused() -> None:
+    said = {damaged_parquet(seed) for seed in range(20_000, 20_100)}
+    assert said == {"refused", "read"}

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batchrun.errors import SpecError
+from batchrun.inputs.parquet import parquet_rows
 from batchrun.inputs.read import read_rows
 from batchrun.rows import InputRow
 from batchrun.spec.model import InputSpec
 from batchrun.store.admission import admit
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
+from tests.memory import peak_mb
 from tests.reliability.figures import Figure
 from tests.reliability.scratch import scratch
 
@@ -129,7 +136,7 @@ def prove(where: Path, *, full: bool) -> list[Figure]:
         many - few <= MOST_GROWTH,
         f"{many} MB for {20 * LINES:,} lines, with the interpreter",
     )
-    return [figure(list(verdicts(range(100 if full else 10)))), grown]
+    return [figure(list(verdicts(range(100 if full else 10)))), grown, parquet(5_000 if full else 500)]
 
 
 def figure(known: list[Verdict]) -> Figure:
@@ -147,6 +154,46 @@ def figure(known: list[Verdict]) -> Figure:
     )
 
 
+def parquet(count: int) -> Figure:
+    """The figure of so many Parquet files of 500 rows with damage. A process that it ends is an exception here."""
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        said = list(pool.map(damaged_parquet, range(count), chunksize=50))
+    wrong = [line for line in said if line not in ("refused", "read")]
+    return Figure(
+        "damaged Parquet files: exceptions, hangs, rows altered in spite of page checksums",
+        f"0 of {count:,}",
+        f"{len(wrong)} of {count:,}",
+        not wrong,
+        f"{said.count('refused'):,} refused, {said.count('read'):,} read as they were" + "".join(set(wrong)),
+    )
+
+
+def damaged_parquet(seed: int) -> str:
+    """`refused`, `read`, or what is wrong."""
+    random, (content, truth) = Random(seed), _parquet()
+    damaged = bytearray(content)
+    for _ in range(random.choice((1, 1, 1, 8))):
+        damaged[random.randrange(len(damaged))] = random.randrange(256)
+    del damaged[random.choice((len(content), len(content), random.randrange(len(content)))) :]
+    try:
+        rows = [draft.data for draft in parquet_rows(BytesIO(damaged), "rows.parquet", CAP)]
+    except SpecError:
+        return "refused"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    in_pages = damaged[: len(content) // 2] != content[: len(content) // 2]
+    return "altered" if in_pages and [row for row in rows if row not in truth] else "read"
+
+
+@cache
+def _parquet() -> tuple[bytes, list[dict[str, Any] | None]]:
+    sink = BytesIO()
+    numbers = list(range(500))
+    table = pa.table({"a": numbers, "b": [f"text {n}" for n in numbers], "c": [[n, None] for n in numbers]})
+    pq.write_table(table, sink, write_page_checksum=True)
+    return sink.getvalue(), [draft.data for draft in parquet_rows(BytesIO(sink.getvalue()), "rows.parquet", CAP)]
+
+
 def peak(path: Path, files: int) -> int:
     """The most memory that a new process holds while it reads the lines of so many files from one, in MB."""
     with path.open("wb") as file:
@@ -159,7 +206,7 @@ def peak(path: Path, files: int) -> int:
 def _read_through(where: Path) -> int:
     for _ in read_rows(InputSpec(path=_NAME, max_line_bytes=CAP), where):
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return peak_mb()
 
 
 def verdicts(seeds: Iterable[int]) -> Iterator[Verdict]:
