@@ -1,7 +1,8 @@
 """Rows from Parquet, a small batch in memory at a time, as the JSON values templates and hashes work on.
 
 Dates and times become ISO 8601 text, decimals and UUIDs text, NaN null. Binary columns and fields are left out: they
-are not text, and a template that asks for one gets the error of a missing column.
+are not text, and a template that asks for one gets the error of a missing column. What a file's footer says of sizes is
+not believed: all is unpacked with bounded memory, a batch at once where that fits, else row by row.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import islice
 from typing import Any, BinaryIO
 from uuid import UUID
 
 from batchrun.errors import SpecError
 from batchrun.inputs.draft import Draft
+from batchrun.inputs.memory import little_memory
 from batchrun.rows import Problem
 from batchrun.spec.canonical import canonical_json
 
@@ -29,15 +32,55 @@ def parquet_rows(file: BinaryIO, name: str, cap: int) -> Iterator[Draft]:
 
     number = 0
     try:
-        table = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+        with little_memory():
+            table = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
         _refuse_twins(table.schema_arrow.names, name)
-        for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
-            for values in _python_rows(_in_microseconds(batch)):
-                number += 1
-                yield _draft(values, name, number, cap)
-    except (pa.ArrowException, OSError, MemoryError) as error:
+        for batch in _batches(table):
+            yield from _drafts(batch, name, number, cap)
+            number += batch.num_rows
+    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0][:300]
         raise SpecError(f"{name}: not a readable Parquet file ({said}); make it again") from None
+
+
+def _batches(table: Any) -> Iterator[Any]:
+    """The rows, in small batches; one by one from where a batch does not fit."""
+    done = 0
+    try:
+        for batch in _bounded(table.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False)):
+            yield batch
+            done += batch.num_rows
+    except MemoryError:
+        rows = _bounded(table.iter_batches(batch_size=1, use_threads=False))
+        yield from islice(rows, done, None)
+
+
+def _bounded(batches: Iterator[Any]) -> Iterator[Any]:
+    while True:
+        with little_memory():
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _drafts(batch: Any, name: str, before: int, cap: int) -> Iterator[Draft]:
+    """The drafts of a batch, with `before` rows before it."""
+    try:
+        with little_memory():
+            rows = _python_rows(_in_microseconds(batch))
+            drafts = [_draft(values, name, before + n, cap) for n, values in enumerate(rows, 1)]
+    except MemoryError:
+        return (_alone(batch.slice(n, 1), name, before + n + 1, cap) for n in range(batch.num_rows))
+    return iter(drafts)
+
+
+def _alone(row: Any, name: str, number: int, cap: int) -> Draft:
+    try:
+        with little_memory():
+            return _draft(_python_row(_in_microseconds(row)), name, number, cap)
+    except MemoryError:
+        return _too_long(name, number, cap)
 
 
 def _refuse_twins(names: list[str], file: str) -> None:
@@ -95,9 +138,13 @@ def _draft(values: Any, name: str, number: int, cap: int) -> Draft:
     except (ValueError, OverflowError, TypeError, RecursionError) as error:
         return _failed(name, number, "bad_value", f"a value has no JSON form: {str(error)[:200]}")
     if len(written) > cap:
-        what = f"the row is longer than {cap:,} bytes as JSON; shorten it or raise input.max_line_bytes"
-        return _failed(name, number, "too_long", what, written)
+        return _too_long(name, number, cap, written)
     return Draft(name, number, data, None, sha256(written).hexdigest(), "#")
+
+
+def _too_long(name: str, number: int, cap: int, content: bytes | None = None) -> Draft:
+    what = f"the row is longer than {cap:,} bytes as JSON; shorten it or raise input.max_line_bytes"
+    return _failed(name, number, "too_long", what, content)
 
 
 def _failed(name: str, number: int, kind: str, what: str, content: bytes | None = None) -> Draft:
