@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,11 @@ class Rehearsal:
 
     def billed(self) -> list[dict[str, Any]]:
         return [line for line in self.ledger() if line["billed"]]
+
+    def payments(self) -> Counter[str]:
+        """How often each row was paid for, by its key. Each payment's intent has to be in `usage.parquet`."""
+        rows = {attempt["intent_key"]: attempt["key"] for attempt in self.usage()}
+        return Counter(rows[line["labels"]["batchrun-intent"]] for line in self.billed())
 
     def accepted(self) -> list[dict[str, Any]]:
         return [line for line in self.ledger() if line["id"]]

@@ -49,9 +49,11 @@ def test_a_run_killed_again_and_again_pays_for_no_row_twice_outside_the_ambiguou
     assert code == (4 if summary["ambiguous"] else 0)
     assert summary["succeeded"] + summary["ambiguous"] == ROWS
     assert summary["ambiguous"] <= killed * 4
-    payments = Counter(line["request_sha256"] for line in ledger(tmp_path) if line["billed"])
+    usage = pq.read_table(tmp_path / "runs/job/usage.parquet").to_pylist()
+    rows = {attempt["intent_key"]: attempt["key"] for attempt in usage}
+    payments = Counter(rows[line["labels"]["batchrun-intent"]] for line in ledger(tmp_path) if line["billed"])
     assert max(payments.values()) == 1
-    known = {row["interaction_id"] for row in pq.read_table(tmp_path / "runs/job/usage.parquet").to_pylist()}
+    known = {attempt["interaction_id"] for attempt in usage}
     unknown = [line for line in ledger(tmp_path) if line["billed"] and line["id"] not in known]
     assert len(unknown) <= summary["ambiguous"]
 

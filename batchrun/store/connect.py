@@ -32,7 +32,9 @@ def connect(path: Path) -> Database:
 
 
 def _prepared(connection: sqlite3.Connection, path: Path) -> Database:
-    connection.execute("PRAGMA journal_mode = WAL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":  # it says so, and goes on with another one
+        raise StoreError(f"{path}: the disk does not let SQLite keep a write-ahead log here. Nothing was sent.")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA trusted_schema = OFF")
     db = Database(connection, execute_plugins=False)
@@ -42,11 +44,12 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> Database:
 
 
 def _examine(path: Path) -> None:
-    """Read only. The whole file where a process was killed over it: that takes seconds where it is large and not in
-    memory, and is left out after an orderly end."""
+    """Read only, unless its making is to be undone first. The whole file where a process was killed over it: that takes
+    seconds where it is large and not in memory, and is left out after an orderly end."""
     if not path.exists():
         return
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=10)) as db:
         refuse_newer(db, path)
         said = db.execute("PRAGMA quick_check(1)").fetchone()[0] if _was_left_open(path) else "ok"
     if said != "ok":

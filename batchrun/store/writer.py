@@ -165,10 +165,15 @@ class Writer:
 _TOLD = "INSERT INTO meta VALUES ('ledger', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
+#: Some file systems tell only at a sync that there is no room. The group is then written anew, so that nothing of it
+#: rests on a sync that failed.
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC)
+
+
 def _is_full(error: sqlite3.OperationalError | OSError) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return error.sqlite_errorcode in _FULL
 
 
 def _resolve(done: asyncio.Future[Any], result: Any) -> None:

@@ -182,6 +182,40 @@ def test_a_database_that_finds_no_room_stores_the_ids_and_refuses_what_would_beg
     assert known == [(1, "submitted", "v1_a")]
 
 
+def test_a_commit_whose_sync_fails_is_made_anew_and_nothing_begins_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems tell only then that they are full."""
+
+    async def life() -> None:
+        first = await store.arm(intent(0), 2.0)
+        monkeypatch.setattr(store.db, "conn", SyncFails(store.connection))
+        await store.submitted(first, "v1_a", 3.0)
+        with pytest.raises(StoreError, match="make room"):
+            await store.arm(intent(1), 3.0)
+
+    asyncio.run(life())
+    assert store.connection.execute("SELECT state, interaction_id FROM attempt").fetchall() == [("submitted", "v1_a")]
+
+
+class SyncFails:
+    """A connection whose next commit is not synced."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection, self._fails = connection, True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if statement == "COMMIT" and self._fails:
+            self._fails = False
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return self._connection.execute(statement, *values)
+
+
 def test_a_run_does_not_begin_without_room_in_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path / "run.db")
 

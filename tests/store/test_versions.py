@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from batchrun.store.store import Store
 from tests.engine.test_resume import death
 from tests.rehearsal import Rehearsal
 from tests.reliability.upgrades import LATER, become_later, become_today
+
+#: What a process keeps open until it is killed.
+_left = list[object]()
 
 
 @pytest.fixture
@@ -137,6 +141,26 @@ def test_a_checkpoint_that_was_damaged_while_a_process_died_is_refused_as_it_is(
     assert files(job) == before
 
 
+def test_a_checkpoint_whose_making_was_cut_off_is_made_again(tmp_path: Path) -> None:
+    """A process was killed before the checkpoint had its write-ahead log: a journal tells how to undo what it did."""
+    path = tmp_path / "run.db"
+    killed(partial(_half_written, path))
+    assert (tmp_path / "run.db-journal").stat().st_size > 512
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM begun").fetchone() == (1,)
+
+
+def test_a_checkpoint_that_can_have_no_write_ahead_log_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says so in the pragma's answer, and would go on without."""
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda _path, **named: connect(":memory:", **named))
+    with pytest.raises(StoreError, match=r"write-ahead log here\. Nothing was sent"):
+        Store(tmp_path / "run.db")
+
+
 def test_only_after_a_death_the_whole_checkpoint_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = half_done(tmp_path)
     left_open(job.directory / "run.db")
@@ -168,13 +192,34 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def left_open(path: Path) -> None:
     """What a killed process leaves: a log that nobody has taken in."""
+    killed(partial(_written, path))
+
+
+def killed(do: Callable[[], object]) -> None:
+    """Do it in a process that closes nothing."""
     pid = os.fork()
     if pid == 0:
-        db = sqlite3.connect(path)
-        db.execute("INSERT INTO meta VALUES ('left', 'open')")
-        db.commit()
+        _left.append(do())
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def _written(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("INSERT INTO meta VALUES ('left', 'open')")
+    return db
+
+
+def _half_written(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("CREATE TABLE begun (x)")
+    db.execute("INSERT INTO begun SELECT zeroblob(9999)")
+    db.execute("BEGIN")
+    db.execute("DELETE FROM begun")
+    for _ in range(9):
+        db.execute("INSERT INTO begun SELECT zeroblob(9999)")
+    return db
 
 
 def _overwrite(path: Path, at: int, content: bytes) -> None:

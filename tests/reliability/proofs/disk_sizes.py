@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.store import ballast
 from tests.processes import emulator
 from tests.reliability.audit import Judge
 from tests.reliability.figures import Figure
@@ -18,9 +19,13 @@ from tests.reliability.lives import End, lived
 from tests.reliability.scenarios import ROWS, SCENARIOS
 
 _STEPS_FULL, _STEPS_SHORT = 40, 4
-#: Bytes: from what does not hold a checkpoint to what holds a run and more.
-_LEAST, _MOST = 100_000, 3_000_000
+#: Bytes beside the reserve that a run takes: from what holds a checkpoint and nothing else, to what holds all of it.
+_BESIDE = (40_000, 560_000)
+#: Bytes of the largest file, likewise.
+_FILES = (100_000, 3_000_000)
+_RESERVE, _LITTLE = 4 << 20, 64 << 10
 _ROOM = 64_000_000
+_POSTS = 3
 _DISK, _HELD = 74, 4
 
 
@@ -31,6 +36,7 @@ class Bound:
     size: int
 
     def __call__(self) -> None:
+        ballast._SIZE = _LITTLE  # or no run would begin; to have it back is of no use here
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
 
 
@@ -73,23 +79,24 @@ class Small:
             self.mounted += 1
             ended = lived(where, *self._words)
             assert _done("mount", "-o", f"remount,size={_ROOM}", str(where / "runs"))
-            return self._told(where, f"a disk of {size:,} bytes", ended)
+            return self._told(where, f"a disk of {size:,} bytes", ended, held=0)
 
     def within(self, size: int) -> list[str]:
         """The same of a run none of whose files may have more bytes, and of one without that limit."""
         where = self._begun(f"limit-{size}")
-        return self._told(where, f"files of {size:,} bytes", lived(where, *self._words, first=Bound(size)))
+        return self._told(where, f"files of {size:,} bytes", lived(where, *self._words, first=Bound(size)), held=_POSTS)
 
     def _begun(self, name: str) -> Path:
         where = self._where / name
-        SCENARIOS["media"].write(where, output={})
+        SCENARIOS["media"].write(where, output={}, limits={"posts": _POSTS, "in_flight": ROWS})
         (where / "runs").mkdir()
         return where
 
-    def _told(self, where: Path, what: str, ended: End) -> list[str]:
+    def _told(self, where: Path, what: str, ended: End, held: int) -> list[str]:
+        """Faults of a run that ended, and of the one that goes on. At most `held` rows may be in doubt."""
         self.codes[ended.code] += 1
         resumed = lived(where, *self._words)
-        return [f"{what}: {fault}" for fault in (*_badly(ended), *_unfinished(self._judge, where, resumed))]
+        return [f"{what}: {fault}" for fault in (*_badly(ended), *_unfinished(self._judge, where, resumed, held))]
 
 
 def _badly(ended: End) -> Iterator[str]:
@@ -99,33 +106,36 @@ def _badly(ended: End) -> Iterator[str]:
         yield f"it told the user {ended.err[-300:]}"
 
 
-def _unfinished(judge: Judge, where: Path, resumed: End) -> Iterator[str]:
+def _unfinished(judge: Judge, where: Path, resumed: End, most: int) -> Iterator[str]:
     if resumed.code not in (0, _HELD):
         yield f"it cannot go on: {resumed.code} {resumed.err[-300:]}"
         return
     held = int(json.loads((where / "runs/job/run.json").read_text())["ambiguous"])
-    if held > 1:
-        yield f"{held} rows are held, of one slot"
+    if held > most:
+        yield f"{held} rows are held, where {most} may be"
     yield from judge.faults(where, rows=ROWS, doubts=held)
 
 
-def sizes(steps: int) -> list[int]:
-    """Bytes, each as much more than the one before."""
-    return [round(_LEAST * (_MOST / _LEAST) ** (n / (steps - 1))) for n in range(steps)]
+def sizes(least: int, most: int, steps: int) -> list[int]:
+    """So many numbers of bytes, evenly spread."""
+    return [round(least + (most - least) * n / (steps - 1)) for n in range(steps)]
 
 
 def prove(where: Path, *, full: bool) -> list[Figure]:
-    steps = sizes(_STEPS_FULL if full else _STEPS_SHORT)
+    steps = _STEPS_FULL if full else _STEPS_SHORT
     with emulator(where, "--latency", "0s") as url:
         small = Small(where, url)
-        found = [fault for size in steps for fault in (*small.on_disk(size), *small.within(size))]
+        found = [fault for size in sizes(*_BESIDE, steps) for fault in small.on_disk(_RESERVE + size)]
+        found += [fault for size in sizes(*_FILES, steps) for fault in small.within(size)]
     return [
         Figure(
-            "disks from 100 kB to 3 MB",
-            f"{_STEPS_FULL} sizes; exit 74 or clean; complete after growth, nothing paid twice",
-            f"{small.mounted} sizes of a disk, {len(steps)} of the largest file: {small.codes[_DISK]} ended with 74, "
+            "disks with too little room for a run beside its reserve",
+            f"{_STEPS_FULL} sizes; exit 74 or clean; complete after growth, nothing paid twice, none in doubt",
+            f"{small.mounted} sizes of a disk, {steps} of the largest file: {small.codes[_DISK]} ended with 74, "
             f"{small.codes[0]} had room enough; {len(found)} faults",
             not found and small.codes[_DISK] > 0,
-            "; ".join(found[:20]) or "disks are tmpfs, where one can be mounted",
+            "; ".join(found[:20])
+            or "disks are tmpfs, where one can be mounted; where a file may not grow, the reserve "
+            f"is no help, and a row may be in doubt for each of {_POSTS} open POSTs",
         )
     ]
