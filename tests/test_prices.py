@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.cli.bills import cost_line
 from batchrun.errors import SpecError
 from batchrun.prices.bill import Cost
 from batchrun.prices.table import Prices, load_prices
@@ -322,3 +323,11 @@ def test_a_file_that_cannot_be_used_says_where_it_is_wrong(tmp_path: Path, text:
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="cannot be read"):
         load_prices(tmp_path / "none.toml")
+
+
+def test_a_sum_says_which_of_its_prices_only_a_third_party_lists() -> None:
+    searched = usage(1_000, 500, grounding_tool_count=[{"type": "google_search", "count": 80}])
+    sums = [cost_line([cost(model, searched)], emulated=False) for model in ("deep-research-preview-04-2026", FLASH)]
+    said = "(google_search queries at a price that only a third party lists)"
+    assert [said in line for line in sums] == [True, False]
+    assert said not in cost_line([cost("deep-research-preview-04-2026", usage(1_000, 500))], emulated=False)

@@ -19,7 +19,7 @@ from batchrun import environment
 from batchrun.cli import after, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
-from batchrun.errors import BatchrunError, Exit
+from batchrun.errors import BatchrunError, Exit, StoreError
 
 
 class _Commands(click.Group):
@@ -91,6 +91,9 @@ def main() -> None:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
         sys.exit(128 + signal.SIGPIPE)
+    except StoreError as error:  # the help, or the version, has no place
+        fail(str(error))
+        sys.exit(error.exit_code)
     finally:
         end_output()
 

@@ -28,7 +28,9 @@ def cost_line(costs: Sequence[Cost | None], *, emulated: bool) -> str:
     parts = _parts([cost for cost in costs if cost is not None])
     amount = "unknown" if total is None else f"{'at least ' if lacking else ''}${total:.6f}{parts}"
     unpriced = f" (not priced: {', '.join(lacking)})" if lacking else ""
-    return f"{'would cost' if emulated else 'cost'}: {amount}{unpriced}"
+    hearsay = sorted({name for cost in costs if cost is not None for name in cost.unconfirmed})
+    doubtful = f" ({', '.join(hearsay)} at a price that only a third party lists)" if hearsay else ""
+    return f"{'would cost' if emulated else 'cost'}: {amount}{unpriced}{doubtful}"
 
 
 def total_cost(costs: Sequence[Cost | None]) -> Decimal | None:

@@ -7,7 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
+from io import TextIOWrapper
 from typing import TextIO
+
+from batchrun.errors import StoreError
 
 _ours: ContextVar[TextIO | None] = ContextVar("ours", default=None)
 _errors: ContextVar[TextIO | None] = ContextVar("errors", default=None)
@@ -39,19 +42,42 @@ def hide_descriptors() -> None:
 
     Theirs, and 1 and 2, are standard error then.
     """
-    _errors.set(_on_another_descriptor(sys.stderr, 2))
-    shown = _on_another_descriptor(sys.stdout, 1)
+    _errors.set(_on_another_descriptor(sys.stderr, 2, "standard error"))
+    shown = _on_another_descriptor(sys.stdout, 1, "standard output")
     if shown is not None:
         sys.stdout = shown
         _copy_errors_to(1)
 
 
-def _on_another_descriptor(shown: TextIO | None, descriptor: int) -> TextIO | None:
+class _Stream(TextIOWrapper):
+    """A stream that raises StoreError where the disk refuses, whoever prints; BrokenPipeError if nobody reads it."""
+
+    def __init__(self, descriptor: int, like: TextIO, name: str) -> None:
+        raw = os.fdopen(descriptor, "wb")
+        super().__init__(raw, encoding=like.encoding, errors=like.errors, line_buffering=bool(like.line_buffering))
+        self._said = name
+
+    def write(self, text: str) -> int:
+        with self._explained():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            super().flush()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise BrokenPipeError(f"nobody reads {self._said}") from None  # with its number click would end with 1
+        except OSError as error:
+            raise StoreError(f"cannot write to {self._said}: {error.strerror}. What was done is on record.") from error
+
+
+def _on_another_descriptor(shown: TextIO | None, descriptor: int, name: str) -> TextIO | None:
     """The same stream on a descriptor of its own; None where the shell has closed it."""
-    if shown is None:
-        return None
-    lines = 1 if shown.line_buffering else -1
-    return os.fdopen(os.dup(descriptor), "w", buffering=lines, encoding=shown.encoding, errors=shown.errors)
+    return None if shown is None else _Stream(os.dup(descriptor), shown, name)
 
 
 def end_output() -> None:
@@ -63,7 +89,7 @@ def end_output() -> None:
     try:
         if shown is not None:
             shown.flush()
-    except OSError:
+    except (OSError, StoreError):
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
     sys.stdout = sys.stderr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -38,8 +39,9 @@ def note(text: str) -> None:
 
 
 def fail(text: str) -> None:
-    """An error, on standard error."""
-    tell(f"{click.style('error: ', fg='red', bold=True)}{safe(text)}\n")
+    """An error, on standard error. Where that cannot be written, the exit code has to say it."""
+    with suppress(OSError, StoreError):
+        tell(f"{click.style('error: ', fg='red', bold=True)}{safe(text)}\n")
 
 
 def say_json(value: Any) -> None:
@@ -49,12 +51,7 @@ def say_json(value: Any) -> None:
 
 def write(text: str) -> None:
     """A part of the result as it is, on standard output. Raises BrokenPipeError if it is not read, else StoreError."""
-    try:
-        click.echo(text, file=output(), nl=False)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise StoreError(f"cannot write to standard output: {error.strerror}. What was done is on record.") from error
+    click.echo(text, file=output(), nl=False)
 
 
 def tell(text: str) -> None:

@@ -23,6 +23,7 @@ from batchrun.engine.events import (
     Stopping,
     UploadFailed,
 )
+from batchrun.errors import StoreError
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
@@ -104,7 +105,7 @@ class Progress:
             return
         try:
             self._print(event)
-        except OSError:  # nobody reads any more; the run goes on
+        except (OSError, StoreError):  # nobody reads any more; the run goes on
             self._quiet = True
 
     def _print(self, event: Event) -> None:
@@ -115,7 +116,7 @@ class Progress:
     def close(self) -> None:
         """Leave the last state on the screen."""
         if not self._quiet and self._counts.rows:
-            with suppress(OSError):
+            with suppress(OSError, StoreError):
                 self._show()
                 if self._live:
                     tell("\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,12 +21,14 @@ class Cost:
 
     `parts` has a sum for each thing billed: `input_text`, `input_audio`, `cached`, `output_text`, `output_image`,
     `thoughts`, `tool_use`, `google_search`, `songs` and so on. `unpriced` names what is billed or may be and is in no
-    part, so that `total` is a lower bound; `assumed` names what the sums take for granted.
+    part, so that `total` is a lower bound; `assumed` names what the sums take for granted, `unconfirmed` what
+    is in them at a price that only a third party lists.
     """
 
     parts: Mapping[str, Decimal]
     unpriced: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
+    unconfirmed: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -67,9 +69,11 @@ class Bill:
         self._parts: dict[str, Decimal] = {}
         self._unpriced: list[str] = []
         self._assumed: list[str] = []
+        self._unconfirmed: list[str] = []
 
     def cost(self, assumed: tuple[str, ...] = ()) -> Cost:
-        return Cost(self._parts, tuple(dict.fromkeys(self._unpriced)), (*assumed, *self._assumed))
+        unpriced = tuple(dict.fromkeys(self._unpriced))
+        return Cost(self._parts, unpriced, (*assumed, *self._assumed), tuple(self._unconfirmed))
 
     def add_input(self, total: int, prices: ByModality, cached_price: Decimal | None) -> None:
         """The tokens of the input, of which the cached ones have a price of their own.
@@ -102,8 +106,8 @@ class Bill:
         else:
             self._add_tokens("thoughts", thoughts, prices.get("text", prices.get("any")))
 
-    def add_queries(self, prices: Mapping[str, Decimal | None]) -> None:
-        """Searches and the like; prices are dollars for a thousand."""
+    def add_queries(self, prices: Mapping[str, Decimal | None], unconfirmed: Collection[str] = ()) -> None:
+        """Searches and the like; prices are dollars for a thousand, some of them perhaps `unconfirmed`."""
         for kind, asked in queries(self._usage):
             price = prices.get(kind)
             if price is None:
@@ -111,6 +115,8 @@ class Bill:
             else:
                 self._assumed.append(f"no free allowance of {kind} queries")
                 self.add_pieces(kind, price / 1000, asked)
+                if kind in unconfirmed:
+                    self._unconfirmed.append(f"{kind} queries")
 
     def add_pieces(self, part: str, price: Decimal, pieces: int) -> None:
         if pieces:

@@ -72,6 +72,7 @@ class Price(Tiers):
     retrieval: Dollars | None = None
     song: Dollars | None = None
     image: Dollars | None = None
+    unconfirmed: list[str] = []
 
     @model_validator(mode="after")
     def _some_price(self) -> Price:
@@ -125,7 +126,7 @@ class Prices(_Strict):
             return None
         bill.add_input(tokens, rates.input, rates.cached)
         bill.add_output(rates.output, price.image, (made or {}).get("image"))
-        bill.add_queries({name: getattr(price, name) for name in GROUNDING})
+        bill.add_queries({name: getattr(price, name) for name in GROUNDING}, price.unconfirmed)
         return bill.cost(() if tier else ("the standard tier",))
 
     def most(self, model: str, tier: str | None, read: int, written: int, when: date) -> Decimal | None:
