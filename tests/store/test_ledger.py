@@ -20,9 +20,11 @@ from batchrun.store.records import AttemptState, Intent
 from batchrun.store.store import Store
 from tests.store.test_store import rows
 
+SHAS = [row.sha for row in rows(5)]
+
 
 def intent(row: int, number: int = 1) -> Intent:
-    return Intent(row + 1, f"r{row}", number, f"key-{row}-{number}", "sha", "m", input_sha=f"{row:064x}")
+    return Intent(row + 1, f"r{row}", number, f"key-{row}-{number}", "sha", "m", input_sha=SHAS[row])
 
 
 @pytest.fixture
@@ -44,11 +46,11 @@ async def three_posts(store: Store) -> None:
 
 EVENTS = [
     ("run", "abc", "job", "https://x", "id", "f", "{}"),
-    ("intent", 1, "r0", 1, 0, 0, "sha", "m", False, 2.0, f"{0:064x}"),
+    ("intent", 1, "r0", 1, 0, 0, "sha", "m", False, 2.0, SHAS[0]),
     ("id", 1, "v1_a", 3.0),
-    ("intent", 2, "r1", 1, 0, 0, "sha", "m", False, 2.0, f"{1:064x}"),
+    ("intent", 2, "r1", 1, 0, 0, "sha", "m", False, 2.0, SHAS[1]),
     ("free", 2),
-    ("intent", 3, "r2", 1, 0, 0, "sha", "m", False, 2.0, f"{2:064x}"),
+    ("intent", 3, "r2", 1, 0, 0, "sha", "m", False, 2.0, SHAS[2]),
 ]
 
 

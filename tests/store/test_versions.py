@@ -105,7 +105,7 @@ def test_what_only_reads_an_older_checkpoint_says_how_it_is_brought_up_to_date(t
     with pytest.raises(StoreError, match=rf"older batchrun \(without {LATER}\).*`batchrun run` keeps a copy"):
         Reader(job.directory / "run.db")
     with open_existing(load_job(job.write()), RunDir(job.directory)) as opened:
-        assert opened.reader.tally().rows == 6
+        assert opened.reader.count_rows() == 6
 
 
 @pytest.mark.usefixtures("later")
