@@ -185,7 +185,7 @@ def read(checkpoint: Path, ledger: Path, service: Path) -> Books:
         superseded_by={number: by for number, _, by in rest if by is not None},
         tries=tries,
         lines=read_ledger(ledger) if ledger.exists() else [],
-        documents=_documents(service),
+        documents=documents(service),
     )
 
 
@@ -235,7 +235,7 @@ def _without(document: bytes) -> dict[str, Any]:
     return {name: value for name, value in json.loads(document).items() if name not in ("id", "usage")}
 
 
-def _documents(service: Path) -> dict[str, bytes]:
+def documents(service: Path) -> dict[str, bytes]:
     if not service.exists():
         return {}
     with closing(sqlite3.connect(service)) as connection:
