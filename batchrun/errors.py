@@ -21,11 +21,15 @@ so whatever prints them must escape control characters.
 
 from __future__ import annotations
 
+import sqlite3
+import zlib
 from enum import IntEnum
-from errno import EDQUOT, EIO, ENOSPC
+from errno import EDQUOT, EIO, EMFILE, ENFILE, ENOSPC
 
 #: What the system says of a disk that is full or broken, whatever is asked of it.
 DISK_TROUBLE = frozenset({EDQUOT, EIO, ENOSPC})
+#: What it says when no file or connection can be opened any more, as when a function of the user's leaves all open.
+OUT_OF_FILES = frozenset({EMFILE, ENFILE})
 
 
 class Exit(IntEnum):
@@ -94,6 +98,18 @@ class StoreError(RunError):
     """The checkpoint cannot be written or read."""
 
     exit_code = Exit.DISK
+
+
+def store_error_of(error: BaseException) -> StoreError | None:
+    """The StoreError that an error of the system or of a checkpoint's bytes amounts to; None for any other."""
+    if isinstance(error, sqlite3.Error | zlib.error):
+        return StoreError(f"the checkpoint cannot be used: {error}. What was submitted goes on at the service.")
+    if isinstance(error, OSError) and error.errno in OUT_OF_FILES:
+        return StoreError(
+            f"{error.strerror}: this process holds all that it may (`ulimit -n`), perhaps because a function of the "
+            "job leaves files open. What was sent is on record; put that right, then run the same command again."
+        )
+    return None
 
 
 class InvariantError(RunError):

@@ -8,9 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import sqlite3
 import sys
-import zlib
 from typing import Any
 
 import click
@@ -19,7 +17,7 @@ from batchrun import environment
 from batchrun.cli import after, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
-from batchrun.errors import BatchrunError, Exit, StoreError
+from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
 
 
 class _Commands(click.Group):
@@ -28,9 +26,6 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (sqlite3.Error, zlib.error) as error:
-            fail(f"the checkpoint cannot be used: {error}. What was submitted goes on at the service.")
-            ctx.exit(Exit.DISK)
         except KeyboardInterrupt:
             ctx.exit(Exit.SIGINT)
         except BatchrunError as error:
@@ -39,6 +34,9 @@ class _Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:
+            if (known := store_error_of(error)) is not None:
+                fail(str(known))
+                ctx.exit(known.exit_code)
             if os.environ.get("BATCHRUN_TRACEBACK"):
                 raise
             fail(

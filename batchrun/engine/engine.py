@@ -28,7 +28,16 @@ from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.wait import Waiter
-from batchrun.errors import BudgetError, HeldError, InvariantError, ModelError, QuotaError, RowError, RunError
+from batchrun.errors import (
+    BudgetError,
+    HeldError,
+    InvariantError,
+    ModelError,
+    QuotaError,
+    RowError,
+    RunError,
+    store_error_of,
+)
 from batchrun.interactions.models import FunctionCall
 from batchrun.rows import Finish, Outcome
 from batchrun.store.records import AttemptState, RowRecord
@@ -123,7 +132,8 @@ class Engine:
         elif isinstance(error, RunError):
             self.stop(error)
         elif error is not None:
-            broken = InvariantError(f"batchrun itself failed: {type(error).__name__}: {error}. Please report this.")
+            said = f"batchrun itself failed: {type(error).__name__}: {error}. Please report this."
+            broken = store_error_of(error) or InvariantError(said)
             broken.__cause__ = error
             self.stop(broken)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 from collections import Counter
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from batchrun.engine.events import Event, Paused, Posted, Stopping
 from batchrun.errors import Exit
+from batchrun.interactions.client import Client
+from batchrun.interactions.evidence import Call
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState
 from tests.rehearsal import Rehearsal
@@ -340,3 +344,20 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
         return [path.read_bytes() for path in sorted(job.directory.glob("*.parquet"))], shas
 
     assert life("a") == life("b")
+
+
+def test_a_process_that_can_open_no_more_files_stops_with_a_message_and_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Rehearsal(tmp_path, rows=3)
+
+    async def exhausted(*_: object) -> Call:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "get", exhausted)
+        stopped = job.run()
+    assert stopped.exit_code is Exit.DISK
+    assert str(stopped.stopped_by).startswith("Too many open files: this process holds all that it may (`ulimit -n`)")
+    assert job.run().exit_code is Exit.OK
+    assert len(job.billed()) == 3
