@@ -14,14 +14,14 @@ from batchrun.engine.events import Expiring, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.carrying import Carried, carry_all
-from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.directory import RunDir, run_dir
 from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
 from batchrun.runs.opening import open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
-from batchrun.runs.service import api_key, checked_base_url
+from batchrun.runs.service import api_key
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission
@@ -77,14 +77,14 @@ def run(
 
     `wall` gives Unix time; `run_async` runs a coroutine on an event loop (tests bring one of their own).
     """
-    target = EMULATED if options.emulator else checked_base_url(options.base_url)
-    directory = run_dir(job, options.run_dir, emulated=options.emulator is not None)
-    if options.emulator is None and not directory.checkpoint.exists():
+    target, emulated = options.target, options.emulator is not None
+    directory = run_dir(job, options.run_dir, emulated=emulated)
+    if not emulated and not directory.checkpoint.exists():
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
-        check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
+        check_outputs(job, opened.reader, output_directory(job, directory, emulated=emulated))
         pending = opened.reader.count_pending(bound)
         if not pending:
             summary = current_outputs(opened)
