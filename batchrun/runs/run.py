@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import uvloop
@@ -18,7 +18,7 @@ from batchrun.runs.directory import RunDir, run_dir
 from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
-from batchrun.runs.opening import open_run
+from batchrun.runs.opening import OpenRun, open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
 from batchrun.runs.service import api_key
@@ -85,22 +85,24 @@ def run(
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=emulated))
-        pending = opened.reader.count_pending(bound)
-        if not pending:
-            summary = current_outputs(opened)
-            never = opened.reader.count_never_sent()
-            return Result(summary, directory, bound is not None, admission, nothing_to_do=True, never_sent=never)
-        client = client_for(options)
-        died = opened.store.begin_epoch()
-        observe(Started(pending, opened.reader.count_in_flight()))
-        opened.store.set_meta(retention=str(job.spec.poll.retention))
-        for warning in expiry_lines(expiry_of(opened.reader, started)):
-            observe(Expiring(warning))
-        posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
-        with stopping_at_once():  # the loop has reset the handlers
-            summary = export_all(opened, posts=posts, elapsed=wall() - started)
-        never = opened.reader.count_never_sent()
-    return Result(summary, directory, bound is not None, admission, died, never_sent=never, stopped_by=stopped)
+        if not opened.reader.count_pending(bound):
+            done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)
+        else:
+            client, died = client_for(options), opened.store.begin_epoch()
+            _announce(opened, bound, started, observe)
+            posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
+            with stopping_at_once():  # the loop has reset the handlers
+                summary = export_all(opened, posts=posts, elapsed=wall() - started)
+            done = Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
+        return replace(done, never_sent=opened.reader.count_never_sent())
+
+
+def _announce(opened: OpenRun, bound: int | None, at: float, observe: Observer) -> None:
+    """What is ahead, and what of it the service will not keep for much longer."""
+    opened.store.set_meta(retention=str(opened.job.spec.poll.retention))
+    observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
+    for warning in expiry_lines(expiry_of(opened.reader, at)):
+        observe(Expiring(warning))
 
 
 def lower_bound(*limits: int | None) -> int | None:
