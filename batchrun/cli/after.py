@@ -44,7 +44,6 @@ def cancel(choice: RunChoice, base_url: str | None, api_version: str, keys: tupl
     """
     from batchrun.aftercare.cancellation import cancel as cancel_interactions
     from batchrun.cli.ending import run_words
-    from batchrun.runs.directory import EMULATED
     from batchrun.runs.options import service_of
 
     loaded = choice.load()
@@ -54,8 +53,8 @@ def cancel(choice: RunChoice, base_url: str | None, api_version: str, keys: tupl
     if as_json:
         say_json(done.document())
     else:
-        target = EMULATED if service.emulator else service.base_url
-        say("\n".join(_cancelled(done, choice.words(emulated=target == EMULATED), run_words(choice, target))))
+        same = choice.words(emulated=service.emulator is not None)
+        say("\n".join(_cancelled(done, same, run_words(choice, service.target))))
     sys.exit(done.exit_code)
 
 

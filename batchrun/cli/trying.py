@@ -106,6 +106,7 @@ def _document(trial: Trial, prices: Prices) -> dict[str, Any]:
     """The trial as JSON values; docs/recipes.md describes them."""
     from batchrun.outputs.counts import total_usage
     from batchrun.outputs.media import media_of
+    from batchrun.runs.bills import cost_of
 
     row, costs = trial.row, trial.cost(prices)
     return {
@@ -115,7 +116,7 @@ def _document(trial: Trial, prices: Prices) -> dict[str, Any]:
         "error_message": row and row.error_message,
         "text": trial.answer.output_text,
         "media": [str(trial.directory.media / each.name) for answer in trial.answers for each in media_of(answer)],
-        "interactions": [_interaction(attempt, trial.cost_of(attempt, prices)) for attempt in trial.attempts],
+        "interactions": [_interaction(attempt, cost_of(attempt, prices)) for attempt in trial.attempts],
         "usage": total_usage(trial.attempts),
         "cost_usd": _dollars(total_cost(costs)),
         "not_priced": not_priced(costs),

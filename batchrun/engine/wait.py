@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NoReturn
 
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt
@@ -72,7 +71,8 @@ class Waiter:
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
                 case verdict:
-                    await self._give_up(verdict, row, attempt, poll, patience)
+                    await self._stop_the_run(verdict, poll, patience)
+                    raise await self._given_up(verdict, row, attempt, poll)
 
     def _watch(self, attempt: Attempt, now: float) -> Watch:
         """When to poll. `now` is the loop's time, which does not jump as the wall's does."""
@@ -114,10 +114,8 @@ class Waiter:
         if isinstance(poll, polling.NoAnswer) and poll.retry_after:
             self._pace.pause(min(poll.retry_after, self._spec.retry.server_ceiling))
 
-    async def _give_up(
-        self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll, patience: polling.Patience
-    ) -> NoReturn:
-        """No answer will come: the row's end, or the run's if it is nothing about this row."""
+    async def _stop_the_run(self, verdict: polling.Verdict, poll: polling.Poll, patience: polling.Patience) -> None:
+        """Raises RunError where no answer will come for a reason that is nothing about this row."""
         refused = verdict in (polling.Verdict.LOST, polling.Verdict.EXPIRED) and not await self._key.accepted()
         if verdict is polling.Verdict.DENIED or refused:
             raise _key_refused(poll)
@@ -128,19 +126,24 @@ class Waiter:
                 f"The service knows none of {len(self._unknown_earlier)} interactions that an earlier run submitted: "
                 f"is this the API key of another project? Nothing was given up ({poll})."
             )
+
+    async def _given_up(
+        self, verdict: polling.Verdict, row: RowRecord, attempt: Attempt, poll: polling.Poll
+    ) -> RowError:
+        """No answer will come: the row's end, on record."""
         if verdict is polling.Verdict.EXPIRED:
-            raise await self._ended(row, attempt, AttemptState.LOST, "expired", self._expired(attempt, poll))
+            return await self._ended(row, attempt, AttemptState.LOST, "expired", self._expired(attempt, poll))
         if verdict is polling.Verdict.LOST:
             said = f"the service accepted {attempt.interaction_id} and no longer knows it: {poll}"
-            raise await self._ended(row, attempt, AttemptState.LOST, "lost", said)
+            return await self._ended(row, attempt, AttemptState.LOST, "lost", said)
         if isinstance(poll, polling.Foreign):
-            await self._hold_foreign(row, attempt, poll)
+            return await self._held_foreign(row, attempt, poll)
         said = f"polls of {attempt.interaction_id} never got an answer that can be used: {poll}"
         if isinstance(poll, polling.NoAnswer) and poll.raw is not None:
             unread = Answer(poll.raw, Interaction({}))
             await self._keeper.keep(row, attempt, unread, Finish(Outcome.FAILED, "no_answer", said))
-            raise RowError("no_answer", said)
-        raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
+            return RowError("no_answer", said)
+        return await self._ended(row, attempt, AttemptState.TIMED_OUT, "no_answer", said)
 
     def _expired(self, attempt: Attempt, poll: polling.Poll) -> str:
         age = (self._wall() - attempt.submitted_at) / 86400
@@ -150,12 +153,12 @@ class Waiter:
             "`batchrun retry --anew` pays for it again"
         )
 
-    async def _hold_foreign(self, row: RowRecord, attempt: Attempt, poll: polling.Foreign) -> NoReturn:
+    async def _held_foreign(self, row: RowRecord, attempt: Attempt, poll: polling.Foreign) -> HeldError:
         """What the service shows is kept, and believed by nobody: neither paid for again nor taken for the answer."""
         said = f"the service shows another's interaction under {attempt.interaction_id}: {poll}. {_LOOK}"
         unread = Answer(poll.raw, Interaction({}))
         await self._keeper.keep(row, attempt, unread, Finish(Outcome.AMBIGUOUS, "label_mismatch", said))
-        raise HeldError("label_mismatch", said)
+        return HeldError("label_mismatch", said)
 
     async def _ended(self, row: RowRecord, attempt: Attempt, state: AttemptState, kind: str, said: str) -> RowError:
         """Billed, perhaps, and without an answer: never sent again by itself."""

@@ -21,7 +21,7 @@ from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
 #: Rows that are rendered for the estimate; the rest are taken to be like them.
-SAMPLE = 200
+_SAMPLE = 200
 _SHOWN_PROBLEMS = 10
 #: How rows stand that a run would POST.
 _TO_SEND = ("new", "pending", "in doubt")
@@ -100,14 +100,12 @@ class Preview:
             self.standing["beyond allowance"] = beyond
 
 
-def preview(
-    job: Job, directory: RunDir | None, *, limit: int | None = None, show: int = 0, sample: int = SAMPLE
-) -> Preview:
+def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, show: int = 0) -> Preview:
     """Read every row, render the first ones with their media. The requests of `show` rows are kept, without media.
 
     Raises SpecError for what is wrong with the file as a whole.
     """
-    found, sample = Preview(), max(sample, show)
+    found, sample = Preview(), max(_SAMPLE, show)
     reader, library = _reader(directory), library_of(job)
     known = None if reader is None or directory is None else Known(job, reader, directory.media, library)
     columns: set[str] = set()

@@ -72,17 +72,10 @@ def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: 
     """The job as the engine sees it."""
     job, tally = opened.job, tally_of(opened.reader)
     calling = job.spec.request.function_calling
-
-    def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:
-        if row.data is None:
-            raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        script = script_of(job, row.data)
-        return next_request(Bodies(job, row.data, script, opened.directory.media), exchanges, ask)
-
     return Work(
         job.spec,
         opened.run_id,
-        next_of,
+        requests_of(opened),
         media,
         check_for=checks_of(job),
         script_for=lambda row: script_of(job, row.data or {}),
@@ -95,6 +88,18 @@ def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: 
         budget=budget_of(opened, wall),
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
+
+
+def requests_of(opened: OpenRun) -> Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]:
+    """What makes a row's next request. It raises RowError."""
+    job, media = opened.job, opened.directory.media
+
+    def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:
+        if row.data is None:
+            raise RowError("bad_input", f"{row.source}: this row cannot be read")
+        return next_request(Bodies(job, row.data, script_of(job, row.data), media), exchanges, ask)
+
+    return next_of
 
 
 def checks_of(job: Job) -> Callable[[RowRecord], Check | None]:

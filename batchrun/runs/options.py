@@ -29,6 +29,11 @@ class Options:
     seed: int | None = None
     accept_change: bool = False
 
+    @property
+    def target(self) -> str:
+        """What a checkpoint calls the service: EMULATED, or its address. Raises SpecError for one that is not safe."""
+        return EMULATED if self.emulator is not None else checked_base_url(self.base_url)
+
 
 def client_for(options: Options, tell: Tell | None = None) -> Client:
     """A client for the chosen service; with `tell` one that streams. Raises CredentialError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import uvloop
@@ -15,14 +15,14 @@ from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.budgets import prices_of
 from batchrun.runs.carrying import Carried, carry_all
-from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.directory import RunDir, run_dir
 from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
-from batchrun.runs.opening import open_run
+from batchrun.runs.opening import OpenRun, open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
-from batchrun.runs.service import api_key, checked_base_url
+from batchrun.runs.service import api_key
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission
@@ -78,32 +78,34 @@ def run(
 
     `wall` gives Unix time; `run_async` runs a coroutine on an event loop (tests bring one of their own).
     """
-    target = EMULATED if options.emulator else checked_base_url(options.base_url)
-    directory = run_dir(job, options.run_dir, emulated=options.emulator is not None)
-    if options.emulator is None and not directory.checkpoint.exists():
+    target, emulated = options.target, options.emulator is not None
+    directory = run_dir(job, options.run_dir, emulated=emulated)
+    if not emulated and not directory.checkpoint.exists():
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
         if job.spec.limits.max_cost is not None:
             prices_of(job, started)  # what cannot be kept is found before anything is sent
-        check_outputs(job, opened.reader, output_directory(job, directory, emulated=target == EMULATED))
-        pending = opened.reader.count_pending(bound)
-        if not pending:
-            summary = current_outputs(opened)
-            never = opened.reader.never_sent()
-            return Result(summary, directory, bound is not None, admission, nothing_to_do=True, never_sent=never)
-        client = client_for(options)
-        died = opened.store.begin_epoch()
-        observe(Started(pending, opened.reader.count_in_flight()))
-        opened.store.set_meta(retention=str(job.spec.poll.retention))
-        for warning in expiry_lines(expiry_of(opened.reader, started)):
-            observe(Expiring(warning))
-        posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
-        with stopping_at_once():  # the loop has reset the handlers
-            summary = export_all(opened, posts=posts, elapsed=wall() - started)
-        never = opened.reader.never_sent()
-    return Result(summary, directory, bound is not None, admission, died, never_sent=never, stopped_by=stopped)
+        check_outputs(job, opened.reader, output_directory(job, directory, emulated=emulated))
+        if not opened.reader.count_pending(bound):
+            done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)
+        else:
+            client, died = client_for(options), opened.store.begin_epoch()
+            _announce(opened, bound, started, observe)
+            posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
+            with stopping_at_once():  # the loop has reset the handlers
+                summary = export_all(opened, posts=posts, elapsed=wall() - started)
+            done = Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
+        return replace(done, never_sent=opened.reader.never_sent())
+
+
+def _announce(opened: OpenRun, bound: int | None, at: float, observe: Observer) -> None:
+    """What is ahead, and what of it the service will not keep for much longer."""
+    opened.store.set_meta(retention=str(opened.job.spec.poll.retention))
+    observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
+    for warning in expiry_lines(expiry_of(opened.reader, at)):
+        observe(Expiring(warning))
 
 
 def lower_bound(*limits: int | None) -> int | None:

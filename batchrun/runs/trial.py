@@ -5,7 +5,6 @@ It is the same engine on the same path as a run; only the client may stream, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +21,11 @@ from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
 from batchrun.runs.bills import cost_of
 from batchrun.runs.carrying import carry_all
-from batchrun.runs.directory import EMULATED, RunDir, remember, run_dir
+from batchrun.runs.directory import RunDir, remember, run_dir
 from batchrun.runs.opening import OpenRun, open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
-from batchrun.runs.service import Tell, checked_base_url
+from batchrun.runs.service import Tell
 from batchrun.runs.signals import stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
@@ -65,11 +64,7 @@ class Trial:
 
     def cost(self, prices: Prices) -> list[Cost | None]:
         """What each interaction costs; None for one that cannot be priced."""
-        return [self.cost_of(attempt, prices) for attempt in self.attempts if attempt.billed is not False]
-
-    def cost_of(self, attempt: AttemptRecord, prices: Prices) -> Cost | None:
-        """What an interaction costs; None if it cannot be priced."""
-        return cost_of(attempt, prices)
+        return [cost_of(attempt, prices) for attempt in self.attempts if attempt.billed is not False]
 
 
 def try_row(
@@ -78,20 +73,18 @@ def try_row(
     key: str | None,
     directory: RunDir,
     tell: Tell | None = None,
-    wall: Callable[[], float] = wall_clock,
     observe: Observer = ignore,
 ) -> Trial:
     """Run one row, the first without a `key`. With `tell` the answers are streamed. Raises SpecError or RunError."""
-    row = find_row(job, key)
-    target = EMULATED if options.emulator else checked_base_url(options.base_url)
+    row, target = find_row(job, key), options.target
     if options.emulator:
         directory.make()  # the emulator's state is in it
     client = client_for(options, tell)
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
-        _take_in(opened, row, wall())
+        _take_in(opened, row, wall_clock())
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
-        _, stopped = run_fast(carry_all(opened, client, None, wall, heeding, waits=tell is not None))
+        _, stopped = run_fast(carry_all(opened, client, None, wall_clock, heeding, waits=tell is not None))
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)
 
