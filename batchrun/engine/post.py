@@ -78,6 +78,7 @@ class Poster:
             turn=posting.turn,
             files=request.media,
             input_sha=row.input_sha,
+            tokens=request.tokens,
         )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:

@@ -10,12 +10,11 @@ from typing import Any, TypeVar
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.engine.events import Expiring, Observer, Started, ignore
+from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
-from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
 from batchrun.runs.opening import open_run
@@ -93,8 +92,6 @@ def run(
         died = opened.store.begin_epoch()
         observe(Started(pending, opened.reader.count_in_flight()))
         opened.store.set_meta(retention=str(job.spec.poll.retention))
-        for warning in expiry_lines(expiry_of(opened.reader, started)):
-            observe(Expiring(warning))
         posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
         with stopping_at_once():  # the loop has reset the handlers
             summary = export_all(opened, posts=posts, elapsed=wall() - started)

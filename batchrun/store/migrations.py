@@ -24,7 +24,7 @@ def m001_initial(db: Database) -> None:
     Times are Unix seconds; `raw` is zlib; `files` lists the files in the request; a `rejected` row failed when it was
     read and is never sent. `tool_call` holds the functions run for an answer that asks for them, `word` what the user
     said to a research plan. `purged_at` is when the service was seen to have
-    an attempt's interaction no more, because we deleted it.
+    an attempt's interaction no more, because we deleted it. `tokens` is what a request was estimated to read.
     """
     for statement in (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
@@ -44,7 +44,7 @@ def m001_initial(db: Database) -> None:
             service_tier TEXT, posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
             http_status INTEGER, error_class TEXT, error_message TEXT,
             intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, superseded_by TEXT,
-            purged_at REAL, usage TEXT, files TEXT, raw BLOB)""",
+            purged_at REAL, tokens INTEGER, usage TEXT, files TEXT, raw BLOB)""",
         f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, exchange) WHERE {LIVE}",
         "CREATE INDEX attempt_row ON attempt (row_id, number)",
         f"CREATE INDEX attempt_open ON attempt (state) WHERE {OPEN}",

@@ -29,7 +29,7 @@ class AttemptState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
-    the files in it."""
+    the files in it, `tokens` what it is estimated to read."""
 
     row_id: int
     key: str
@@ -43,6 +43,7 @@ class Intent:
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
     input_sha: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
