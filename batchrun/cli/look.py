@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 @options.as_json
 def status(choice: RunChoice, as_json: bool) -> None:
     """Where a run stands. JOB is a job file or a run directory."""
+    from dataclasses import asdict
+
     from batchrun.cli.ending import summary_lines
     from batchrun.outputs.summary import summarize
     from batchrun.runs.expiry import expiry_lines, expiry_of
@@ -33,7 +35,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
     with Reader(directory.checkpoint) as reader, reader.snapshot():
         summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
     if as_json:
-        say_json(summary.document())
+        say_json({**summary.document(), "expiry": None if expiry is None else asdict(expiry)})
         return
     say("\n".join([*summary_lines(summary), *expiry_lines(expiry)]))
     holder = running(directory.path)

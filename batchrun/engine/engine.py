@@ -43,6 +43,8 @@ from batchrun.rows import Finish, Outcome
 from batchrun.store.records import AttemptState, RowRecord
 
 _RESUBMITS_OF_A_ROW = 3
+#: No request reads as much as `limits.tpm` allows in this time.
+_LATELY_SECONDS = 3600.0
 
 
 class Engine:
@@ -74,7 +76,7 @@ class Engine:
     async def run(self, limit: int | None = None) -> None:
         """Carry all rows (of the first `limit`). Raises the RunError that stopped the run; rows stay resumable."""
         if self.work.resumed:
-            self._pace.go_on(refused=self.work.refused)
+            self._pace.go_on(self._spent(), refused=self.work.refused)
         self._feeder = asyncio.create_task(self._feed(limit))
         await asyncio.wait([self._feeder])
         while self._tasks:
@@ -83,6 +85,14 @@ class Engine:
         if self.failure is not None:
             raise self.failure
         self._feeder.result()
+
+    def _spent(self) -> list[tuple[float, float, float | None]]:
+        """How long ago POSTs read how much, as far as that bears upon when the next may start."""
+        if self.work.spec.limits.tpm is None:
+            return []
+        now = self._wall()
+        lately = self._reader.tokens_read(now - _LATELY_SECONDS)
+        return [(max(0.0, now - at), estimate, real) for at, estimate, real in lately]
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""

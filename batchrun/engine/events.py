@@ -19,7 +19,8 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """The service will not keep for much longer what an earlier run left in flight; `warning` is for people."""
+    """The service will not keep for much longer what is in flight; `warning` is for people. Told at the beginning, and
+    once for each share of the retention that is passed while the run goes on."""
 
     warning: str
 

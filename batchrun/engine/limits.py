@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -62,12 +63,24 @@ class Limits:
 
     def take(self, now: float, estimate: float = 0.0) -> Lease:
         """Start a request now, at this estimate of its tokens."""
-        scale = self._real / self._estimated if self._estimated else 1.0
+        scale = self._scale
         self._requests.take(now)
         self._tokens.take(now, estimate * scale)
         if self._credit is not None:
             self._credit -= 1
         return Lease(estimate, estimate * scale)
+
+    def remember(self, spent: Sequence[tuple[float, float, float | None]]) -> None:
+        """What an earlier process has started: when, the tokens estimated, and those really used where known."""
+        known = [(estimate, real) for _, estimate, real in spent if real is not None]
+        self._estimated += sum(estimate for estimate, _ in known)
+        self._real += sum(real for _, real in known)
+        for at, estimate, real in spent:
+            self._tokens.take(at, estimate * self._scale if real is None else real)
+
+    @property
+    def _scale(self) -> float:
+        return self._real / self._estimated if self._estimated else 1.0
 
     def close(self, until: float) -> None:
         """The server asked for a pause: nothing starts before `until`, and then one request, to see."""

@@ -6,6 +6,7 @@ So no row ever holds a start time that a later 429 made wrong: the one that wait
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from batchrun.engine.limits import Lease, Limits
 
@@ -30,12 +31,14 @@ class Pace:
                 await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
             return self.limits.take(clock(), tokens)
 
-    def go_on(self, *, refused: bool) -> None:
+    def go_on(self, spent: Sequence[tuple[float, float, float | None]] = (), *, refused: bool) -> None:
         """Begin where an earlier run has stopped: as if it had just started a request; after refusals with one, to see.
 
-        So a run that is started again and again keeps within its limits, and troubles a service in trouble little.
+        `spent` is what was started lately, as `Limits.remember` has it, but by its age in seconds. So a run that is
+        started again and again keeps within its limits, and troubles a service in trouble little.
         """
         now = asyncio.get_running_loop().time()
+        self.limits.remember([(now - age, estimate, real) for age, estimate, real in spent])
         self.limits.take(now)
         if refused:
             self.limits.close(now)

@@ -81,6 +81,7 @@ class Poster:
             files=request.media,
             charge=charge,
             input_sha=row.input_sha,
+            tokens=request.tokens,
         )
 
     async def _record(self, posting: Posting, result: PostResult) -> None:

@@ -20,6 +20,7 @@ from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
 from batchrun.runs.budgets import budget_of
+from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
 from batchrun.spec.load import Job
@@ -48,11 +49,14 @@ async def carry_all(
     work = work_of(opened, media, wall, waits=waits)
     engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
     stop_gently(engine)
+    expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
     try:
         await engine.run(limit)
     except RunError as error:
         return engine.poster.posts, error
     finally:
+        expiring.cancel()
+        await asyncio.gather(expiring, return_exceptions=True)
         if work.toolbox is not None:
             await asyncio.to_thread(work.toolbox.close)
         await media.aclose()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from batchrun.engine.events import Expiring, Observer
 from batchrun.engine.quota import told
 from batchrun.plurals import counted
 from batchrun.store.reader import Reader
 
 #: Shares of the retention from which on people are told, the later with more urgency.
 _HALF, _MOST = 0.5, 0.9
+#: How long to sleep at most: the machine may sleep too, and its clock be set.
+_LOOK_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,24 @@ def expiry_of(reader: Reader, now: float) -> Expiry | None:
         over=sum(age >= retention for age in ages),
         first=now + retention - max(there) if there else None,
     )
+
+
+async def watch_expiry(reader: Reader, wall: Callable[[], float], observe: Observer) -> None:
+    """While a run goes on, tell once of each share of the retention that something in flight has come past."""
+    known = set[str]()
+    while (expiry := expiry_of(reader, wall())) is not None:
+        passed = {name for name in ("half", "most", "over") if getattr(expiry, name)}
+        if passed - known:
+            for line in expiry_lines(expiry):
+                observe(Expiring(line))
+        known |= passed
+        await asyncio.sleep(min(_next_share(reader, expiry.retention, wall()), _LOOK_SECONDS))
+
+
+def _next_share(reader: Reader, retention: float, now: float) -> float:
+    """Seconds until something that is in flight now comes past a share of its retention, a moment longer."""
+    times = (at + share * retention - now for at in reader.submitted_times() for share in (_HALF, _MOST, 1.0))
+    return min((time for time in times if time >= 0), default=_LOOK_SECONDS) + 1.0
 
 
 def expiry_lines(expiry: Expiry | None) -> Iterator[str]:

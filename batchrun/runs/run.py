@@ -10,16 +10,15 @@ from typing import Any, TypeVar
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.engine.events import Expiring, Observer, Started, ignore
+from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.budgets import prices_of
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import RunDir, run_dir
-from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
-from batchrun.runs.opening import OpenRun, open_run
+from batchrun.runs.opening import open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
 from batchrun.runs.service import api_key
@@ -92,20 +91,13 @@ def run(
             done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)
         else:
             client, died = client_for(options), opened.store.begin_epoch()
-            _announce(opened, bound, started, observe)
+            opened.store.set_meta(retention=str(job.spec.poll.retention))
+            observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
             posts, stopped = run_async(carry_all(opened, client, bound, wall, observe))
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)
             done = Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
         return replace(done, never_sent=opened.reader.never_sent())
-
-
-def _announce(opened: OpenRun, bound: int | None, at: float, observe: Observer) -> None:
-    """What is ahead, and what of it the service will not keep for much longer."""
-    opened.store.set_meta(retention=str(opened.job.spec.poll.retention))
-    observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
-    for warning in expiry_lines(expiry_of(opened.reader, at)):
-        observe(Expiring(warning))
 
 
 def lower_bound(*limits: int | None) -> int | None:

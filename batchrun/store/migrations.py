@@ -33,8 +33,9 @@ def m001_initial(db: Database) -> None:
     Times are Unix seconds; `raw` is zlib; `files` lists the files in the request; a `rejected` row failed when it was
     read and is never sent. `tool_call` holds the functions run for an answer that asks for them, `word` what the user
     said to a research plan. `purged_at` is when the service was seen to have
-    an attempt's interaction no more, because we deleted it. `charge` is what counts against the job's limit in money,
-    in billionths of a dollar: what the interaction may cost at most, until its usage is known.
+    an attempt's interaction no more, because we deleted it. `tokens` is what a request was estimated to read, `charge`
+    what counts against the job's limit in money, in billionths of a dollar: what the interaction may cost at most,
+    until its usage is known.
     """
     for statement in (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
@@ -54,7 +55,7 @@ def m001_initial(db: Database) -> None:
             service_tier TEXT, posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
             http_status INTEGER, error_class TEXT, error_message TEXT,
             intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, superseded_by TEXT,
-            purged_at REAL, charge INTEGER, usage TEXT, files TEXT, raw BLOB)""",
+            purged_at REAL, tokens INTEGER, charge INTEGER, usage TEXT, files TEXT, raw BLOB)""",
         f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, exchange) WHERE {LIVE}",
         "CREATE INDEX attempt_row ON attempt (row_id, number)",
         f"CREATE INDEX attempt_open ON attempt (state) WHERE {OPEN}",

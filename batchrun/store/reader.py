@@ -125,6 +125,14 @@ class Reader:
         query = f"SELECT submitted_at FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
         return [at for (at,) in self.connection.execute(query)]
 
+    def tokens_read(self, since: float) -> list[tuple[float, int, int | None]]:
+        """The POSTs that were or may have been accepted since then, in their order: when, and the input tokens, as
+        estimated and as counted by the service (None where it has not said so)."""
+        query = """SELECT coalesce(submitted_at, intent_at) AS at, coalesce(tokens, 0),
+                   json_extract(usage, '$.total_input_tokens') FROM attempt
+                   WHERE state NOT IN ('not_sent', 'refused') AND at >= ? ORDER BY at"""
+        return self.connection.execute(query, (since,)).fetchall()
+
     def newest_in_flight(self, since: float, limit: int) -> list[AttemptRecord]:
         """The interactions under way that were submitted last, none before `since`."""
         query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id

@@ -33,7 +33,8 @@ FREE = (AttemptState.NOT_SENT, AttemptState.REFUSED)
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A POST about to be made for the row `key`, of the input with the hash `input_sha`. `files` are JSON objects about
-    the files in it, `charge` is what it may cost at most, in billionths of a dollar, where the job has such a limit.
+    the files in it, `tokens` what it is estimated to read, `charge` what it may cost at most, in billionths of a
+    dollar, where the job has such a limit.
     """
 
     row_id: int
@@ -49,6 +50,7 @@ class Intent:
     files: tuple[dict[str, Any], ...] = ()
     charge: int | None = None
     input_sha: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ T = TypeVar("T")
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL, charge = ?
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
 _ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
-                model, agent, files, charge, intent_at, posts)
-                VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, 1)"""
+                model, agent, files, tokens, charge, intent_at, posts)
+                VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, 1)"""
 _RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?,
              charge = CASE WHEN ? THEN charge * 0 ELSE charge END WHERE id = ?"""
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
@@ -169,7 +169,7 @@ class Store:
                 return attempt_id
             i = intent
             files = json.dumps(i.files) if i.files else None
-            who = (i.intent_key, i.request_sha, i.model, i.agent, files, i.charge)
+            who = (i.intent_key, i.request_sha, i.model, i.agent, files, i.tokens, i.charge)
             values = (i.row_id, i.number, i.stage, i.exchange, i.turn, epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -35,5 +36,7 @@ def test_status_warns_of_results_that_expire(tmp_path: Path, monkeypatch: pytest
     assert "results are kept" not in batchrun("status", str(job.directory)).stdout
     job.clock.now += 30 * 86400
     assert "1 interaction in flight past half of the 55 days" in batchrun("status", str(job.directory)).stdout
+    expiry = json.loads(batchrun("status", str(job.directory), "--json").stdout)["expiry"]
+    assert (expiry["retention"], expiry["half"], expiry["most"], expiry["over"]) == (55 * 86400, 1, 0, 0)
     job.clock.now += 20 * 86400
     assert "WARNING: 1 interaction in flight past nine tenths" in batchrun("status", str(job.directory)).stdout

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptState
+from tests.engine.test_resume import stop_at_event
 from tests.rehearsal import Rehearsal
 
 
@@ -143,6 +145,30 @@ def test_tokens_a_minute_pace_the_posts_and_are_corrected_by_the_real_usage(tmp_
     used = result.summary.usage["total_input_tokens"]
     assert used is not None
     assert used / minutes == pytest.approx(600, rel=0.1)
+
+
+def test_runs_that_are_started_again_at_once_keep_to_the_tokens_a_minute_together(tmp_path: Path) -> None:
+    """What cron does with an input that grows by a row at a time."""
+    job = Rehearsal(tmp_path, rows=0, limits={"tpm": 10})
+    for n in range(6):
+        job.rows.append({"id": f"r{n}", "question": "What is one plus one, and what is two plus two? " * (n + 1)})
+        assert job.run(latency="5s").exit_code is Exit.OK
+    lines = job.ledger()
+    for line, following in pairwise(lines):
+        assert following["time"] - line["time"] >= line["usage"]["total_input_tokens"] * 60 / 10 - 1
+    used = sum(line["usage"]["total_input_tokens"] for line in lines[:-1])
+    assert used / (lines[-1]["time"] - lines[0]["time"]) * 60 == pytest.approx(10, rel=0.1)
+
+
+def test_what_a_stopped_run_has_in_flight_counts_for_its_tokens_a_minute(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=2, limits={"tpm": 10, "posts": 1})
+    with stop_at_event(1) as observe:
+        job.run(observe=observe, latency="1h")
+    job.run(latency="1h")
+    first, second = job.ledger()
+    with Reader(job.directory / "run.db") as reader:
+        estimate = reader.tokens_read(0.0)[0][1]
+    assert second["time"] - first["time"] == pytest.approx(estimate * 60 / 10, abs=2)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,19 @@ def test_people_are_told_at_half_and_at_nine_tenths_of_the_retention(
     assert told(job) == []
 
 
+def test_people_are_told_once_of_each_share_that_passes_while_a_run_goes_on(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=5, poll={"retention": "1d", "deadline": "2d"})
+    told = list[tuple[float, str]]()
+
+    def note(event: Event) -> None:
+        if isinstance(event, Expiring):
+            told.append((job.clock.now / 3600, event.warning))
+
+    assert job.run(observe=note, latency="23h").exit_code is Exit.OK
+    assert [hours for hours, _ in told] == pytest.approx([12, 21.6], abs=0.1)
+    assert [line.partition(" in flight")[0] for _, line in told] == ["5 interactions", "WARNING: 5 interactions"]
+
+
 def test_fifty_five_days_are_what_a_run_counts_on_by_default(tmp_path: Path) -> None:
     job = interrupted(tmp_path, rows=1)
     job.clock.now += 27 * DAY

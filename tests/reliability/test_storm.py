@@ -19,7 +19,7 @@ def where() -> Iterator[Path]:
 
 
 def meet_it_with_all_slots(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Pace, "go_on", lambda self, *, refused: None)
+    patch.setattr(Pace, "go_on", lambda self, spent, *, refused: None)
 
 
 def test_an_hour_of_503_costs_the_service_little_more_than_the_job(where: Path) -> None:
