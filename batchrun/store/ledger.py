@@ -146,7 +146,7 @@ def _entry(line: bytes) -> list[Any] | None:
     try:
         if int(line[:8], 16) != crc32(line[9:]):
             return None
-        entry = json.loads(line[9:])
+        entry = json.loads(line[9:].decode())
     except ValueError:
         return None
     return entry if isinstance(entry, list) and len(entry) > 1 and isinstance(entry[0], int) else None

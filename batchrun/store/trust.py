@@ -13,7 +13,6 @@ from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from batchrun.errors import StoreError
 from batchrun.rows import Outcome
@@ -103,7 +102,7 @@ class _Facts:
     """What the ledger says of each attempt, as two checksums: its intent, and its id or that it was free."""
 
     def __init__(self) -> None:
-        self.intents, self.ends = array("Q"), array("Q")
+        self.intents, self.ends = array("q"), array("q")
         self.last = self.damaged = 0
         self.run_id: str | None = None
 
@@ -123,7 +122,7 @@ class _Facts:
         attempt_id, *fields = values
         if attempt_id >= len(self.intents):
             for facts in (self.intents, self.ends):
-                facts.extend(bytes(attempt_id + 1 - len(facts)))
+                facts.frombytes(bytes(8 * (attempt_id + 1 - len(facts))))
         if kind == "intent":
             self.intents[attempt_id], self.ends[attempt_id] = _intent(*fields[:5], fields[6]), 0
         else:
@@ -154,6 +153,8 @@ def _with_ledger(db: sqlite3.Connection, ledger: Path) -> Iterator[str]:
         here = _intent(*asked), _end(state, interaction_id)
         there = facts.of(attempt_id)
         found += there[0] != 0
+        if here == there:
+            continue
         later = [a != b and b in _BEFORE for a, b in zip(here, there, strict=True)]
         untold += sum(later)
         if any(a != b and not late for a, b, late in zip(here, there, later, strict=True)):
@@ -175,8 +176,8 @@ def _end(state: str, interaction_id: str | None) -> int:
 
 
 def _mark(*values: Any) -> int:
-    """Never 0."""
-    return crc32(repr(values).encode("utf-8", "surrogatepass")) + 1
+    """The same for the same values in this process; never 0."""
+    return hash(values) or 1
 
 
 #: What the ledger may still say of an attempt when the next event of it is not told yet.
