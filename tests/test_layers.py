@@ -42,8 +42,8 @@ ALLOWED = {
 }  # fmt: skip
 COMPOSITION = {"cli", "__init__", "__main__"}
 PURE = (
-    "spec/templates.py", "spec/sandbox.py", "spec/work.py",
-    "spec/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
+    "spec/rendering/templates.py", "spec/rendering/sandbox.py", "spec/rendering/work.py",
+    "spec/judging/schemas.py", "spec/requests.py", "interactions/evidence.py", "interactions/models.py",
     "interactions/sse.py", "interactions/pieces.py", "interactions/streamed_step.py", "interactions/assembly.py",
     "spec/service/refused.py", "spec/service/targets.py", "spec/service/shapes.py", "spec/service/choices.py",
     "spec/service/fitness.py", "spec/service/kinds.py", "spec/idle.py",

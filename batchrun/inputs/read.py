@@ -22,7 +22,7 @@ from batchrun.inputs.sources import Kind, Source, find_sources, fingerprint
 from batchrun.rows import InputRow, Problem
 from batchrun.spec.canonical import canonical_json
 from batchrun.spec.model import InputSpec
-from batchrun.spec.templates import Condition
+from batchrun.spec.rendering.templates import Condition
 
 __all__ = ["fingerprint", "read_rows"]
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from batchrun.errors import RowError
 from batchrun.spec.pages import page_blocks, parse_pages
 from batchrun.spec.parts import MediaPart, TextPart
-from batchrun.spec.templates import Template
+from batchrun.spec.rendering.templates import Template
 
 _SCHEMES = ("https", "gs")
 

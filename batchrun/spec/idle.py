@@ -14,9 +14,9 @@ from batchrun.spec.asking import RequestSpec, Turn
 from batchrun.spec.model import JobSpec, LimitsSpec, OutputSpec, PollSpec, RetrySpec
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.rendering.templates import columns_of
 from batchrun.spec.service.shapes import Finding, Findings, advice
 from batchrun.spec.service.targets import CITING, tool_type
-from batchrun.spec.templates import columns_of
 
 _SINGLE_BRACES = re.compile(r"(?<!\{)\{([^\W\d]\w*)\}(?!\})")
 _SHARED = ("system_instruction", "generation_config", "response_format", "tools")

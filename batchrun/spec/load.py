@@ -14,6 +14,7 @@ from batchrun.spec.asking import RequestSpec, Turn, text_format_of
 from batchrun.spec.explain import explained
 from batchrun.spec.functions import Function, load_functions
 from batchrun.spec.idle import idle_settings
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.model import JobSpec
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.reading.credentials import key_paths
@@ -21,10 +22,9 @@ from batchrun.spec.reading.documents import Document, joined, read_document
 from batchrun.spec.reading.overrides import override
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.references import resolve_schema
+from batchrun.spec.rendering.templates import Condition, Template, last_index_of, needs
 from batchrun.spec.requests import RequestTemplate
-from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.service.refused import findings
-from batchrun.spec.templates import Condition, Template, last_index_of, needs
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any, TypeGuard
 from pydantic import BaseModel
 
 from batchrun.errors import SpecError
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.modules import imported, searching_first, told
 from batchrun.spec.reading.documents import read_document
-from batchrun.spec.schemas import OutputSchema
 
 
 def resolve_schema(reference: dict[str, Any] | str, base: Path) -> OutputSchema:

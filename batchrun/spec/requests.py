@@ -17,9 +17,9 @@ from batchrun.spec.asking import RequestSpec
 from batchrun.spec.blocks import MediaRef, PartTemplate
 from batchrun.spec.canonical import canonical_json, sha256_of
 from batchrun.spec.formats import TextFormat
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.own_requests import check, own_request, refuse_engine_s
-from batchrun.spec.schemas import OutputSchema
-from batchrun.spec.templates import Template, lacks_a_column
+from batchrun.spec.rendering.templates import Template, lacks_a_column
 
 _PASSED_THROUGH = (
     "generation_config", "agent_config", "environment", "labels", "safety_settings", "service_tier", "webhook_config",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchrun.cli import printing
-from batchrun.spec.schemas import OutputSchema
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.store.store import Store
 from tests.reliability.proofs.hostile_outputs import SCHEMA, TEXTS, broken, made
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from batchrun.emulator.resources.models import MODELS as EMULATED
 from batchrun.errors import SpecError
 from batchrun.spec.asking import RequestSpec
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.load import load_job
 from batchrun.spec.requests import RequestTemplate
-from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.service.accepted import GENERATION
 from batchrun.spec.service.kinds import MODELS
 from batchrun.spec.service.refused import findings

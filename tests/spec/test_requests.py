@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from batchrun.errors import RowError, SpecError
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.blocks import MediaRef
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.requests import RequestTemplate
-from batchrun.spec.schemas import OutputSchema
 
 SCHEMA = {"type": "object"}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.errors import SpecError
-from batchrun.spec.schemas import OutputSchema
+from batchrun.spec.judging.schemas import OutputSchema
 
 INVOICE = {
     "type": "object",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.errors import RowError, SpecError
-from batchrun.spec import templates
-from batchrun.spec.templates import Condition, Template
+from batchrun.spec.rendering import templates
+from batchrun.spec.rendering.templates import Condition, Template
 
 from .corpus import corpus
 

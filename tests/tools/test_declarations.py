@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchrun.errors import SpecError
-from batchrun.spec.schemas import OutputSchema
+from batchrun.spec.judging.schemas import OutputSchema
 from tests.tools.conftest import Load
 
 PARTS = '''\

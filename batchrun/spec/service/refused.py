@@ -13,9 +13,9 @@ from typing import Any
 
 from batchrun.spec.asking import RequestSpec, Turn
 from batchrun.spec.formats import AudioFormat, TextFormat, VideoFormat
+from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.parts import MediaPart
 from batchrun.spec.reading.positions import KeyPath
-from batchrun.spec.schemas import OutputSchema
 from batchrun.spec.service.accepted import COMPRESSED, FORMATS, SETTINGS, TOOLS
 from batchrun.spec.service.choices import of_the_tools
 from batchrun.spec.service.ignored import MOST_NESTED_ITEMS, ignored_keywords, nested_items

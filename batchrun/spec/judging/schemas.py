@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from batchrun.errors import SpecError
 from batchrun.spec.canonical import canonical_json, deeper_than, sha256_of
-from batchrun.spec.workload import Load, TooMuchWork, Workload
+from batchrun.spec.judging.workload import Load, TooMuchWork, Workload
 
 MAX_DEPTH = 100
 _PROBLEMS_SHOWN = 5

@@ -20,7 +20,7 @@ from jinja2.filters import make_attrgetter
 from jinja2.runtime import LoopContext, StrictUndefined, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from batchrun.spec.work import CALL, ITEM, STEP, size, spend, walk
+from batchrun.spec.rendering.work import CALL, ITEM, STEP, size, spend, walk
 
 _MOST_BITS = 16 * 1024
 _MOST_INDENT = 16

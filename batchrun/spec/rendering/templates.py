@@ -19,8 +19,8 @@ from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError
 from jinja2.utils import missing
 
 from batchrun.errors import RowError, SpecError
-from batchrun.spec.sandbox import Sandbox
-from batchrun.spec.work import bounded
+from batchrun.spec.rendering.sandbox import Sandbox
+from batchrun.spec.rendering.work import bounded
 
 MAX_RENDERED = 32 * 1024 * 1024
 """Characters one template may produce."""

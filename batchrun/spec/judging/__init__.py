@@ -1,0 +1,1 @@
+"""What answers must satisfy: JSON Schema, with bounded work."""

@@ -1,0 +1,1 @@
+"""Templates over rows, in a sandbox, with bounded work."""
