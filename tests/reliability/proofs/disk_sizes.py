@@ -20,9 +20,9 @@ from tests.reliability.scenarios import ROWS, SCENARIOS
 
 _STEPS_FULL, _STEPS_SHORT = 40, 4
 #: Bytes beside the reserve that a run takes: from what holds a checkpoint and nothing else, to what holds all of it.
-_BESIDE = (40_000, 560_000)
+_BESIDE = (100_000, 500_000)
 #: Bytes of the largest file, likewise.
-_FILES = (100_000, 3_000_000)
+_FILES = (60_000, 600_000)
 _RESERVE, _LITTLE = 4 << 20, 64 << 10
 _ROOM = 64_000_000
 _POSTS = 3
