@@ -40,8 +40,8 @@ def _client(key: Secret, tell: Tell | None, **options: Any) -> Client:
 
 def api_key(base_url: str) -> Secret:
     """The key from the environment; a service on this machine needs none. Raises CredentialError."""
-    for name, value in keys():
-        if not (key := Secret(value)).sendable:
+    for name, key in [(name, Secret(value)) for name, value in keys()]:  # no traceback of this frame has the value
+        if not key.sendable:
             raise CredentialError(f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent.")
         return key
     if is_loopback(base_url):

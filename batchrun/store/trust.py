@@ -20,9 +20,9 @@ from batchrun.store.damage import damaged
 from batchrun.store.ledger import numbered
 from batchrun.store.migrations import LIVE
 from batchrun.store.reader import Reader
-from batchrun.store.records import AttemptState
+from batchrun.store.records import FREE, AttemptState
 
-_FREE = ("not_sent", "refused")
+
 _INDEXES = (
     ("attempt", "attempt_row", "row_id, number, id", "1"),
     ("attempt", "one_live_attempt", "row_id, exchange, id", LIVE),
@@ -172,7 +172,7 @@ def _intent(*asked: Any) -> int:
 def _end(state: str, interaction_id: str | None) -> int:
     if interaction_id:
         return _mark("id", interaction_id)
-    return _mark("free") if state in _FREE else 0
+    return _mark("free") if state in FREE else 0
 
 
 def _mark(*values: Any) -> int:

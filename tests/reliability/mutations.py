@@ -123,8 +123,8 @@ MUTATIONS = (
     Mutation(
         "a lost answer is taken for a request that was not sent",
         "interactions/client.py",
-        '    return Lost(f"{type(error).__name__}: {error}")',
-        '    return NotSent(f"{type(error).__name__}: {error}")',
+        "    return Lost(said, answered=isinstance(error, BodyTooLarge))",
+        "    return NotSent(said)",
         (SEEDS,),
     ),
     Mutation(
