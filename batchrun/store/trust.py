@@ -22,7 +22,6 @@ from batchrun.store.migrations import LIVE
 from batchrun.store.reader import Reader
 from batchrun.store.records import FREE, AttemptState
 
-
 _INDEXES = (
     ("attempt", "attempt_row", "row_id, number, id", "1"),
     ("attempt", "one_live_attempt", "row_id, exchange, id", LIVE),
