@@ -95,7 +95,7 @@ TROUBLES = [
 ]
 
 
-DROPPED = {"ConnectionDropped: Server disconnected without sending a response. (emulated)"}
+DROPPED = {"Server disconnected without sending a response. (emulated)"}
 
 
 def job_with_troubles(where: Path) -> Rehearsal:

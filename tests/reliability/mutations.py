@@ -123,8 +123,8 @@ MUTATIONS = (
     Mutation(
         "a lost answer is taken for a request that was not sent",
         "interactions/client.py",
-        '    return Lost(f"{type(error).__name__}: {error}")',
-        '    return NotSent(f"{type(error).__name__}: {error}")',
+        "    return Lost(said, answered=isinstance(error, BodyTooLarge))",
+        "    return NotSent(said)",
         (SEEDS,),
     ),
     Mutation(
@@ -228,8 +228,8 @@ MUTATIONS = (
     Mutation(
         "resubmissions of earlier lives are not counted",
         "engine/engine.py",
-        "_allowed_resubmits(work) - work.resubmits",
-        "_allowed_resubmits(work)",
+        "ambiguous.allowance(work.rows) - work.resubmits",
+        "ambiguous.allowance(work.rows)",
         (f"{_ENGINE}the_allowance_is_not_renewed_by_starting_again",),
     ),
     Mutation(
