@@ -16,6 +16,7 @@ from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
+from batchrun.store.seal import is_sealed, seal
 from batchrun.store.store import Store
 from batchrun.store.trust import refuse_distrusted
 
@@ -48,16 +49,21 @@ def uploads_of(reader: Reader, directory: RunDir) -> Path:
 def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) -> Iterator[OpenRun]:
     """Lock, open and identify a run. Raises SpecError, LockedError, StoreError; nothing is sent."""
     directory.make()
-    with closing(RunLock(directory.path)), closing(Store(directory.checkpoint)) as store:
-        random = Random(seed)
-        try:
-            refuse_distrusted(store.connection, directory.checkpoint, directory.ledger)
-            directory.refuse_to_forget(store)
-            run_id = identify(store, job, target, random)
-            with Reader(directory.checkpoint) as reader:
-                yield OpenRun(job, directory, store, reader, run_id, random)
-        except sqlite3.Error as error:
-            raise store.unusable(error) from error
+    files = directory.checkpoint, directory.ledger
+    with closing(RunLock(directory.path)):
+        doubtful = not is_sealed(*files)
+        with closing(Store(directory.checkpoint)) as store:
+            random = Random(seed)
+            try:
+                if doubtful:
+                    refuse_distrusted(store.connection, *files)
+                directory.refuse_to_forget(store)
+                run_id = identify(store, job, target, random)
+                with Reader(directory.checkpoint) as reader:
+                    yield OpenRun(job, directory, store, reader, run_id, random)
+            except sqlite3.Error as error:
+                raise store.unusable(error) from error
+        seal(*files)
 
 
 @contextmanager
