@@ -15,7 +15,7 @@ from typing import Any
 from batchrun.aftercare.calls import PAUSES, Calls, for_each, told
 from batchrun.aftercare.uploads import clean_run, count_sent_by
 from batchrun.clock import wall_clock
-from batchrun.errors import CredentialError, Exit, SpecError
+from batchrun.errors import CredentialError, Exit, LockedError, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call, Reply, is_passing
 from batchrun.interactions.models import ApiError
@@ -28,6 +28,7 @@ from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
 from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
+from batchrun.store.lock import running
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord
 
@@ -77,8 +78,11 @@ class Purged:
 def count_due(directory: RunDir, *, force: bool, keep_files: bool) -> tuple[int, int]:
     """How many interactions and uploaded files a purge would delete.
 
-    Raises SpecError if rows are still open, unless `force`; StoreError.
+    Raises SpecError if rows are still open, unless `force`; LockedError while the run goes on; StoreError.
     """
+    if holder := running(directory.path):
+        said = f"{directory.path}: this run is already going on ({holder}); nothing was deleted."
+        raise LockedError(f"{said} Stop it first, then use this command again.")
     with Reader(directory.checkpoint) as reader:
         if not force:
             _refuse_open_rows(reader, directory)

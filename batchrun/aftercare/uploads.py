@@ -30,6 +30,7 @@ class Cleaned:
 
     deleted: int = 0
     forgotten: int = 0
+    left: int = 0
     foreign: int = 0
     elsewhere: Counter[str] = field(default_factory=Counter)
     kept: list[str] = field(default_factory=list)
@@ -109,6 +110,8 @@ async def _clean_all(
             done.foreign += 1
         elif everything:
             await _delete(registry, api, upload, done)
+        else:
+            done.left += 1
 
 
 async def clean_run(reader: Reader, directory: Path, client: Client, wall: Callable[[], float]) -> Cleaned:

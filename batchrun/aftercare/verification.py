@@ -20,7 +20,7 @@ from batchrun.errors import Exit, StoreError
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import TOTALS
 from batchrun.outputs.media import Medium, media_of
-from batchrun.outputs.summary import summarize
+from batchrun.outputs.summary import located, summarize
 from batchrun.runs.directory import RunDir
 from batchrun.spec.canonical import canonical_json
 from batchrun.store.audit import Difference, broken_laws, stored_answers, stored_intents, stored_rows
@@ -135,8 +135,9 @@ class Audit:
             if self._reader.meta("exported") is not None:
                 yield Difference("outputs", self._directory.summary.name, f"is gone or damaged; {_AGAIN}")
             return
+        outputs = written["outputs"]
         for name, sha in written["sha256"].items():
-            path = Path(str(written["outputs"].get(name)))
+            path = outputs.get(name, Path(name))
             if wrong := self._wrong(path, sha):
                 yield Difference("outputs", str(path), f"{wrong}; {_AGAIN}")
         yield from self._shared_media(written)
@@ -145,18 +146,19 @@ class Audit:
             yield from self._totals(written)
 
     def _written(self) -> dict[str, Any] | None:
-        """What `run.json` tells; None if it cannot be used."""
+        """What `run.json` tells, with the paths that its files have now; None if it cannot be used."""
         try:
             found = json.loads(self._directory.summary.read_bytes())
-            usable = isinstance(found["outputs"], dict) and isinstance(found["sha256"], dict) and "state" in found
-        except (OSError, ValueError, KeyError, TypeError):
+            usable = isinstance(found["sha256"], dict) and "state" in found
+            found["outputs"] = located(found, self._directory.path.absolute())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return found if usable else None
 
     def _shared_media(self, written: dict[str, Any]) -> Iterator[Difference]:
         """The media beside output files that are elsewhere."""
-        place = Path(str(written["outputs"].get("media", self._directory.media)))
-        if place != self._directory.media:
+        place = written["outputs"].get("media", self._directory.media)
+        if place.absolute() != self._directory.media.absolute():
             for name, (sha, _) in self._media.items():
                 if (place / name).exists() and (wrong := self._wrong(place / name, sha)):
                     yield Difference("media", str(place / name), f"{wrong}; {_AGAIN}")
@@ -164,11 +166,11 @@ class Audit:
     def _totals(self, written: dict[str, Any]) -> Iterator[Difference]:
         """The sums of the output files against those of the checkpoint."""
         now = summarize(self._reader).document()
-        for name in now.keys() - {"posts_this_run", "elapsed_s", "outputs", "sha256", "state"}:
+        for name in now.keys() - {"posts_this_run", "elapsed_s", "outputs", "directory", "sha256", "state"}:
             if written.get(name) != now[name]:
                 said = f"says {name} {written.get(name)}, and the checkpoint {now[name]}"
                 yield Difference("outputs", self._directory.summary.name, said)
-        yield from _usage_file(Path(str(written["outputs"].get("usage"))), now["usage"])
+        yield from _usage_file(written["outputs"].get("usage", Path("usage")), now["usage"])
 
 
 def _usage_file(path: Path, usage: dict[str, int | None]) -> Iterator[Difference]:

@@ -148,6 +148,7 @@ def _purged(done: Purged, directory: RunDir) -> Iterator[str]:
         yield f"{counted(done.running, 'interaction')} in flight left alone: `batchrun cancel` first"
     if done.nameless:
         yield f"{counted(done.nameless, 'POST')} of unknown fate: what they may have stored has no id to delete it by"
+    yield "Left there, until they expire: agents' environments, and files that the service made for answers."
     yield f"On this machine everything stays, media too: {directory.path}"
 
 

@@ -99,6 +99,8 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     client = rehearsal_client(RunDir(run_dir)) if run_dir else remote_client(address, "v1beta")
     done = clean_uploads(directory, client, wall_clock, everything=everything)
     say(f"{counted(done.deleted, 'file')} deleted, {done.forgotten:,} already gone")
+    if done.left:
+        say(f"{counted(done.left, 'file')} left, which --all deletes at the service")
     if done.foreign:
         say(f"{counted(done.foreign, 'file')} of another API key left alone")
     for address, count in done.elsewhere.items():

@@ -37,7 +37,7 @@ def _standings(*, goes_on: bool) -> dict[str, str]:
     """What to call each way a row can stand."""
     return {
         "new": "new",
-        "pending": "begun or known; figures count what is still to be sent" if goes_on else "known, not sent yet",
+        "pending": "begun or known; figures count what is still to be sent" if goes_on else "pending, to be sent",
         "in flight": "in flight: will be fetched, not sent again"
         + ("; what follows in the conversation is in no figure" if goes_on else ""),
         "in doubt": "in doubt: a POST that may have been billed; sent again within the allowance of `retry.ambiguous`",

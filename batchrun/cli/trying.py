@@ -15,6 +15,7 @@ from batchrun.cli.bills import cost_line, not_priced, total_cost, used_line
 from batchrun.cli.make import refuse_idle_options, warn
 from batchrun.cli.printing import note, say_json
 from batchrun.interactions.models import Interaction
+from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.prices.bill import Cost
@@ -96,6 +97,8 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
     for answer in trial.answers:
         for medium in media_of(answer):
             note(f"{medium.type} in {trial.directory.media / medium.name}")
+    if doubtful := sum(a.superseded_at is not None and a.state == "ambiguous" for a in trial.attempts):
+        note(f"{counted(doubtful, 'POST')} of unknown fate sent again: perhaps billed twice")
     used = [attempt.usage or {} for attempt in trial.attempts if attempt.billed is not False]
     note(used_line(used))
     note(cost_line(costs, emulated=emulated))

@@ -27,6 +27,7 @@ class Summary:
     counts rows by error class. `charged_usd` is what counts against `limits.max_cost`: what is spent, and what POSTs
     whose usage is not known may have cost; None if the run never had such a limit. `posts_this_run` and `elapsed_s` are
     this process's own.
+    `directory` is the run directory as it was when the files were written: it may be moved or copied.
     `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
     """
 
@@ -53,6 +54,7 @@ class Summary:
     outputs: dict[str, Path]
     gone: int = 0
     charged_usd: float | None = None
+    directory: str = ""
     sha256: dict[str, str] = field(default_factory=dict)
     state: str = ""
 
@@ -89,6 +91,19 @@ def _dollars(billionths: int | None) -> float | None:
     return None if billionths is None else billionths / 1e9
 
 
+def located(written: dict[str, Any], directory: Path) -> dict[str, Path]:
+    """The output files that a `run.json` names, for the run directory that it stands in now.
+
+    Raises KeyError, TypeError, AttributeError where it is none.
+    """
+    before = Path(written.get("directory") or directory)
+    paths = {name: Path(path) for name, path in written["outputs"].items()}
+    return {
+        name: directory / path.relative_to(before) if path.is_relative_to(before) else path
+        for name, path in paths.items()
+    }
+
+
 def summarize(
     reader: Reader,
     *,
@@ -96,6 +111,7 @@ def summarize(
     elapsed: float = 0.0,
     outputs: dict[str, Path] | None = None,
     hashes: dict[str, str] | None = None,
+    directory: str = "",
 ) -> Summary:
     """Where every row of the run stands; `posts` and `elapsed` (seconds) are this process's own."""
     tally = tally_of(reader)
@@ -117,5 +133,6 @@ def summarize(
         gone=tally.gone,
         charged_usd=_dollars(reader.charged()),
         sha256=hashes or {},
+        directory=directory,
         state=reader.state_mark(),
     )

@@ -30,6 +30,7 @@ class Known:
         self._collector = Collector(job, reader, media, library)
         self._job, self._reader = job, reader
         self._counts: Counter[str] = Counter()
+        self._met: set[str] = set()
 
     def standing(self, row: InputRow) -> str:
         """Where the row stands: new, pending, in flight, in doubt, to hold, changed, or its outcome."""
@@ -38,7 +39,8 @@ class Known:
             self._counts["new"] += 1
             return "new"
         outcome, sha, state, sent = known
-        self._counts["sent"] += sent
+        if sent:
+            self._met.add(row.key)
         if not sent and sha != row.sha:
             self._counts["new"] += 1
             return "new"
@@ -76,8 +78,10 @@ class Known:
         """What was found; rows that were sent and not met again are gone, if the input was read to its end."""
         changes = self._collector.changes
         changes.same, changes.new = self._counts["same"], self._counts["new"]
-        if complete:
-            changes.gone = self._reader.count_sent() - self._counts["sent"]
+        changes.limited = not complete
+        for key, source in self._reader.sent() if complete else ():
+            if key not in self._met:
+                changes.add_gone(key, source)
         return changes
 
     def _open_standing(self, key: str, data: dict[str, Any], state: str | None) -> str:

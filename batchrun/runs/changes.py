@@ -36,7 +36,8 @@ class Changes:
 
     `fields` are lines about the job's request. Of the rows to be sent `again`, each was or may have been billed; `free`
     ones were not. `gone` rows have left the input, `shown` are lines about single rows. `spent` are the tokens of the
-    answers that would be replaced, `cost` their price in dollars, as far as they are known.
+    answers that would be replaced, `cost` their price in dollars, as far as they are known. `limited` is True where
+    only the first rows were looked at.
     """
 
     fields: list[str] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Changes:
     spent: Counter[str] = field(default_factory=Counter)
     cost: Decimal = Decimal(0)
     unpriced: int = 0
+    limited: bool = False
 
     @property
     def refused(self) -> bool:
@@ -84,6 +86,8 @@ class Changes:
         yield from self.fields
         if self.again:
             yield from self._price()
+        if self.limited:
+            yield "these are the rows within the limit; --accept-change sets aside the answers of all that changed"
 
     def _price(self) -> Iterator[str]:
         interactions = self._of_all(self.interactions)

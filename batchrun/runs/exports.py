@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from batchrun.outputs.context import context_of
 from batchrun.outputs.export import check_written, export, hashes_of
-from batchrun.outputs.summary import Summary, summarize
+from batchrun.outputs.summary import Summary, located, summarize
 from batchrun.runs.directory import EMULATED, RunDir
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.preflight import output_directory
@@ -25,12 +24,13 @@ def known_outputs(opened: OpenRun) -> Summary | None:
     """The run's totals if the files that were written of just this state are all there, else None."""
     try:
         written = json.loads(opened.directory.summary.read_bytes())
-        outputs = {name: Path(path) for name, path in written["outputs"].items()}
+        outputs = located(written, opened.directory.path.absolute())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if opened.reader.meta("exported") != export_mark(opened) or not all(path.is_file() for path in outputs.values()):
         return None
-    return summarize(opened.reader, outputs=outputs, hashes=written.get("sha256"))
+    here = str(opened.directory.path.absolute())
+    return summarize(opened.reader, outputs=outputs, hashes=written.get("sha256"), directory=here)
 
 
 def export_all(opened: OpenRun, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
@@ -50,9 +50,10 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
     emulated = reader.meta("target") == EMULATED
     context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
-        outputs = export(reader, output_directory(job, directory, emulated=emulated), context)
+        there, here = output_directory(job, directory, emulated=emulated).absolute(), str(directory.path.absolute())
+        outputs = export(reader, there, context)
         hashes = hashes_of(outputs)
-        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs, hashes=hashes)
+        summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs, hashes=hashes, directory=here)
     check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)
     return summary

@@ -251,10 +251,12 @@ class Reader:
         found: tuple[str | None, str, str | None, bool] | None = self.connection.execute(query, (key,)).fetchone()
         return found
 
-    def count_sent(self) -> int:
-        """Rows of the input that were ever sent, or about to be."""
-        query = f"SELECT count(*) FROM row WHERE {PRESENT} AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"
-        return self._count(query)
+    def sent(self) -> Iterator[tuple[str, str]]:
+        """Rows of the input that were ever sent, or about to be: their keys and sources, in input order."""
+        return self.connection.execute(
+            f"""SELECT key, source FROM row WHERE {PRESENT} AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
+                ORDER BY position"""
+        )
 
     def row(self, key: str) -> RowRecord | None:
         query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from batchrun.aftercare.verification import Verified, verify
 from batchrun.errors import Exit, LockedError, SpecError, StoreError
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import write_outputs
+from batchrun.runs.options import Options
+from batchrun.runs.run import run
 from batchrun.spec.load import load_job
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
@@ -346,3 +349,26 @@ def test_verifying_changes_no_file(job: Rehearsal) -> None:
     before = state()
     sound(job)
     assert state() == before
+
+
+def test_a_copied_or_moved_run_is_judged_by_its_own_files(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 3)
+    job.run()
+    copy = tmp_path / "copy"
+    shutil.copytree(job.directory, copy)
+    assert verify(RunDir(copy)).differences == ()
+    (copy / "results.parquet").unlink()
+    assert [each.law for each in verify(RunDir(copy)).differences] == ["outputs"]
+    moved = job.directory.rename(tmp_path / "moved")
+    assert verify(RunDir(moved)).differences == ()
+
+
+def test_a_run_in_a_relative_directory_is_verified_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = Rehearsal(tmp_path, 3)
+    loaded = load_job(job.write())
+    monkeypatch.chdir(tmp_path)
+    run(loaded, Options(Path("here"), emulator=job.settings()), job.clock.wall, run_async=job.clock.run)
+    monkeypatch.chdir("/")
+    assert verify(RunDir(tmp_path / "here")).differences == ()
