@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -83,10 +84,12 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
         raise StoreError(f"{directory.ledger}: cannot be read: {error.strerror}.") from error
     events = [event for event in lines if event is not None]
     damaged = len(lines) - len(events)
+    cut = max(0, _cut_off(directory, events) - damaged)
+    damaged += cut
     if damaged and not accept_damage:
         raise StoreError(
-            f"{directory.ledger}: {damaged} of {len(lines)} lines are damaged. What they told of would be paid again; "
-            "restore a copy of the file, or accept that with --accept-damage. Nothing was changed."
+            f"{directory.ledger}: {damaged} of {len(lines) + cut} lines are damaged or gone. What they told of would "
+            "be paid again; restore a copy of the file, or accept that with --accept-damage. Nothing was changed."
         )
     if not events or events[0][0] != "run":
         raise StoreError(f"{directory.ledger}: the line that names the run is damaged; restore a copy of the file.")
@@ -97,6 +100,16 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
             f"not to {job.spec.name!r} with {job.spec.input.key or ''!r}."
         )
     return events, damaged
+
+
+def _cut_off(directory: RunDir, events: list[Event]) -> int:
+    """How many attempts `run.json` counts that the ledger does not tell of: perhaps its end is gone."""
+    try:
+        known = json.loads(directory.summary.read_bytes())["attempts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    told = len({event[1] for event in events if event[0] == "intent"})
+    return known - told if isinstance(known, int) else 0
 
 
 def _believable(directory: RunDir) -> bool:

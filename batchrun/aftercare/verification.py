@@ -135,6 +135,10 @@ class Audit:
             if self._reader.meta("exported") is not None:
                 yield Difference("outputs", self._directory.summary.name, f"is gone or damaged; {_AGAIN}")
             return
+        if written.get("run_id") != self._reader.meta("run_id"):
+            said = "tells of another run than the checkpoint: restore that, or use `batchrun recover`; do not export"
+            yield Difference("outputs", self._directory.summary.name, said)
+            return
         outputs = written["outputs"]
         for name, sha in written["sha256"].items():
             path = outputs.get(name, Path(name))

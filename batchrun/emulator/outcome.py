@@ -51,7 +51,7 @@ def outcome_of(order: Order, prompt: Prompt, carried: Counter[str], past: Past =
         turn = _turn(order, prompt, past)
     except SchemaRefused as refused:
         raise invalid(f"The given schema cannot be used: {refused}.") from None
-    thoughts = _thought_tokens(order, prompt)
+    thoughts = _thought_tokens(order, prompt, sum(step_tokens(turn.steps).values()))
     steps = [*_thinking(order, prompt, turn, thoughts), *(step for use in turn.uses for step in use.steps), *turn.steps]
     usage = usage_of(_input_tokens(order, carried), step_tokens(turn.steps), thoughts, carried)
     usage = with_tools(usage, turn.uses) if turn.uses else usage
@@ -146,9 +146,12 @@ def _thought(prompt: Prompt, number: int, summary: str, calls: list[dict[str, An
     return {**step, "summary": [{"type": "text", "text": summary}]} if summary else step
 
 
-def _thought_tokens(order: Order, prompt: Prompt) -> int:
+def _thought_tokens(order: Order, prompt: Prompt, answer: int) -> int:
+    """Thoughts and answer share `max_output_tokens`: the service counts them together (python-genai issue 2062)."""
     most = _THINKING[order.generation.get("thinking_level", "low")]
-    return most // 2 + digest("thoughts", prompt.key)[0] * most // 512 if most else 0
+    tokens = most // 2 + digest("thoughts", prompt.key)[0] * most // 512 if most else 0
+    limit = order.generation.get("max_output_tokens")
+    return tokens if limit is None else min(tokens, max(0, limit - answer))
 
 
 def _input_tokens(order: Order, carried: Counter[str]) -> Counter[str]:

@@ -48,7 +48,7 @@ class Budget:
         """
         most = self._most(request)
         if most is None:
-            raise RowError("unpriced", f"no price is known for {request.model!r}, which limits.max_cost needs")
+            raise RowError("unpriced", f"limits.max_cost: nothing is known of what {request.model!r} costs at most")
         async with self._changed:
             while self.charged + most > self._limit:
                 if not self._open:

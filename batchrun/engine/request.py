@@ -13,6 +13,7 @@ from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.evidence import INTENT_LABEL
+from batchrun.interactions.models import MEDIA
 from batchrun.interactions.usage import plausible_tokens
 from batchrun.spec.blocks import MediaRef
 from batchrun.spec.canonical import sha256_of
@@ -174,13 +175,14 @@ def estimate_tokens(body: dict[str, Any]) -> int:
 
 
 def _data(value: Any) -> Iterator[int]:
-    """The length of each base64 text in a body."""
+    """The length of each base64 text in a body. What a function gave back under that name is text."""
     if isinstance(value, list):
         for inner in value:
             yield from _data(inner)
     elif isinstance(value, dict):
+        medium = value.get("type") in MEDIA
         for name, inner in value.items():
-            yield from [len(inner)] if name == "data" and isinstance(inner, str) else _data(inner)
+            yield from [len(inner)] if medium and name == "data" and isinstance(inner, str) else _data(inner)
 
 
 def intent_key(run_id: str, key: str, stage: str, exchange: int, number: int) -> str:

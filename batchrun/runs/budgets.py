@@ -58,7 +58,9 @@ def prices_of(job: Job, at: float) -> Prices:
 
 
 def most_of(request: Request, job: Job, prices: Prices, at: float) -> int | None:
-    """What a request may cost, in billionths of a dollar; None if no price is known."""
+    """What a request may cost, in billionths of a dollar; None if no price is known, or nothing bounds it."""
+    if request.agent and request.most_written is None:
+        return None
     written = LONGEST_ANSWER if request.most_written is None else request.most_written
     read = 0 if request.agent else request.tokens * _MARGIN
     most = prices.most(request.model or "", job.spec.request.service_tier, read, written, day_of(at))

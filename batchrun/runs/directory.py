@@ -54,12 +54,21 @@ class RunDir:
     def emulator_state(self) -> Path:
         return self.path / "emulator.db"
 
-    def refuse_to_forget(self, store: Store) -> None:
-        """Raises StoreError if a run was finished here whose checkpoint is gone: every row would be paid again."""
-        if store.meta("run_id") is None and self.summary.exists():
+    def refuse_to_forget(self, store: Store | None = None) -> None:
+        """Raises StoreError if a run was begun here whose checkpoint is gone: every row would be paid again.
+
+        Without a `store` it is about a checkpoint that is not there at all, and has no ledger to be made anew from.
+        """
+        if self.checkpoint.exists() if store is None else store.meta("run_id") is not None:
+            return
+        traces = [path.name for path in (self.summary, self.path / "run.ballast") if path.exists()]
+        if store is None and self.ledger.exists() and self.ledger.stat().st_size:
+            return  # the store says so, with better advice
+        if traces if store is None else self.summary.exists():
             raise StoreError(
-                f"{self.checkpoint}: the checkpoint is empty, but {self.summary.name} tells of an earlier run, whose "
-                "rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
+                f"{self.checkpoint}: the checkpoint is gone or empty, but {' and '.join(traces)} tell of an earlier "
+                "run, whose rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing "
+                "was sent."
             )
 
     def require_ours(self) -> None:

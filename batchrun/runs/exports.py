@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from batchrun.errors import StoreError
 from batchrun.outputs.context import context_of
 from batchrun.outputs.export import check_written, export, hashes_of
 from batchrun.outputs.summary import Summary, located, summarize
@@ -47,6 +48,7 @@ def export_mark(opened: OpenRun) -> str:
 
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
+    _refuse_to_replace(directory, reader)
     emulated = reader.meta("target") == EMULATED
     context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():
@@ -57,3 +59,16 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
     check_written(outputs, rows=summary.rows, attempts=summary.attempts)
     summary.write(directory.summary)
     return summary
+
+
+def _refuse_to_replace(directory: RunDir, reader: Reader) -> None:
+    """Raises StoreError where the output files are of another run: they may be the last copy of paid answers."""
+    try:
+        written = json.loads(directory.summary.read_bytes())["run_id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if written != (reader.meta("run_id") or ""):
+        raise StoreError(
+            f"{directory.summary}: the output files here are of run {written!r}, and the checkpoint is not: its rows "
+            "would replace them. Restore the checkpoint, or move the files away."
+        )

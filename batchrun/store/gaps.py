@@ -25,6 +25,8 @@ def ledger_gaps(db: sqlite3.Connection, path: Path) -> Iterator[Difference]:
         yield from _damaged(path, told)
         last = Ledger(path).last
     except (OSError, StoreError):
+        last = 0
+    if not last:
         yield from _unread(db, path)
         return
     (known,) = db.execute("SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = 'ledger'").fetchone()

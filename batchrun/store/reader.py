@@ -57,6 +57,8 @@ class Reader:
 
     def __init__(self, path: Path, *, older: bool = False) -> None:
         if not path.is_file():
+            if path.with_name("run.ledger").is_file():
+                raise StoreError(f"{path}: the checkpoint is gone. `batchrun recover` makes it anew from its ledger.")
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
             address = f"{path.resolve().as_uri()}?{_mode(path)}"

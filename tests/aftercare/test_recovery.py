@@ -14,6 +14,7 @@ from batchrun.aftercare.recovery import Recovered, recover
 from batchrun.aftercare.verification import verify
 from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.directory import RunDir
+from batchrun.runs.exports import write_outputs
 from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
 from batchrun.store.tally import tally_of
@@ -182,7 +183,7 @@ def test_a_damaged_ledger_is_refused_unless_the_damage_is_accepted(tmp_path: Pat
     ledger = job.directory / "run.ledger"
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(b"".join([*lines[:2], lines[2][:20] + b"?" + lines[2][21:], *lines[3:]]))
-    with pytest.raises(StoreError, match=r"1 of 7 lines are damaged.*--accept-damage"):
+    with pytest.raises(StoreError, match=r"1 of 7 lines are damaged or gone.*--accept-damage"):
         recovered(job)
     assert not (job.directory / "run.db").exists()
     assert recovered(job, accept_damage=True).damaged == 1
@@ -302,3 +303,53 @@ def test_recovered_function_conversations_are_not_changed_by_an_edit_that_asks_t
     job.spec["request"]["service_tier"] = "flex"
     with pytest.raises(SpecError, match="changed"):
         job.run()
+
+
+def test_a_ledger_that_was_cut_off_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 6)
+    job.run()
+    directory = RunDir(job.directory)
+    directory.checkpoint.unlink()
+    lines = directory.ledger.read_bytes().splitlines(keepends=True)
+    directory.ledger.write_bytes(b"".join(lines[:5]))
+    with pytest.raises(StoreError, match="2 of 7 lines are damaged or gone"):
+        recover(load_job(job.write()), directory, 1.0)
+    found = recover(load_job(job.write()), directory, 1.0, accept_damage=True)
+    assert (found.doubtful, found.damaged) == (4, 2)
+
+
+@pytest.mark.parametrize("trace", ["run.json", "run.ballast"])
+def test_a_run_of_which_only_traces_are_left_is_not_begun_anew(tmp_path: Path, trace: str) -> None:
+    job = Rehearsal(tmp_path, 3)
+    job.run()
+    directory = RunDir(job.directory)
+    (job.directory / "run.ballast").touch()
+    for path in job.directory.iterdir():
+        if path.name not in (trace, "results.parquet", "run.lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(StoreError, match=f"but {trace} tell of an earlier run"):
+        job.run()
+    assert not directory.checkpoint.exists()
+    assert len(job.billed()) == 3
+
+
+def test_output_files_of_another_run_are_not_replaced(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 3)
+    job.run()
+    directory = RunDir(job.directory)
+    directory.checkpoint.write_bytes(b"")
+    directory.ledger.write_bytes(b"")
+    before = (job.directory / "results.parquet").read_bytes()
+    with pytest.raises(StoreError, match=r"is gone or empty, but run\.json"):
+        job.run()
+    assert [each.where for each in verify(directory).differences] == ["run.json"]
+    with Reader(directory.checkpoint) as reader, pytest.raises(StoreError, match="its rows would replace them"):
+        write_outputs(load_job(job.write()), directory, reader)
+    assert (job.directory / "results.parquet").read_bytes() == before
+
+
+def test_an_emptied_ledger_is_a_gap(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 3)
+    job.run()
+    (job.directory / "run.ledger").write_bytes(b"")
+    assert [each.law for each in verify(RunDir(job.directory)).differences] == ["ledger"]

@@ -138,3 +138,24 @@ def test_a_job_of_many_turns_sets_each_interaction_aside(tmp_path: Path) -> None
     assert job.run().exit_code is Exit.OK
     assert len(job.billed()) == 30
     assert result.summary.failed == 0
+
+
+def test_an_agent_of_a_row_that_nothing_bounds_is_not_sent(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 5, rows=2)
+    job.spec["request"].pop("response_format")
+    job.spec["request"].pop("generation_config")
+    job.rows[0]["request"] = {"agent": "deep-research-preview-04-2026", "input": "Why?"}
+    result = job.run()
+    assert (result.summary.errors, result.summary.succeeded) == ({"unpriced": 1}, 1)
+    assert len(job.ledger()) == 1
+
+
+def test_thoughts_are_within_the_longest_answer(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 0.01, rows=40)
+    job.spec["request"]["generation_config"] = {"max_output_tokens": 20, "thinking_level": "high"}
+    job.spec["request"].pop("response_format")
+    job.run()
+    assert paid(job) <= Decimal("0.01")
+    assert all(
+        line["usage"]["total_output_tokens"] + line["usage"]["total_thought_tokens"] <= 20 for line in job.billed()
+    )
