@@ -54,22 +54,23 @@ class RunDir:
     def emulator_state(self) -> Path:
         return self.path / "emulator.db"
 
-    def refuse_to_forget(self, store: Store | None = None) -> None:
-        """Raises StoreError if a run was begun here whose checkpoint is gone: every row would be paid again.
-
-        Without a `store` it is about a checkpoint that is not there at all, and has no ledger to be made anew from.
-        """
-        if self.checkpoint.exists() if store is None else store.meta("run_id") is not None:
-            return
+    def refuse_if_lost(self) -> None:
+        """Raises StoreError if a run was begun here of which neither the checkpoint nor a ledger is left."""
+        told = self.ledger.exists() and self.ledger.stat().st_size
         traces = [path.name for path in (self.summary, self.path / "run.ballast") if path.exists()]
-        if store is None and self.ledger.exists() and self.ledger.stat().st_size:
-            return  # the store says so, with better advice
-        if traces if store is None else self.summary.exists():
-            raise StoreError(
-                f"{self.checkpoint}: the checkpoint is gone or empty, but {' and '.join(traces)} tell of an earlier "
-                "run, whose rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing "
-                "was sent."
-            )
+        if traces and not told and not self.checkpoint.exists():
+            raise self._forgotten(traces)
+
+    def refuse_to_forget(self, store: Store) -> None:
+        """Raises StoreError if a run was finished here of which the checkpoint knows nothing."""
+        if store.meta("run_id") is None and self.summary.exists():
+            raise self._forgotten([self.summary.name])
+
+    def _forgotten(self, traces: list[str]) -> StoreError:
+        return StoreError(
+            f"{self.checkpoint}: the checkpoint is gone or empty, but {' and '.join(traces)} tell of an earlier run, "
+            "whose rows would all be sent and paid again. Restore it, or choose another --run-dir. Nothing was sent."
+        )
 
     def require_ours(self) -> None:
         """Raises SpecError if what is written here could land elsewhere, or in the hands of another user."""

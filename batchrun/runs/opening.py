@@ -51,7 +51,7 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
     directory.make()
     files = directory.checkpoint, directory.ledger
     with closing(RunLock(directory.path)):
-        directory.refuse_to_forget()
+        directory.refuse_if_lost()
         doubtful = not is_sealed(*files)
         with closing(Store(directory.checkpoint)) as store:
             random = Random(seed)

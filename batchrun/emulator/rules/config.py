@@ -22,9 +22,7 @@ _DETAILS: dict[str, Check] = {
 _MODE = record({"type": one_of(*_MODES), "source_text": text, **_DETAILS})
 _TRANSCRIPTION = record(
     {
-        "mode": checks.either(
-            (str, one_of(*_MODES)), (dict, record({"type": one_of(*_MODES), "source_text": text, **_DETAILS}))
-        ),
+        "mode": checks.either((str, one_of(*_MODES)), (dict, _MODE)),
         "language_codes": list_of(text),
         "custom_vocabulary": list_of(text),
         **_DETAILS,
