@@ -6,7 +6,7 @@ BatchrunError
 │   ├── LockedError      75   another process runs this run directory
 │   ├── RefusedError     75   the service refuses everything for now (outage, no network)
 │   │   └── QuotaError   75   it takes no more POSTs today; polls still work
-│   ├── BudgetError      75   the job's own limit in money is reached; polls still work
+│   ├── BudgetError      75   the job's own limit in money leaves no room; polls still work
 │   ├── ModelError       65   the key is accepted, but may not use the job's model; polls still work
 │   ├── CredentialError  77   no API key, or the service does not accept it
 │   ├── StoreError       74   the checkpoint cannot be written or read
@@ -79,7 +79,7 @@ class QuotaError(RefusedError):
 
 
 class BudgetError(RunError):
-    """The job's limit in money is reached; what was submitted can still be fetched."""
+    """The job's limit in money has no room for the next request; what was submitted can still be fetched."""
 
 
 class ModelError(RunError):

@@ -95,6 +95,18 @@ def test_a_run_directory_of_another_user_is_refused(tmp_path: Path, monkeypatch:
         RunDir(tmp_path).make()
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])
+def test_a_run_directory_that_everybody_may_write_into_is_refused(tmp_path: Path, mode: int) -> None:
+    write_job(tmp_path, 2)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(mode)
+    code, _, said = command(tmp_path, "run", "job.json", "--emulator", "--run-dir", "open")
+    assert (code, list((tmp_path / "open").iterdir())) == (65, [])
+    assert "chmod o-w" in said
+    code, _, said = command(tmp_path, "run", "job.json", "--emulator", "--run-dir", "open/run")
+    assert code == 0, said
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_a_run_is_its_users_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     write_job(tmp_path, 2, output={"jsonl": True, "steps": True})

@@ -32,7 +32,7 @@ class Recovered:
 
     `gone` are rows of the ledger that the input does not have, `edited` those that were last sent with another input,
     `damaged` lines that cannot be read; `aside` is what the damaged checkpoint's files are called now. `target` is the
-    service that the run was made against.
+    service that the run was made against. If `ledger_anew`, it was the ledger that was made, from the checkpoint.
     """
 
     rows: int = 0
@@ -42,19 +42,24 @@ class Recovered:
     gone: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     damaged: int = 0
+    ledger_anew: bool = False
     aside: list[Path] = field(default_factory=list)
 
 
 def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = False) -> Recovered:
-    """Make a run's checkpoint anew, or bring an old copy of it up to date. Nothing is sent.
+    """Make a run's checkpoint anew, or bring an old copy of it up to date; or its ledger, if that is lost.
+
+    Nothing is sent.
 
     Raises SpecError if there is nothing to recover or it is another job's; StoreError if the ledger is damaged, unless
     that is accepted: rows of damaged lines may be paid again; LockedError.
     """
     directory.require_ours()
-    if not directory.ledger.exists():
-        raise SpecError(f"{directory.path}: there is no {directory.ledger.name} here to recover from.")
+    if not directory.exists:
+        raise SpecError(f"{directory.path}: there is no run here, and no {directory.ledger.name} to recover one from.")
     with closing(RunLock(directory.path)):
+        if directory.checkpoint.exists() and _tells_nothing(directory.ledger, accept_damage=accept_damage):
+            return _ledger_anew(job, directory, accept_damage=accept_damage)
         found = Recovered()
         events, found.damaged = _events(job, directory, accept_damage=accept_damage)
         if directory.checkpoint.exists() and not _believable(directory):
@@ -84,7 +89,7 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
         raise StoreError(f"{directory.ledger}: cannot be read: {error.strerror}.") from error
     events = [event for event in lines if event is not None]
     damaged = len(lines) - len(events)
-    cut = max(0, _cut_off(directory, events) - damaged)
+    cut = max(0, _untold(directory, len({event[1] for event in events if event[0] == "intent"})) - damaged)
     damaged += cut
     if damaged and not accept_damage:
         raise StoreError(
@@ -94,21 +99,55 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
     if not events or events[0][0] != "run":
         raise StoreError(f"{directory.ledger}: the line that names the run is damaged; restore a copy of the file.")
     told = dict(zip(META, events[0][1:], strict=True))
-    if (told["job"], told["key_column"]) != (job.spec.name, job.spec.input.key or ""):
-        raise SpecError(
-            f"{directory.ledger}: belongs to job {told['job']!r} with rows named by {told['key_column']!r}, "
-            f"not to {job.spec.name!r} with {job.spec.input.key or ''!r}."
-        )
+    _require_same(job, directory.ledger, told["job"], told["key_column"])
     return events, damaged
 
 
-def _cut_off(directory: RunDir, events: list[Event]) -> int:
-    """How many attempts `run.json` counts that the ledger does not tell of: perhaps its end is gone."""
+def _require_same(job: Job, told_by: Path, name: str | None, key_column: str | None) -> None:
+    if (name, key_column) != (job.spec.name, job.spec.input.key or ""):
+        raise SpecError(
+            f"{told_by}: belongs to job {name!r} with rows named by {key_column!r}, "
+            f"not to {job.spec.name!r} with {job.spec.input.key or ''!r}."
+        )
+
+
+def _tells_nothing(ledger: Path, *, accept_damage: bool) -> bool:
+    """Whether a ledger is gone or empty, or does not even name its run and that is accepted."""
+    if not ledger.exists() or not ledger.stat().st_size:
+        return True
+    first = next(read(ledger), None)
+    return accept_damage and (first is None or first[0] != "run")
+
+
+def _ledger_anew(job: Job, directory: RunDir, *, accept_damage: bool) -> Recovered:
+    """Make the ledger from a checkpoint that can be believed. Raises SpecError, StoreError."""
+    if not _believable(directory):
+        raise StoreError(
+            f"{directory.path}: neither {directory.checkpoint.name} nor {directory.ledger.name} can be read as it was "
+            "written; restore a copy of one of them. Nothing was changed."
+        )
+    found = Recovered(ledger_anew=True)
+    with closing(Store(directory.checkpoint, behind=True)) as store:
+        _require_same(job, directory.checkpoint, store.meta("job"), store.meta("key_column"))
+        found.target = store.meta("target") or ""
+        (attempts,) = store.connection.execute("SELECT count(*) FROM attempt").fetchone()
+        if _untold(directory, attempts) > 0 and not accept_damage:
+            raise StoreError(
+                f"{directory.checkpoint}: an old copy: {directory.summary.name} counts more attempts than it knows, "
+                "which would be paid again, and no ledger tells their ids. Restore a copy of the ledger, or accept "
+                "that with --accept-damage. Nothing was changed."
+            )
+        store.mend_ledger()
+        _count(store.connection, found)
+    return found
+
+
+def _untold(directory: RunDir, told: int) -> int:
+    """How many attempts `run.json` counts beyond those that are told of: an end is gone, or this is an old copy."""
     try:
         known = json.loads(directory.summary.read_bytes())["attempts"]
     except (OSError, ValueError, KeyError, TypeError):
         return 0
-    told = len({event[1] for event in events if event[0] == "intent"})
     return known - told if isinstance(known, int) else 0
 
 

@@ -89,7 +89,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
     if summary.charged_usd is not None:
-        lines.append(f"spent, with what may have been: ${summary.charged_usd:,.4f} of limits.max_cost")
+        lines.append(f"charged to limits.max_cost: ${summary.charged_usd:,.4f}, spent or perhaps spent")
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")

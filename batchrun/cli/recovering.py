@@ -28,7 +28,8 @@ def recover(choice: RunChoice, accept_damage: bool, as_json: bool) -> None:
     """Make a run's checkpoint anew after run.db was lost, damaged, or replaced by an old copy.
 
     It is made from run.ledger, which has the id of every interaction, and the input. Nothing is sent; the next `run`
-    fetches the answers again, for free, as long as the service keeps them.
+    fetches the answers again, for free, as long as the service keeps them. If only run.ledger is lost, that is made
+    anew.
     """
     from batchrun.aftercare.recovery import recover as recover_run
     from batchrun.cli.ending import run_words
@@ -43,7 +44,10 @@ def recover(choice: RunChoice, accept_damage: bool, as_json: bool) -> None:
 
 
 def _lines(found: Recovered, words: str) -> Iterator[str]:
-    yield f"{counted(found.rows, 'row')}: {counted(found.submitted, 'interaction')} to fetch again, for free"
+    if found.ledger_anew:
+        yield "run.ledger was lost, and is made anew from run.db, which is whole"
+    again = "" if found.ledger_anew else " again"
+    yield f"{counted(found.rows, 'row')}: {counted(found.submitted, 'interaction')} to fetch{again}, for free"
     if found.doubtful:
         said = "were made or not, nobody can tell: the job's retry.ambiguous decides"
         yield f"{counted(found.doubtful, 'POST')} whose id the ledger does not have {said}"

@@ -38,7 +38,7 @@ def _of_all(reader: Reader, asked: Sequence[str], run: str) -> Iterator[str]:
 def _of_row(reader: Reader, key: str, asked: Sequence[str], run: str) -> str:
     row = reader.row(key)
     if row is None:
-        return "no row of this run has this key; `results.parquet` lists the keys"
+        return "is gone meanwhile"
     if row.outcome == Outcome.FAILED and not row.attempts:
         return _NEVER_SENT
     return _why(row.outcome or "pending", asked, run)

@@ -87,8 +87,8 @@ class Budget:
 
     def _used_up(self, most: int) -> BudgetError:
         return BudgetError(
-            f"limits.max_cost of {dollars(self._limit)} is reached: {dollars(self.charged)} are spent or may be, and "
-            f"the next request may cost {dollars(most)}. Rows stay pending; raise it, or lower "
+            f"limits.max_cost of {dollars(self._limit)} leaves no room for the next request, which may cost "
+            f"{dollars(most)}: {dollars(self.charged)} are spent or may be. Rows stay pending; raise it, or lower "
             "generation_config.max_output_tokens, and run the same command."
         )
 

@@ -8,7 +8,8 @@ from hashlib import sha256
 from mmap import mmap
 from typing import Any
 
-from batchrun.engine.request import Draft, Request, estimate_tokens, first_request, request_of, sendable
+from batchrun.engine.estimates import estimate_tokens, tokens_of_medium
+from batchrun.engine.request import Draft, Request, first_request, request_of, sendable
 from batchrun.errors import RowError
 from batchrun.inputs.media import (
     FileBlock,
@@ -33,9 +34,6 @@ Use = tuple[LocalFile, str]
 
 #: Ends the address of a file that has none yet.
 UPLOADED = "uploaded when it is sent>"
-_TOKENS_PER_PAGE = 258
-#: Bytes that make about one token of sound or video, as they are commonly packed.
-_BYTES_PER_TOKEN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +138,8 @@ def _tokens(block: FileBlock) -> int:
     """About what a file costs; text is counted as text."""
     if block.is_text:
         return 0
-    if block.type in ("audio", "video"):
-        return max(_TOKENS_PER_PAGE, block.file.size // _BYTES_PER_TOKEN)
     first, last = block.pages or (1, block.of or 1)
-    return (last - first + 1) * _TOKENS_PER_PAGE
+    return tokens_of_medium(block.type, block.mime_type, block.file.size, last - first + 1)
 
 
 def _page_map(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
+from batchrun.engine.estimates import estimate_tokens
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.evidence import INTENT_LABEL
-from batchrun.interactions.models import MEDIA
 from batchrun.interactions.usage import plausible_tokens
 from batchrun.spec.blocks import MediaRef
 from batchrun.spec.canonical import sha256_of
@@ -22,20 +22,14 @@ from batchrun.store.damage import unreadable
 from batchrun.store.files import Upload
 from batchrun.store.records import RowRecord
 
-#: The service counts about four characters of text to a token and 258 tokens to an image or a page.
-CHARACTERS_PER_TOKEN = 4
-_TOKENS_PER_MEDIUM = 258
-#: The fields that the model reads; the others say how it is to work.
-_READ = ("system_instruction", "input", "tools", "response_format")
-
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
     `tokens` is about what is read; `most_written` bounds what is written (for an agent: what it uses in all), None
-    where nothing does. `files` are the uploads that it refers to; `media` says which file, and which of its pages, went
-    into which block.
+    where nothing does. `tier` is the service tier that it asks for. `files` are the uploads that it refers to; `media`
+    says which file, and which of its pages, went into which block.
     """
 
     core: bytes | Body
@@ -45,6 +39,7 @@ class Request:
     agent: bool
     tokens: int
     most_written: int | None = None
+    tier: str | None = None
     files: tuple[Upload, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
 
@@ -126,7 +121,7 @@ def request_of(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Reque
     """What a draft has become."""
     body, tokens = draft.body, tokens + draft.tokens
     model, agent = body.get("model") or body.get("agent"), "agent" in body
-    return Request(core, draft.labels, sha, model, agent, tokens, _most_written(body))
+    return Request(core, draft.labels, sha, model, agent, tokens, _most_written(body), _tier(body))
 
 
 def _most_written(body: dict[str, Any]) -> int | None:
@@ -137,6 +132,11 @@ def _most_written(body: dict[str, Any]) -> int | None:
     config = body.get(section)
     most = config.get(name) if isinstance(config, dict) else None
     return int(most) if isinstance(most, int | str) and str(most).isdecimal() else None
+
+
+def _tier(body: dict[str, Any]) -> str | None:
+    tier = body.get("service_tier")
+    return None if tier is None else str(tier)
 
 
 def sendable(body: dict[str, Any]) -> bytes:
@@ -162,27 +162,6 @@ def _replays(body: dict[str, Any]) -> bool:
     """Whether a request sends the service's own steps back to it."""
     steps = body.get("input")
     return isinstance(steps, list) and any(isinstance(s, dict) and s.get("type") == "model_output" for s in steps)
-
-
-def estimate_tokens(body: dict[str, Any]) -> int:
-    """A rough count of input tokens, for pacing until the real usage is known; that of files comes from `media.py`."""
-    read = {name: body[name] for name in _READ if name in body}
-    text = json.dumps(read, ensure_ascii=False)
-    if '"data": "' not in text:
-        return len(text) // CHARACTERS_PER_TOKEN
-    carried = list(_data(read))  # media that a row's own request or an earlier answer brings along
-    return (len(text) - sum(carried)) // CHARACTERS_PER_TOKEN + len(carried) * _TOKENS_PER_MEDIUM
-
-
-def _data(value: Any) -> Iterator[int]:
-    """The length of each base64 text in a body. What a function gave back under that name is text."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _data(inner)
-    elif isinstance(value, dict):
-        medium = value.get("type") in MEDIA
-        for name, inner in value.items():
-            yield from [len(inner)] if medium and name == "data" and isinstance(inner, str) else _data(inner)
 
 
 def intent_key(run_id: str, key: str, stage: str, exchange: int, number: int) -> str:

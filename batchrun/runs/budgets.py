@@ -12,6 +12,7 @@ from batchrun.interactions.models import Interaction
 from batchrun.prices.table import Prices, load_prices
 from batchrun.runs.bills import cost_of, cost_of_answer, day_of
 from batchrun.runs.opening import OpenRun
+from batchrun.spec.canonical import sha256_of
 from batchrun.spec.load import Job
 
 #: The longest answer of a text model, thoughts included. Source: the public pages on the models.
@@ -28,12 +29,13 @@ def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
     prices = prices_of(opened.job, wall())
 
     def most(request: Request) -> int | None:
-        return most_of(request, opened.job, prices, wall())
+        return most_of(request, prices, wall())
 
     def cost(answer: Interaction) -> int | None:
         told = cost_of_answer(answer, answer.model, answer.service_tier, answer.usage, wall(), prices)
         return _units(told.total) if told is not None and told.complete else None
 
+    opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
     _charge_earlier(opened, prices)
     charged, aside = opened.reader.charged() or 0, opened.reader.set_aside()
     return Budget(_units(Decimal(str(limit))), most, cost, charged, aside)
@@ -57,18 +59,18 @@ def prices_of(job: Job, at: float) -> Prices:
     return prices
 
 
-def most_of(request: Request, job: Job, prices: Prices, at: float) -> int | None:
+def most_of(request: Request, prices: Prices, at: float) -> int | None:
     """What a request may cost, in billionths of a dollar; None if no price is known, or nothing bounds it."""
     if request.agent and request.most_written is None:
         return None
     written = LONGEST_ANSWER if request.most_written is None else request.most_written
     read = 0 if request.agent else request.tokens * _MARGIN
-    most = prices.most(request.model or "", job.spec.request.service_tier, read, written, day_of(at))
+    most = prices.most(request.model or "", request.tier, read, written, day_of(at))
     return None if most is None else _units(most)
 
 
 def _charge_earlier(opened: OpenRun, prices: Prices) -> None:
-    """Attempts that were made before the job had a limit are charged with what they cost, or may have cost."""
+    """Attempts that were made without a limit, or with other prices, are charged with what they cost or may cost."""
     charges = []
     for attempt in opened.reader.uncharged():
         told = cost_of(attempt, prices)

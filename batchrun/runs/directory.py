@@ -88,6 +88,12 @@ class RunDir:
                 f"{self.path}: the run directory belongs to another user (uid {status.st_uid}), who could read and "
                 "change what is in it; nothing was sent. Choose another `--run-dir`, or run as that user."
             )
+        if status.st_mode & stat.S_IWOTH and self.path.is_dir():
+            raise SpecError(
+                f"{self.path}: every user of this machine may write into the run directory, and so change what is in "
+                f"it; nothing was sent. Take that away (`chmod o-w {self.path}`), or name a directory in it: "
+                f"`--run-dir {self.path / 'run'}`."
+            )
 
     def make(self) -> None:
         """Create the directory. Raises SpecError where that is not possible, StoreError where the disk refuses."""

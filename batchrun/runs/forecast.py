@@ -13,8 +13,9 @@ from typing import Any
 
 from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Exchange, Place, RunFunctions, Script, follow, place_after
+from batchrun.engine.estimates import CHARACTERS_PER_TOKEN, estimate_tokens
 from batchrun.engine.file_bodies import UPLOADED, without_files
-from batchrun.engine.request import CHARACTERS_PER_TOKEN, Request, estimate_tokens, next_request, script_of
+from batchrun.engine.request import Request, next_request, script_of
 from batchrun.errors import RowError
 from batchrun.inputs.media import Library
 from batchrun.interactions.models import MEDIA, FunctionCall, Interaction

@@ -11,7 +11,7 @@ import uvloop
 
 from batchrun.clock import wall_clock
 from batchrun.engine.events import Observer, Started, ignore
-from batchrun.errors import Exit, RunError
+from batchrun.errors import Exit, RunError, SpecError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.budgets import prices_of
 from batchrun.runs.carrying import Carried, carry_all
@@ -124,9 +124,14 @@ def retry(
     from_start: bool = False,
     anew: bool = False,
 ) -> Reopened:
-    """Make ended rows pending again. What has an id and no answer is polled first, unless `anew`."""
+    """Make ended rows pending again. What has an id and no answer is polled first, unless `anew`.
+
+    Raises SpecError for a key that no row has.
+    """
     with Reader(directory.checkpoint, older=True) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
+        if unknown := next((key for key in keys if opened.reader.row(key) is None), None):
+            raise SpecError(f"no row has the key {unknown!r}; `results.parquet` lists the keys. Nothing was changed.")
         to_poll = 0 if anew or from_start else poll_again(opened.store, outcomes, keys, at)
         return Reopened(to_poll, reopen(opened.store, outcomes, keys, at, from_start=from_start), target)

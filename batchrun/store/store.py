@@ -108,6 +108,13 @@ class Store:
         with self.db.atomic():
             self.connection.executemany("UPDATE attempt SET charge = ? WHERE id = ?", charges)
 
+    def forget_charges(self, prices: str) -> None:
+        """What known usage is charged with is to be counted anew, unless that was done with these `prices` (a hash)."""
+        if self.meta("prices") != prices:
+            with self.db.atomic():
+                self.connection.execute("UPDATE attempt SET charge = NULL WHERE usage IS NOT NULL")
+                self.set_meta(prices=prices)
+
     def begin_epoch(self) -> int:
         """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were.
 
@@ -121,7 +128,7 @@ class Store:
                 f"""UPDATE attempt SET state = 'ambiguous', error_class = 'process_died', evidence =
                     'the process died between the intent and the outcome' WHERE state = 'intent' AND {OPEN}"""
             )
-        self._catch_up()
+        self.mend_ledger()
         return dead.rowcount
 
     @property
@@ -144,7 +151,7 @@ class Store:
             raise damaged(self.path, f"its {name!r} is {said!r}")
         return int(said)
 
-    def _catch_up(self) -> None:
+    def mend_ledger(self) -> None:
         """Write the ledger anew where a process died before it was told, where a power cut tore its end, where there is
         none, or where it begins with what the job asked before it was edited."""
         ledger = self._ledger

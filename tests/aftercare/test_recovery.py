@@ -16,6 +16,7 @@ from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import write_outputs
 from batchrun.spec.load import load_job
+from batchrun.store.ledger import read
 from batchrun.store.reader import Reader
 from batchrun.store.tally import tally_of
 from tests.engine.test_resume import death
@@ -191,11 +192,50 @@ def test_a_damaged_ledger_is_refused_unless_the_damage_is_accepted(tmp_path: Pat
 
 def test_there_is_nothing_to_recover_of_a_whole_run_or_of_none(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=2)
-    with pytest.raises(SpecError, match=r"no run\.ledger"):
+    with pytest.raises(SpecError, match="there is no run here"):
         recovered(job)
     job.run()
     with pytest.raises(SpecError, match="nothing to recover"):
         recovered(job)
+
+
+@pytest.mark.parametrize("left", [None, b"", b"garbage\n" * 40])
+def test_a_lost_ledger_is_made_anew_from_a_whole_checkpoint(tmp_path: Path, left: bytes | None) -> None:
+    job = Rehearsal(tmp_path, rows=6)
+    job.run()
+    ledger = job.directory / "run.ledger"
+    told = [event for event in read(ledger) if event and event[0] == "id"]
+    ledger.unlink() if left is None else ledger.write_bytes(left)
+    if left:
+        with pytest.raises(StoreError, match="--accept-damage"):
+            recovered(job)
+    assert recovered(job, accept_damage=bool(left)).ledger_anew
+    assert sorted(event for event in read(ledger) if event and event[0] == "id") == sorted(told)
+    assert not verify(RunDir(job.directory)).differences
+    with pytest.raises(SpecError, match="nothing to recover"):
+        recovered(job)
+
+
+def test_a_lost_ledger_is_not_made_of_an_old_copy(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=6)
+    job.run(limit=3)
+    shutil.copy(job.directory / "run.db", tmp_path / "old.db")
+    job.run()
+    shutil.copy(tmp_path / "old.db", job.directory / "run.db")
+    (job.directory / "run.ledger").unlink()
+    with pytest.raises(StoreError, match="an old copy"):
+        recovered(job)
+    assert recovered(job, accept_damage=True).ledger_anew
+
+
+def test_a_lost_ledger_is_not_made_of_a_damaged_checkpoint(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=6)
+    job.run()
+    (job.directory / "run.ledger").unlink()
+    (job.directory / "run.db").write_bytes(b"")
+    with pytest.raises(StoreError, match="neither"):
+        recovered(job)
+    assert not (job.directory / "run.ledger").exists()
 
 
 def test_another_jobs_ledger_is_refused(tmp_path: Path) -> None:

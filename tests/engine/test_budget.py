@@ -37,7 +37,7 @@ def test_a_run_stops_before_its_limit_and_goes_on_when_it_is_raised(tmp_path: Pa
     job = rehearsal(tmp_path, 0.03)
     result = job.run()
     assert result.exit_code is Exit.TRY_LATER
-    assert "limits.max_cost of $0.03 is reached" in str(result.stopped_by)
+    assert "limits.max_cost of $0.03 leaves no room" in str(result.stopped_by)
     assert (result.summary.in_flight, result.summary.failed) == (0, 0)
     assert Decimal("0.03") - MOST_OF_A_ROW < paid(job) <= Decimal("0.03")
     sent = len(job.billed())
@@ -78,7 +78,7 @@ def test_a_limit_that_is_set_later_counts_what_was_spent_before(tmp_path: Path) 
     before = paid(job)
     job.spec["limits"]["max_cost"] = float(before)
     result = job.run()
-    assert "is reached" in str(result.stopped_by)
+    assert "leaves no room" in str(result.stopped_by)
     assert len(job.billed()) == 20
 
 
@@ -123,7 +123,7 @@ def test_prices_of_the_users_own_count(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[[price]]\nmodels = ["gemini-3.5-flash"]\ninput = 1000\noutput = 1000\n')
     job = rehearsal(tmp_path, 1, rows=3)
     job.spec["limits"]["prices"] = "mine.toml"
-    assert "the next request may cost $2" in str(job.run().stopped_by)
+    assert "the next request, which may cost $2" in str(job.run().stopped_by)
     assert job.ledger() == []
 
 
@@ -159,3 +159,32 @@ def test_thoughts_are_within_the_longest_answer(tmp_path: Path) -> None:
     assert all(
         line["usage"]["total_output_tokens"] + line["usage"]["total_thought_tokens"] <= 20 for line in job.billed()
     )
+
+
+def test_other_prices_charge_what_was_spent_before_anew(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 50, rows=10)
+    job.run(limit=5)
+    table = '[[price]]\nmodels = ["gemini-3.5-flash"]\ninput = {}\noutput = {}\n'
+    (tmp_path / "mine.toml").write_text(table.format(15, 90))
+    job.spec["limits"]["prices"] = "mine.toml"
+    assert job.run(limit=6).summary.charged_usd == pytest.approx(float(10 * paid(job)))
+    (tmp_path / "mine.toml").write_text(table.format(1.5, 9))
+    assert job.run(limit=7).summary.charged_usd == pytest.approx(float(paid(job)))
+
+
+def test_a_rows_own_tier_sets_its_own_price_aside(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 0.02, rows=2)
+    job.rows[0]["request"] = {"service_tier": "priority"}
+    job.rows[1]["request"] = {"service_tier": ["hostile"]}
+    result = job.run()
+    assert result.summary.errors == {"unpriced": 1}
+    assert "leaves no room for the next request, which may cost $0.033" in str(result.stopped_by)
+    assert job.ledger() == []
+
+
+def test_sound_in_a_rows_own_request_counts_by_its_length(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 0.03, rows=1)
+    sound = {"type": "audio", "mime_type": "audio/mpeg", "data": "AAAA" * 500_000}
+    job.rows[0]["request"] = {"input": [sound, {"type": "text", "text": "Who speaks?"}]}
+    assert "leaves no room" in str(job.run().stopped_by)
+    assert job.ledger() == []

@@ -242,7 +242,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.yaml")
     (tmp_path / "folder.yaml").mkdir()
     assert "not a regular file" in refusal(tmp_path / "fifo.yaml")
-    assert "folder.yaml: cannot be read" in refusal(tmp_path / "folder.yaml")
+    assert "folder.yaml: a directory; name the job" in refusal(tmp_path / "folder.yaml")
     assert refusal(tmp_path / "none.yaml") == "none.yaml: cannot be read: No such file or directory"
 
 

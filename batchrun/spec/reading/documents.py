@@ -67,6 +67,8 @@ def dotted(path: KeyPath) -> str:
 def read_document(path: Path) -> Document:
     """The content of a YAML, TOML or JSON file of at most 1 MiB. Raises SpecError."""
     read = _FORMATS.get(path.suffix.lower())
+    if path.is_dir():
+        raise SpecError(f"{path}: a directory; name the job's file, and the directory of a run with `--run-dir`")
     if read is None:
         raise SpecError(f"{path}: a file in one of the formats {', '.join(_FORMATS)} is expected; rename it")
     text = read_text(path)
