@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batchrun.engine.request import intent_key
-from batchrun.errors import Exit, StoreError
+from batchrun.errors import Exit
 from batchrun.interactions.models import parse_json
 from batchrun.outputs.counts import TOTALS
 from batchrun.outputs.media import Medium, media_of
@@ -24,6 +24,7 @@ from batchrun.outputs.summary import located, summarize
 from batchrun.runs.directory import RunDir
 from batchrun.spec.canonical import canonical_json
 from batchrun.store.audit import Difference, broken_laws, stored_answers, stored_intents, stored_rows
+from batchrun.store.damage import damaged
 from batchrun.store.gaps import ledger_gaps
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
@@ -60,9 +61,7 @@ def verify(directory: RunDir) -> Verified:
             with reader.snapshot():
                 return Audit(directory, reader).verified()
         except sqlite3.Error as error:
-            raise StoreError(
-                f"{directory.checkpoint}: the checkpoint is damaged and cannot be read: {error}."
-            ) from error
+            raise damaged(directory.checkpoint, error) from error
 
 
 def altered_inputs(db: sqlite3.Connection) -> Iterator[str]:

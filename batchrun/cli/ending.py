@@ -93,6 +93,9 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
+    if summary.function_errors:
+        calls = f"{summary.function_errors:,} of {counted(summary.function_calls, 'function call')}"
+        lines.append(f"{calls} gave the model an error; `batchrun show` has each")
     if summary.gone:
         lines.append(
             f"{counted(summary.gone, 'row')} left the input; what they cost is in the figures and usage.parquet"

@@ -102,7 +102,7 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     if done.left:
         say(f"{counted(done.left, 'file')} left, which --all deletes at the service")
     if done.foreign:
-        say(f"{counted(done.foreign, 'file')} of another API key left alone")
+        say(f"{counted(done.foreign, 'file')} left alone: to delete them, set the API key that uploaded them")
     for address, count in done.elsewhere.items():
         say(f"{counted(count, 'file')} at {address} left alone; to clean there: --base-url {address}")
     for line in done.kept:

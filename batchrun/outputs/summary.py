@@ -24,9 +24,10 @@ class Summary:
 
     `gone` rows have left the input and are in no other count of rows; their attempts and usage are counted.
     `in_flight` counts the pending rows whose interaction is under way, `usage` is `counts.total_usage`, `errors`
-    counts rows by error class. `charged_usd` is what counts against `limits.max_cost`: what is spent, and what POSTs
-    whose usage is not known may have cost; None if the run never had such a limit. `posts_this_run` and `elapsed_s` are
-    this process's own.
+    counts rows by error class, `function_errors` the `function_calls` that gave the model an error. `charged_usd` is
+    what counts against `limits.max_cost`: what is spent, and what POSTs whose usage is not known may have cost; None if
+    the run never had such a limit. `posts_this_run` and `elapsed_s` are this process's own.
+
     `directory` is the run directory as it was when the files were written: it may be moved or copied.
     `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
     """
@@ -53,6 +54,8 @@ class Summary:
     elapsed_s: float
     outputs: dict[str, Path]
     gone: int = 0
+    function_calls: int = 0
+    function_errors: int = 0
     charged_usd: float | None = None
     directory: str = ""
     sha256: dict[str, str] = field(default_factory=dict)
@@ -131,6 +134,8 @@ def summarize(
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
         gone=tally.gone,
+        function_calls=tally.function_calls,
+        function_errors=tally.function_errors,
         charged_usd=_dollars(reader.charged()),
         sha256=hashes or {},
         directory=directory,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.errors import SpecError, StoreError
-from batchrun.store.damage import unreadable
+from batchrun.store.damage import damaged, is_damage, unreadable
 from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 from batchrun.store.versions import refuse_newer, refuse_older
@@ -66,7 +66,8 @@ class Reader:
             self.connection.execute("SELECT count(*) FROM meta").fetchone()
             self._refuse_others(path, older=older)
         except sqlite3.Error as error:
-            raise StoreError(f"{path}: cannot read the checkpoint: {error}.") from error
+            cannot = StoreError(f"{path}: cannot read the checkpoint: {error}.")
+            raise (damaged(path, error) if is_damage(error) else cannot) from error
 
     def _refuse_others(self, path: Path, *, older: bool) -> None:
         try:

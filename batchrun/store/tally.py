@@ -15,7 +15,8 @@ class Tally:
     `gone` rows have left the input: they are in no other count of rows, and their attempts are in those of attempts.
 
     `possibly_billed_twice` are ambiguous POSTs whose row was sent again, `resubmits` those of them that the job's
-    policy allowed; the user asked for the others.
+    policy allowed; the user asked for the others. `function_errors` of the `function_calls` that have ended gave the
+    model an error.
     """
 
     rows: int
@@ -28,6 +29,8 @@ class Tally:
     possibly_billed_twice: int
     resubmits: int
     gone: int
+    function_calls: int
+    function_errors: int
 
 
 def tally_of(reader: Reader) -> Tally:
@@ -42,6 +45,7 @@ def tally_of(reader: Reader) -> Tally:
         found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
     )
     errors = f"SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND {PRESENT} GROUP BY 1"
+    calls, failed = found("SELECT count(*), total(is_error) FROM tool_call WHERE ended_at NOT NULL").fetchone()
     return Tally(
         rows=sum(outcomes.values()),
         outcomes=outcomes,
@@ -53,4 +57,6 @@ def tally_of(reader: Reader) -> Tally:
         possibly_billed_twice=possibly_twice,
         resubmits=int(resubmits),
         gone=found(f"SELECT count(*) FROM row WHERE NOT {PRESENT}").fetchone()[0],
+        function_calls=calls,
+        function_errors=int(failed),
     )

@@ -337,7 +337,7 @@ def test_a_checkpoint_that_is_no_database_is_told_as_such(job: Rehearsal) -> Non
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 8192)
     for name in ("run.db-wal", "run.db-shm"):
         (job.directory / name).unlink(missing_ok=True)
-    with pytest.raises(StoreError, match=r"run\.db"):
+    with pytest.raises(StoreError, match=r"run\.db.*batchrun recover"):
         books(job)
 
 
@@ -372,3 +372,10 @@ def test_a_run_in_a_relative_directory_is_verified_from_anywhere(
     run(loaded, Options(Path("here"), emulator=job.settings()), job.clock.wall, run_async=job.clock.run)
     monkeypatch.chdir("/")
     assert verify(RunDir(tmp_path / "here")).differences == ()
+
+
+def test_an_emptied_checkpoint_leads_to_recover(job: Rehearsal) -> None:
+    for path in job.directory.glob("run.db*"):
+        path.write_bytes(b"")
+    with pytest.raises(StoreError, match="batchrun recover"):
+        verify(RunDir(job.directory))

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from batchrun.cli.ending import summary_lines
 from batchrun.emulator import load_replies
 from batchrun.errors import Exit
 from batchrun.interactions.client import Client
@@ -195,7 +196,9 @@ def cited(said: str) -> dict[str, Any]:
 
 def test_a_function_that_fails_tells_the_model_so(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
     job = weather(tmp_path, rows=3)
-    assert job.run().exit_code is Exit.OK
+    result = job.run()
+    assert result.exit_code is Exit.OK
+    assert "1 of 5 function calls gave the model an error; `batchrun show` has each" in summary_lines(result.summary)
     (failed,) = [step for body in sent for step in body["input"] if isinstance(step, dict) and step.get("is_error")]
     assert failed["result"] == "LookupError: no such city"
     assert failed["name"] == "get_weather"
