@@ -84,7 +84,8 @@ def test_files_of_another_key_or_service_or_made_by_others_are_left_alone(
     httpx.post(session, content=b"a,b", headers={"x-goog-upload-command": "upload, finalize"})
     assert at_the_service(url) == 3
     monkeypatch.setenv("GEMINI_API_KEY", "another-key")
-    assert "2 files left alone: to delete them, set the API key" in batchrun(where, "files", "clean", "--all", "--base-url", url)
+    left = batchrun(where, "files", "clean", "--all", "--base-url", url)
+    assert "2 files left alone: to delete them, set the API key that uploaded them" in left
     monkeypatch.setenv("GEMINI_API_KEY", "a-secret-key")
     assert batchrun(where, "files", "clean", "--all").splitlines() == [
         "0 files deleted, 0 already gone",
