@@ -121,7 +121,7 @@ def purge(
 
 def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
     if count := reader.count_open():
-        are = "is pending or waits" if count == 1 else "are pending or wait"
+        are = "is begun, or waits" if count == 1 else "are begun, or wait"
         raise SpecError(
             f"{directory.path}: {counted(count, 'row')} {are} for approval, and may go on from what the service "
             "keeps; nothing was deleted. Run the job to its end, or `batchrun cancel` it; `--force` deletes all the "

@@ -124,8 +124,12 @@ async def clean_run(reader: Reader, directory: Path, client: Client, wall: Calla
         if registry is not None:
             owner, api = client.fingerprint(registry.salt), FilesApi(client, wall)
             for upload in _sent_by(reader, registry):
-                if (upload.content.owner, upload.content.target) == (owner, client.base_url):
+                if upload.content.target != client.base_url:
+                    continue
+                if upload.content.owner == owner:
                     await _delete(registry, api, upload, done)
+                elif upload.state(wall()) != "expired":
+                    done.kept.append(f"{upload.name} ({upload.source}): set the API key that uploaded it")
     return done
 
 

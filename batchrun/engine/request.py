@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +49,26 @@ class Request:
         core: dict[str, Any] = json.loads(bytes(self.core))
         return core | ({"labels": self.labels} if self.labels else {})
 
+    def is_meant_by(self, refusal: str) -> bool:
+        """Whether the words of a refusal name a file that this request refers to."""
+        words = set(re.findall(r"[\w-]+", refusal))
+        return any(uri.rstrip("/").rpartition("/")[2] in words for uri in _uris(self.document()))
+
     def body(self, intent_key: str) -> bytes | Body:
         """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
         head = b'{"labels":' + encode({**self.labels, INTENT_LABEL: intent_key}) + b","
         return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
+
+
+def _uris(value: Any) -> Iterator[str]:
+    """The addresses of the files that a body refers to."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _uris(inner)
+    elif isinstance(value, dict):
+        if isinstance(uri := value.get("uri"), str):
+            yield uri
+        yield from _uris(list(value.values()))
 
 
 def first_request(job: Job, data: dict[str, Any]) -> Request | Draft:

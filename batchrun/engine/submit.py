@@ -22,6 +22,7 @@ from batchrun.engine.retry import FullJitter, Meaning, classify, may_repeat, ret
 from batchrun.engine.shelter import Shelter
 from batchrun.errors import BatchrunError, CredentialError, ModelError, QuotaError, RefusedError, RowError, RunError
 from batchrun.interactions.evidence import Ambiguous, Answer, NotSent, PostResult, Refused, Submitted
+from batchrun.interactions.models import ApiError
 from batchrun.store.records import AttemptState, RowRecord
 
 
@@ -148,7 +149,7 @@ class Submitter:
             case Meaning.CREDENTIALS:
                 return _key_refused(said)
             case Meaning.DENIED:
-                return await self._denied(posting.request.model or "", said, refused.error.code)
+                return await self._denied(posting.request, said, refused.error)
             case Meaning.QUOTA:
                 when = quota.advice(refused.error, self._wall())
                 return QuotaError(f"The quota is used up: {said}. {when} Rows stay pending; then run the same command.")
@@ -156,16 +157,19 @@ class Submitter:
                 return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
         return RowError(refused.error.code, said)
 
-    async def _denied(self, model: str, said: str, kind: str) -> BatchrunError:
-        """The key may be revoked, or accepted but not for this model, which a row may have named for itself."""
+    async def _denied(self, request: Request, said: str, error: ApiError) -> BatchrunError:
+        """The key may be revoked, or accepted but not for a file that the row names, or not for this model, which a row
+        may have named for itself."""
+        if request.is_meant_by(error.message):
+            return RowError(error.code, said)
         if not await self._key.accepted():
             return _key_refused(said)
-        request = self._work.spec.request
-        if model not in (request.model, request.agent):
-            return RowError(kind, said)
+        asked = self._work.spec.request
+        if request.model not in (asked.model, asked.agent):
+            return RowError(error.code, said)
         return ModelError(
-            f"The service accepts the API key, but does not let it use {model!r}: {said}. Give the key's project "
-            "access to it, use a key that has it, or name another model in a run of its own. Rows stay pending."
+            f"The service accepts the API key, but does not let it use {request.model!r}: {said}. Give the key's "
+            "project access to it, use a key that has it, or name another model in a run of its own. Rows stay pending."
         )
 
 

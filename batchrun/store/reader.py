@@ -166,8 +166,10 @@ class Reader:
         return self._count(query, bound)
 
     def count_open(self) -> int:
-        """Rows that may go on from what the service keeps: pending ones, and plans that wait for approval."""
-        query = f"SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {PRESENT}"
+        """Rows that may go on from what the service keeps: begun ones, and plans that wait for approval."""
+        query = f"""SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {PRESENT}
+                    AND EXISTS (SELECT 1 FROM attempt a WHERE a.row_id = row.id AND a.superseded_at IS NULL
+                                AND a.interaction_id > '')"""
         return self._count(query)
 
     def in_flight(self) -> Iterator[AttemptRecord]:

@@ -95,6 +95,17 @@ def test_files_of_another_key_or_service_or_made_by_others_are_left_alone(
     assert at_the_service(url) == 1
 
 
+def test_a_purge_with_another_key_names_the_files_that_it_leaves(
+    where: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batchrun(where, "run", "job.json", "--base-url", url, "--quiet")
+    monkeypatch.setenv("GEMINI_API_KEY", "another-key")
+    told = json.loads(batchrun(where, "purge", "job.json", "--base-url", url, "--yes", "--json", code=3))
+    assert (told["files"], len(told["others"])) == (0, 2)
+    assert all(said.endswith("set the API key that uploaded it") for said in told["others"])
+    assert at_the_service(url) == 2
+
+
 def test_what_is_already_gone_or_expired_is_forgotten(where: Path, url: str) -> None:
     batchrun(where, "run", "job.json", "--base-url", url, "--quiet")
     gone, expired = listed(where)

@@ -114,6 +114,16 @@ def test_a_file_that_vanishes_at_the_service_is_uploaded_again(tmp_path: Path) -
     assert [line["status"] for line in rehearsal.ledger()].count(403) == 1
 
 
+def test_a_file_of_the_users_that_is_gone_at_the_service_fails_its_row_alone(tmp_path: Path) -> None:
+    gone = "https://generativelanguage.googleapis.com/v1beta/files/abc"
+    rehearsal = Rehearsal(tmp_path, 5, request={"input": [TEXT]})
+    rehearsal.rows[2]["request"] = {"input": [{"type": "document", "uri": gone, "mime_type": "application/pdf"}, TEXT]}
+    result = rehearsal.run()
+    assert result.exit_code is Exit.SOME_ROWS_FAILED
+    assert (result.summary.succeeded, result.summary.errors) == (4, {"permission_denied": 1})
+    assert len(rehearsal.billed()) == 4
+
+
 def test_a_refusal_that_is_not_about_a_file_stops_the_run_as_ever(tmp_path: Path) -> None:
     rehearsal = job(tmp_path, {"type": "audio", "path": "speech.wav"}, inline_limit=0)
     result = rehearsal.run(faults="key_revoked:1.0")
