@@ -446,6 +446,21 @@ def test_a_row_that_can_no_longer_be_asked_is_a_changed_row(tmp_path: Path) -> N
     assert "to send again: 2 rows: about 0 interactions" in refusal(job)
 
 
+def test_a_changed_row_that_cannot_be_sent_is_named_and_keeps_no_answer_to_another_request(tmp_path: Path) -> None:
+    for key in ("r0", "r1"):
+        (tmp_path / f"{key}.png").write_bytes(picture(30, 20))
+    image = {"type": "image", "path": "{{ id }}.png"}
+    job = plain(tmp_path, rows=2, input=[image, {"type": "text", "text": "What is this?"}])
+    (tmp_path / "r1.png").unlink()
+    job.spec["request"]["input"][-1]["text"] = "What else is there?"
+    assert "cannot be sent: 1 row, which would fail and lose the answer: row 'r1': media_missing" in refusal(job)
+    assert job.run(accept_change=True).exit_code is Exit.SOME_ROWS_FAILED
+    (row,) = [each for each in job.results() if each["key"] == "r1"]
+    assert (row["status"], row["error_class"]) == ("failed", "media_missing")
+    assert [row[name] for name in ("text", "interaction_id", "model", "prompt_sha")] == [None] * 4
+    assert not verify(RunDir(job.directory)).differences
+
+
 def test_an_edited_column_beside_a_file_that_is_fetched_is_no_other_request(tmp_path: Path) -> None:
     job = plain(tmp_path, rows=2)
     job.spec["request"] |= {

@@ -30,7 +30,7 @@ class History:
 
     @classmethod
     def of(cls, row: RowRecord) -> History:
-        last = _answer(row.attempt) if row.attempt else None
+        last = _answer(row.standing) if row.standing else None
         if not row.earlier:  # most rows, and the shortest way
             return cls((last,), last[1]) if last else _NOTHING
         answered = [found for attempt in row.earlier if (found := _answer(attempt))]

@@ -31,7 +31,7 @@ def line(value: object) -> bytes:
 
 def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes:
     """A result with its input columns under `input` and its whole answer under `output`; times in ISO 8601, UTC."""
-    row, attempt = result.row, result.row.attempt
+    row, attempt = result.row, result.row.standing
     submitted_at = attempt.submitted_at if attempt else None
     record: dict[str, Any] = {
         "key": row.key,

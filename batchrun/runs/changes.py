@@ -36,8 +36,9 @@ class Changes:
 
     `fields` are lines about the job's request. Of the rows to be sent `again`, each was or may have been billed; `free`
     ones were not. `gone` rows have left the input, `shown` are lines about single rows. `spent` are the tokens of the
-    answers that would be replaced, `cost` their price in dollars, as far as they are known. `limited` is True where
-    only the first rows were looked at.
+    answers that would be replaced, `cost` their price in dollars, as far as they are known. `unsendable` are lines on
+    those of the estimated rows that would lose their answer and get no other. `limited` is True where only the first
+    rows were looked at.
     """
 
     fields: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Changes:
     spent: Counter[str] = field(default_factory=Counter)
     cost: Decimal = Decimal(0)
     unpriced: int = 0
+    unsendable: list[str] = field(default_factory=list)
     limited: bool = False
 
     @property
@@ -99,6 +101,10 @@ class Changes:
         lacking = f" (without {counted(self.unpriced, 'interaction')} of unknown price)" if self.unpriced else ""
         if spent or lacking:
             yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
+        if self.unsendable:
+            looked_at = "" if self.again <= _SAMPLE else f" (of the first {_SAMPLE})"
+            which = counted(len(self.unsendable), "row")
+            yield f"cannot be sent{looked_at}: {which}, which would fail and lose the answer: {self.unsendable[0]}"
         if self.in_flight:
             yield (
                 f"in flight: {counted(self.in_flight, 'row')} of these; what is under way is not fetched any more "
@@ -114,6 +120,7 @@ class Changes:
             "gone": self.gone,
             "fields": self.fields,
             "rows": self.shown,
+            "unsendable": self.unsendable,
             "interactions": self._of_all(self.interactions),
             "estimated_input_tokens": self.estimated_tokens,
             "replaced_tokens": dict(self.spent),
@@ -146,8 +153,9 @@ class Collector:
         begun = so_far(known, self._reader).exchanges[: row.exchange] if known is not None else ()
         try:
             expected = forecast(self._job, row.data, self._library, begun, media=self._media)
-        except RowError:
-            return  # it cannot be sent, and fails for nothing
+        except RowError as error:
+            self.changes.unsendable.append(f"row {row.key!r}: {error.kind}: {error}")
+            return
         self.changes.tokens += expected.tokens
         self.changes.interactions += expected.least
 

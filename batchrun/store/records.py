@@ -158,6 +158,11 @@ class RowRecord:
     earlier: tuple[AttemptRecord, ...] = ()
 
     @property
+    def standing(self) -> AttemptRecord | None:
+        """The last attempt, unless it was replaced and nothing has taken its place: what it brought is no result."""
+        return None if self.attempt is None or self.attempt.superseded_at is not None else self.attempt
+
+    @property
     def exchanges(self) -> int:
         """The interactions in the row's conversation: attempts that were replaced or refused are none of them."""
         return len(self.earlier) + (self.attempt is not None and self.attempt.live)
