@@ -70,10 +70,17 @@ def document(upload: Upload, now: float) -> dict[str, Any]:
     }
 
 
+def require_rehearsal(directory: RunDir) -> None:
+    """Raises SpecError unless a run was rehearsed in this directory: only such a run has a list of its own."""
+    if not directory.emulator_state.is_file():
+        raise SpecError(
+            f"{directory.path}: no rehearsal was run here. Uploads of other runs are in one list: leave out --run-dir."
+        )
+
+
 def rehearsal_client(directory: RunDir) -> Client:
     """The emulator of a rehearsal, as its last run left it. Raises SpecError if there was none."""
-    if not directory.emulator_state.is_file():
-        raise SpecError(f"{directory.path}: no rehearsal was run here.")
+    require_rehearsal(directory)
     return emulated_client(EmulatorSettings(state=directory.emulator_state), "v1beta")
 
 

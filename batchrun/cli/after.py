@@ -226,6 +226,9 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
     if as_json:
         say_json({"told": count, "approved": refine is None})
         return
+    if not count:
+        say("No plan waits for approval; nothing was recorded. What is approved cannot be taken back.")
+        return
     said = "approved" if refine is None else "to be made anew"
     say(f"{counted(count, 'plan')} {said}; nothing was sent. Go on with:")
     say(f"  batchrun run {run_words(choice, target)}")

@@ -40,6 +40,7 @@ class Printer:
         self._mid_line = False
         self._unended = False
         self._interaction: str | None = None
+        self._broken_off = False
 
     def __call__(self, piece: pieces.Piece) -> None:
         match piece:
@@ -47,11 +48,18 @@ class Printer:
                 write(safe(text))
                 self._mid_line = self._unended = not text.endswith("\n")
             case pieces.Status(name, _) if name is not None and name != self._interaction:
-                self.end_line()
-                self._interaction = name
-                self._note(name)
+                self._begin(name)
             case _ if said := _said(piece):
                 self._note(said)
+        if isinstance(piece, pieces.Status | pieces.Stopped):
+            self._broken_off = piece.status == "requires_continuation"
+
+    def _begin(self, name: str) -> None:
+        """Each interaction begins a line, unless it goes on with the text of the one before."""
+        if not self._broken_off:
+            self.end_line()
+        self._interaction = name
+        self._note(name)
 
     def hear(self, piece: pieces.Piece) -> None:
         """Prints a piece while the answer comes."""

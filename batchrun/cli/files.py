@@ -32,9 +32,12 @@ def files() -> None:
 @options.as_json
 def list_files(run_dir: Path | None, as_json: bool) -> None:
     """List the uploads on record: name, where the file came from, size, age, how long it lives, state."""
-    from batchrun.aftercare.uploads import documents
+    from batchrun.aftercare.uploads import documents, require_rehearsal
+    from batchrun.runs.directory import RunDir
     from batchrun.store.files import state_directory
 
+    if run_dir:
+        require_rehearsal(RunDir(run_dir))
     found = documents(run_dir or state_directory(os.environ), wall_clock())
     if as_json:
         say_json(found)

@@ -102,7 +102,7 @@ def _report(trial: Trial, costs: list[Cost | None], printer: Printer, *, streame
     used = [attempt.usage or {} for attempt in trial.attempts if attempt.billed is not False]
     note(used_line(used))
     note(cost_line(costs, emulated=emulated))
-    note(f"kept in {trial.directory.path}")
+    note(f"kept in {trial.directory.path}" if row is None else f"row {row.key} is kept in {trial.directory.path}")
 
 
 def _document(trial: Trial, prices: Prices) -> dict[str, Any]:

@@ -75,6 +75,8 @@ def _inside(path: str, base: Path, root: Path) -> str:
         real, top = os.path.realpath(base / path), os.path.realpath(root)
     except (OSError, ValueError) as error:
         raise RowError("media_missing", f"{path!r} is no usable path: {error}") from None
+    if not os.path.isdir(top):
+        raise RowError("media_missing", f"the media directory (request.media_root) {str(root)!r} is no directory")
     if real != top and not real.startswith(top.rstrip(os.sep) + os.sep):
         raise RowError(_FORBIDDEN, f"{path!r} leads out of the media directory (request.media_root)")
     return real

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -20,7 +21,7 @@ def resolve_schema(reference: dict[str, Any] | str, base: Path) -> OutputSchema:
         return OutputSchema(reference)
     module, colon, name = reference.rpartition(":")
     if colon and module and name.isidentifier() and not Path(base, reference).exists():
-        return OutputSchema(_of_model(module, name, base))
+        return _of_model(module, name, base)
     return _of_file(Path(base, reference))
 
 
@@ -36,18 +37,27 @@ def _of_file(path: Path) -> OutputSchema:
         raise SpecError(f"{path}: {error}") from None
 
 
-def _of_model(module_name: str, name: str, base: Path) -> dict[str, Any]:
+def _of_model(module_name: str, name: str, base: Path) -> OutputSchema:
     with searching_first(base, module_name.partition(".")[0]):
         module = imported(module_name, base)
         model = getattr(module, name, None)
         if not _is_model(model):
             close = get_close_matches(name, [other for other, value in vars(module).items() if _is_model(value)], 1)
-            hint = f"did you mean {close[0]}?" if close else "the module has no such class"
+            lacks = "it is another kind of thing" if hasattr(module, name) else "the module has no such class"
+            hint = f"did you mean {close[0]}?" if close else lacks
             raise SpecError(f"{module_name}:{name} is not a pydantic model; {hint}")
         try:
-            return model.model_json_schema()
+            schema = model.model_json_schema()
         except Exception as error:  # a model can hold anything, JSON Schema cannot
             raise SpecError(f"{module_name}:{name} has no JSON Schema: {told(error)}") from None
+    return OutputSchema(schema, tuple(_validators(model)))
+
+
+def _validators(model: type[BaseModel]) -> Iterator[str]:
+    """The names of a model's own validators, which only run when it is made of an answer."""
+    found = model.__pydantic_decorators__
+    for decorators in (found.validators, found.field_validators, found.root_validators, found.model_validators):
+        yield from decorators
 
 
 def _is_model(value: object) -> TypeGuard[type[BaseModel]]:

@@ -56,6 +56,8 @@ def test_an_approved_plan_is_carried_out_by_the_next_run_and_the_others_wait() -
     rehearse("job.json", code=Exit.ROWS_HELD)
     assert statuses() == ["awaiting_approval", "succeeded"]
     batchrun("approve", "job.json", "--all")
+    said = batchrun("approve", "job.json", "--all", "--refine", "Shorter.").stdout
+    assert said == "No plan waits for approval; nothing was recorded. What is approved cannot be taken back.\n"
     rehearse("job.json")
     assert "No plan waits" in batchrun("approve", "job.json").stdout
 

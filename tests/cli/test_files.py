@@ -95,6 +95,12 @@ def test_files_of_another_key_or_service_or_made_by_others_are_left_alone(
     assert at_the_service(url) == 1
 
 
+def test_a_directory_without_a_rehearsal_has_no_list_of_its_own(where: Path) -> None:
+    _, out, said = command(where, "files", "list", "--run-dir", "runs")
+    assert "no rehearsal was run here" in said
+    assert out == ""
+
+
 def test_a_purge_with_another_key_names_the_files_that_it_leaves(
     where: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

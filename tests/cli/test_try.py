@@ -199,6 +199,17 @@ def test_hostile_citations_and_results_cannot_move_the_cursor_either(options: tu
     assert "<b>" not in result.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--stream",)])
+def test_an_answer_that_is_continued_is_one_text(tmp_path: Path, options: tuple[str, ...]) -> None:
+    write_job(store=False)
+    with emulator(tmp_path, "--latency", "0s") as address:
+        whole = finish(start(tmp_path, "try", "job.json", "--base-url", address))[1]
+    with emulator(tmp_path, "--latency", "0s", "--decode-limit", "7") as address:
+        code, pieces, said = finish(start(tmp_path, "try", "job.json", *options, "--base-url", address))
+    assert (code, pieces) == (0, whole)
+    assert said.count("\nv1_") > 2
+
+
 def test_it_prints_while_the_model_speaks_and_ctrl_c_keeps_the_id(tmp_path: Path) -> None:
     write_job()
     with emulator(tmp_path, "--latency", "300s") as address:

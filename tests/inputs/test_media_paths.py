@@ -115,3 +115,10 @@ def test_names_that_are_no_text_are_shown_as_text(root: Path) -> None:
     (place,) = find("scans/*.gif", root, root)
     assert place.shown.encode()
     assert look(place)[0].size == 1
+
+
+def test_a_root_that_is_no_directory_is_said_to_be_none(root: Path) -> None:
+    for nowhere in (root / "nowhere", root / "scans" / "a.png"):
+        with pytest.raises(RowError, match=r"request\.media_root.* is no directory") as caught:
+            find("scans/a.png", root, nowhere)
+        assert caught.value.kind == "media_missing"

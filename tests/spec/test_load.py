@@ -383,12 +383,23 @@ def test_a_model_module_is_read_again_each_time(write: Write) -> None:
     assert "shapes" not in sys.modules
 
 
+def test_a_models_validators_are_said_not_to_run(write: Write) -> None:
+    path = write(JOB + "  response_format: {schema: shapes:Answer}\n")
+    write(MODEL, "shapes.py")
+    assert load_job(path).warnings == ()
+    last = "    parent: Answer | None = None\n"
+    checked = f"{last}    @field_validator('lines')\n    def some(cls, value):\n        raise ValueError\n"
+    write(MODEL.replace("import BaseModel", "import BaseModel, field_validator").replace(last, checked), "shapes.py")
+    (warning,) = load_job(path).warnings
+    assert "validators of the model are not run, only what its JSON Schema says is checked: some" in warning
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
         ("nowhere_at_all:X", "module 'nowhere_at_all' cannot be imported: ModuleNotFoundError"),
         ("shapes:Nope", "shapes:Nope is not a pydantic model"),
-        ("shapes:NOT_A_MODEL", "shapes:NOT_A_MODEL is not a pydantic model"),
+        ("shapes:NOT_A_MODEL", "shapes:NOT_A_MODEL is not a pydantic model; it is another kind of thing"),
         ("broken:X", "module 'broken' cannot be imported: SyntaxError"),
         ("leaving:X", "module 'leaving' cannot be imported: SystemExit"),
     ],

@@ -25,10 +25,13 @@ _UNEXPLAINED = "$: does not match the schema; to say where is too much work"
 
 
 class OutputSchema:
-    """A compiled JSON Schema. `sha` is the hex SHA-256 of its canonical JSON. Raises SpecError for an invalid one."""
+    """A compiled JSON Schema. `sha` is the hex SHA-256 of its canonical JSON. Raises SpecError for an invalid one.
 
-    def __init__(self, schema: dict[str, Any]) -> None:
-        self.schema = schema
+    `unheeded` are checks of the model that it was made of which no JSON Schema can say.
+    """
+
+    def __init__(self, schema: dict[str, Any], unheeded: tuple[str, ...] = ()) -> None:
+        self.schema, self.unheeded = schema, unheeded
         self._validator = _compiled(schema)
         self._workload = Workload(schema)
         self.sha = sha256_of(schema)

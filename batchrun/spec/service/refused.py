@@ -117,6 +117,9 @@ def _of_text(turn: RequestSpec, form: TextFormat, schema: OutputSchema | None, p
     if form.json_schema is None or schema is None:
         return
     path = (*path, "schema")
+    if schema.unheeded:
+        names = ", ".join(schema.unheeded)
+        yield advice(path, f"validators of the model are not run, only what its JSON Schema says is checked: {names}")
     if ignored := ignored_keywords(schema.schema):
         yield advice(path, f"the service ignores {ignored}; only batchrun's check of the answer holds such rules")
     if (items := nested_items(schema.schema)) > MOST_NESTED_ITEMS:
