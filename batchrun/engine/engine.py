@@ -96,7 +96,8 @@ class Engine:
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
-        await self._project.check()
+        if await self._project.check():
+            self._waiter.trust_the_key()
         started = set()
         for waiting in (True, False):
             for row in self._reader.pending(under_way=waiting, limit=limit):

@@ -22,14 +22,18 @@ class Project:
         self._store, self._reader, self._client, self._wall = means.store, means.reader, means.client, means.wall
         self._print, self._retention = means.client.fingerprint(run_id.encode()), retention
 
-    async def check(self) -> None:
-        """Raises CredentialError if the key is a new one and the service knows none of the earlier interactions."""
+    async def check(self) -> bool:
+        """Whether the key is the one that the run was made with.
+
+        Raises CredentialError if it is a new one and the service knows none of the earlier interactions.
+        """
         known = self._store.meta(_META)
         if known == self._print:
-            return
+            return True
         if known is not None:
             await self._look()
         self._store.set_meta(**{_META: self._print})
+        return known is None
 
     async def _look(self) -> None:
         since = self._wall() - self._retention

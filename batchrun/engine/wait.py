@@ -37,6 +37,10 @@ class Waiter:
         self._unknown_earlier: set[int] = set()
         self._knows_earlier = False
 
+    def trust_the_key(self) -> None:
+        """The run was made with it: what the service does not know any more is gone, and no other project's."""
+        self._knows_earlier = True
+
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
         """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError."""
         if attempt.answer is not None:

@@ -87,3 +87,12 @@ def test_the_key_itself_is_not_in_the_checkpoint(tmp_path: Path) -> None:
     job.run()
     with Reader(job.directory / "run.db") as reader:
         assert reader.meta("key") not in (None, "emulator")
+
+
+def test_the_same_key_is_not_doubted_where_the_service_has_forgotten_everything(tmp_path: Path) -> None:
+    job = interrupted(tmp_path, 8)
+    job.clock.now += 3 * 86400.0  # the project is a free one, and nobody has said so
+    result = job.run(retention=86400.0)
+    assert result.exit_code is Exit.SOME_ROWS_FAILED
+    assert (result.summary.errors, result.summary.succeeded) == ({"lost": 8}, 12)
+    assert len(job.billed()) == 20

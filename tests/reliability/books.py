@@ -121,6 +121,8 @@ class Books:
                 yield f"I3: {row.key} succeeded without an answer"
             elif not same(attempt.raw, self.documents.get(accepted.get(attempt.intent_key, ""), b"")):
                 yield f"I3: the answer of {row.key} is not what the service said"
+            elif (json.loads(attempt.raw).get("labels") or {}).get("batchrun-intent") != attempt.intent_key:
+                yield f"I3: the answer of {row.key} is another's"
 
     def _rows(self, keys: list[str]) -> Iterator[str]:
         if [row.key for row in self.rows] != keys:
@@ -210,7 +212,10 @@ def key_of(line: dict[str, Any]) -> str:
 
 
 def same(raw: bytes, document: bytes) -> bool:
-    """Whether an answer is what the service said; its id may have been spoiled on the way, its usage come late."""
+    """Whether an answer is what the service said; its id may have been spoiled on the way, its usage come late.
+
+    Polls may show another's label: an answer that came with its POST bears its own, which `_answers` looks at.
+    """
     if raw == document:
         return True
     return bool(document) and _without(raw) == _without(document)
@@ -232,7 +237,7 @@ def _told(attempt: AttemptRecord, fault: str | None) -> bool:
 
 
 def _without(document: bytes) -> dict[str, Any]:
-    return {name: value for name, value in json.loads(document).items() if name not in ("id", "usage")}
+    return {name: value for name, value in json.loads(document).items() if name not in ("id", "usage", "labels")}
 
 
 def documents(service: Path) -> dict[str, bytes]:
