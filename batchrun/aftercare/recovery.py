@@ -19,7 +19,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay
-from batchrun.store.ledger import Event, read
+from batchrun.store.ledger import Event, faults, read
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -58,7 +58,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
     if not directory.exists:
         raise SpecError(f"{directory.path}: there is no run here, and no {directory.ledger.name} to recover one from.")
     with closing(RunLock(directory.path)):
-        if directory.checkpoint.exists() and _tells_nothing(directory.ledger, accept_damage=accept_damage):
+        if _only_the_ledger_is_lost(directory):
             return _ledger_anew(job, directory, accept_damage=accept_damage)
         found = Recovered()
         events, found.damaged = _events(job, directory, accept_damage=accept_damage)
@@ -84,17 +84,17 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
 def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[Event], int]:
     """All events that can be read, the run's own first, and how many cannot. Raises SpecError, StoreError."""
     try:
-        lines = list(read(directory.ledger))
+        lines, damaged = list(read(directory.ledger)), faults(directory.ledger)
     except OSError as error:
-        raise StoreError(f"{directory.ledger}: cannot be read: {error.strerror}.") from error
+        said = f"{directory.ledger}: cannot be read: {error.strerror}. Nor can {directory.checkpoint.name} be believed"
+        raise StoreError(f"{said}: restore a copy of one of them.") from error
     events = [event for event in lines if event is not None]
-    damaged = len(lines) - len(events)
     cut = max(0, _untold(directory, len({event[1] for event in events if event[0] == "intent"})) - damaged)
     damaged += cut
     if damaged and not accept_damage:
         raise StoreError(
-            f"{directory.ledger}: {damaged} of {len(lines) + cut} lines are damaged or gone. What they told of would "
-            "be paid again; restore a copy of the file, or accept that with --accept-damage. Nothing was changed."
+            f"{directory.ledger}: at {counted(damaged, 'place')} lines are damaged or gone. What they told of would be "
+            "paid again; restore a copy of the file, or accept that with --accept-damage. Nothing was changed."
         )
     if not events or events[0][0] != "run":
         raise StoreError(f"{directory.ledger}: the line that names the run is damaged; restore a copy of the file.")
@@ -111,21 +111,18 @@ def _require_same(job: Job, told_by: Path, name: str | None, key_column: str | N
         )
 
 
-def _tells_nothing(ledger: Path, *, accept_damage: bool) -> bool:
-    """Whether a ledger is gone or empty, or does not even name its run and that is accepted."""
-    if not ledger.exists() or not ledger.stat().st_size:
-        return True
-    first = next(read(ledger), None)
-    return accept_damage and (first is None or first[0] != "run")
+def _only_the_ledger_is_lost(directory: RunDir) -> bool:
+    """Whether the ledger is gone or has faults, and the checkpoint is whole and knows all that is left of it."""
+    ledger = directory.ledger
+    lost = not ledger.exists() or not ledger.stat().st_size or faults(ledger)
+    if not lost or not directory.checkpoint.exists() or not _believable(directory):
+        return False
+    with closing(Store(directory.checkpoint, behind=True)) as store:
+        return not store.is_behind
 
 
 def _ledger_anew(job: Job, directory: RunDir, *, accept_damage: bool) -> Recovered:
     """Make the ledger from a checkpoint that can be believed. Raises SpecError, StoreError."""
-    if not _believable(directory):
-        raise StoreError(
-            f"{directory.path}: neither {directory.checkpoint.name} nor {directory.ledger.name} can be read as it was "
-            "written; restore a copy of one of them. Nothing was changed."
-        )
     found = Recovered(ledger_anew=True)
     with closing(Store(directory.checkpoint, behind=True)) as store:
         _require_same(job, directory.checkpoint, store.meta("job"), store.meta("key_column"))
@@ -137,7 +134,7 @@ def _ledger_anew(job: Job, directory: RunDir, *, accept_damage: bool) -> Recover
                 "which would be paid again, and no ledger tells their ids. Restore a copy of the ledger, or accept "
                 "that with --accept-damage. Nothing was changed."
             )
-        store.mend_ledger()
+        store.mend_ledger(faulty=True)
         _count(store.connection, found)
     return found
 

@@ -14,6 +14,7 @@ from batchrun.errors import SpecError
 from batchrun.runs.directory import EMULATED, RunDir, identify
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
+from batchrun.store.ledger import faults
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.seal import is_sealed, seal
@@ -58,6 +59,8 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
             try:
                 if doubtful:
                     refuse_distrusted(store.connection, *files)
+                    if directory.ledger.exists() and faults(directory.ledger):
+                        store.mend_ledger(faulty=True)
                 directory.refuse_to_forget(store)
                 run_id = identify(store, job, target, random)
                 with Reader(directory.checkpoint) as reader:

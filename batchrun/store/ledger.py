@@ -16,6 +16,7 @@ behind its ledger; one that is has lost what it knew.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -120,6 +121,22 @@ def numbered(path: Path) -> Iterator[list[Any] | None]:
     """As `read`, each event with its number before it."""
     with path.open("rb") as file:
         yield from (_entry(line[:-1]) for line in file if line.endswith(b"\n"))
+
+
+def faults(path: Path) -> int:
+    """How many lines of a ledger are damaged, and at how many places lines are gone. Raises OSError.
+
+    Numbers go up by one from line to line, but for the lines of a ledger that was written anew, which share one. What
+    is gone from its end leaves no trace.
+    """
+    found, last = 0, -1.0
+    for entry in numbered(path):
+        if entry is None:
+            found, last = found + 1, math.inf
+            continue
+        found += entry[1] != "run" if last < 0 else entry[0] > last + 1
+        last = entry[0]
+    return found
 
 
 def _end(path: Path) -> tuple[int, int, bool]:

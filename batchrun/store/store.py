@@ -151,11 +151,11 @@ class Store:
             raise damaged(self.path, f"its {name!r} is {said!r}")
         return int(said)
 
-    def mend_ledger(self) -> None:
+    def mend_ledger(self, *, faulty: bool = False) -> None:
         """Write the ledger anew where a process died before it was told, where a power cut tore its end, where there is
-        none, or where it begins with what the job asked before it was edited."""
+        none, where it begins with what the job asked before it was edited, or where it is `faulty`."""
         ledger = self._ledger
-        if ledger.last < self._told or ledger.torn or ledger.first != begun(self.connection):
+        if faulty or ledger.last < self._told or ledger.torn or ledger.first != begun(self.connection):
             last = max(self._told, 1)
             self.set_meta(ledger=str(last))  # first: a ledger that is ahead is taken for a checkpoint that is lost
             self._ledger.rewrite(events_of(self.connection), last)

@@ -110,6 +110,7 @@ class _Facts:
         if entry is None:
             self.damaged += 1
             return
+        self.damaged += entry[0] > self.last + 1 if self.last else entry[1] != "run"
         self.last = max(self.last, entry[0])
         if entry[0] <= told:
             self._take(*entry[1:])

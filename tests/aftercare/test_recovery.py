@@ -16,10 +16,10 @@ from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import write_outputs
 from batchrun.spec.load import load_job
-from batchrun.store.ledger import read
+from batchrun.store.ledger import faults, read
 from batchrun.store.reader import Reader
 from batchrun.store.tally import tally_of
-from tests.engine.test_resume import death
+from tests.engine.test_resume import death, stop_at_event
 from tests.engine.test_talks import calls, interview, weather
 from tests.rehearsal import Rehearsal
 
@@ -184,7 +184,7 @@ def test_a_damaged_ledger_is_refused_unless_the_damage_is_accepted(tmp_path: Pat
     ledger = job.directory / "run.ledger"
     lines = ledger.read_bytes().splitlines(keepends=True)
     ledger.write_bytes(b"".join([*lines[:2], lines[2][:20] + b"?" + lines[2][21:], *lines[3:]]))
-    with pytest.raises(StoreError, match=r"1 of 7 lines are damaged or gone.*--accept-damage"):
+    with pytest.raises(StoreError, match=r"at 1 place lines are damaged or gone.*--accept-damage"):
         recovered(job)
     assert not (job.directory / "run.db").exists()
     assert recovered(job, accept_damage=True).damaged == 1
@@ -206,10 +206,7 @@ def test_a_lost_ledger_is_made_anew_from_a_whole_checkpoint(tmp_path: Path, left
     ledger = job.directory / "run.ledger"
     told = [event for event in read(ledger) if event and event[0] == "id"]
     ledger.unlink() if left is None else ledger.write_bytes(left)
-    if left:
-        with pytest.raises(StoreError, match="--accept-damage"):
-            recovered(job)
-    assert recovered(job, accept_damage=bool(left)).ledger_anew
+    assert recovered(job).ledger_anew
     assert sorted(event for event in read(ledger) if event and event[0] == "id") == sorted(told)
     assert not verify(RunDir(job.directory)).differences
     with pytest.raises(SpecError, match="nothing to recover"):
@@ -228,12 +225,65 @@ def test_a_lost_ledger_is_not_made_of_an_old_copy(tmp_path: Path) -> None:
     assert recovered(job, accept_damage=True).ledger_anew
 
 
+GONE = {"from the middle": slice(4, 8), "at the top": slice(0, 3), "the first": slice(0, 1)}
+
+
+@pytest.mark.parametrize("gone", GONE)
+@pytest.mark.parametrize("kind", ["gone", "damaged"])
+def test_a_ledger_with_a_gap_is_mended_by_the_next_run_or_by_recover(tmp_path: Path, gone: str, kind: str) -> None:
+    job = Rehearsal(tmp_path, rows=8, limits={"posts": 1, "in_flight": 4})
+    with stop_at_event(4) as observe:
+        job.run(observe=observe, latency="1h")
+    ledger, posts = job.directory / "run.ledger", len(job.billed())
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    lines[GONE[gone]] = [] if kind == "gone" else [b"x" + line for line in lines[GONE[gone]]]
+    shutil.copytree(job.directory, tmp_path / "kept")
+    for path in (ledger, tmp_path / "kept" / "run.ledger"):
+        path.write_bytes(b"".join(lines))
+        (path.parent / "run.seal").unlink()
+    assert faults(ledger) > 0
+    assert job.run().exit_code is Exit.OK
+    assert faults(ledger) == 0
+    assert len(job.billed()) == 8 > posts
+    assert recover(load_job(job.write()), RunDir(tmp_path / "kept"), job.clock.wall()).ledger_anew
+    assert not verify(RunDir(job.directory)).differences
+
+
+def test_a_gap_in_the_ledger_of_a_lost_checkpoint_is_not_passed_over(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=8, limits={"posts": 1, "in_flight": 4})
+    with stop_at_event(4) as observe:
+        job.run(observe=observe, latency="1h")
+    ledger = job.directory / "run.ledger"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join(lines[:4] + lines[6:]))
+    (job.directory / "run.json").unlink()
+    drop_checkpoint(job)
+    with pytest.raises(StoreError, match="at 1 place lines are damaged or gone"):
+        recovered(job)
+
+
+def test_an_old_copy_is_brought_up_to_date_from_a_ledger_with_a_gap_only_if_that_is_accepted(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=6)
+    job.run(limit=3)
+    shutil.copy(job.directory / "run.db", tmp_path / "old.db")
+    job.run()
+    shutil.copy(tmp_path / "old.db", job.directory / "run.db")
+    ledger = job.directory / "run.ledger"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join(lines[:2] + lines[3:]))
+    with pytest.raises(StoreError, match="--accept-damage"):
+        recovered(job)
+    assert not recovered(job, accept_damage=True).ledger_anew
+    assert job.run().exit_code is Exit.OK
+    assert len(job.billed()) == 6
+
+
 def test_a_lost_ledger_is_not_made_of_a_damaged_checkpoint(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=6)
     job.run()
     (job.directory / "run.ledger").unlink()
     (job.directory / "run.db").write_bytes(b"")
-    with pytest.raises(StoreError, match="neither"):
+    with pytest.raises(StoreError, match=r"Nor can run\.db be believed"):
         recovered(job)
     assert not (job.directory / "run.ledger").exists()
 
@@ -352,7 +402,7 @@ def test_a_ledger_that_was_cut_off_is_not_taken_for_the_whole(tmp_path: Path) ->
     directory.checkpoint.unlink()
     lines = directory.ledger.read_bytes().splitlines(keepends=True)
     directory.ledger.write_bytes(b"".join(lines[:5]))
-    with pytest.raises(StoreError, match="2 of 7 lines are damaged or gone"):
+    with pytest.raises(StoreError, match="at 2 places lines are damaged or gone"):
         recover(load_job(job.write()), directory, 1.0)
     found = recover(load_job(job.write()), directory, 1.0, accept_damage=True)
     assert (found.doubtful, found.damaged) == (4, 2)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,8 @@ def test_a_key_of_another_project_gives_up_no_row(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, rows=6)
     with death(4, before=False):
         job.run()
+    with closing(sqlite3.connect(job.directory / "run.db")) as db, db:
+        db.execute("UPDATE meta SET value = 'the key of the run' WHERE name = 'key'")
     assert len(job.billed()) == 6
     result = job.run(state=tmp_path / "another.db")
     assert result.exit_code is Exit.CREDENTIALS
