@@ -72,6 +72,7 @@ class Engine:
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
+        self._feeds_earlier = True
 
     async def run(self, limit: int | None = None) -> None:
         """Carry all rows (of the first `limit`). Raises the RunError that stopped the run; rows stay resumable."""
@@ -100,6 +101,9 @@ class Engine:
             self._waiter.trust_the_key()
         started = set()
         for waiting in (True, False):
+            self._feeds_earlier = waiting
+            if not waiting:
+                self._shelter.require_open()
             for row in self._reader.pending(under_way=waiting, limit=limit):
                 if row.id in started:  # its earlier attempt may be superseded by now: it is on its way already
                     continue
@@ -117,14 +121,14 @@ class Engine:
             task.cancel()
 
     def _send_no_more(self, reason: RunError) -> None:
-        """No row is sent any more; those in flight are polled to their end."""
+        """No row is sent any more; those in flight are polled to their end, also if an earlier run submitted them."""
         if self.failure is None:
             self.failure = reason
             self._observe(Stopping(str(reason)))
         self._shelter.closed = True
         for task in self._tasks - self._shelter.tasks - self._waiter.polling:
             task.cancel()
-        if self._feeder is not None:
+        if self._feeder is not None and (self._shelter.evacuated or not self._feeds_earlier):
             self._feeder.cancel()
 
     def _start(self, row: RowRecord) -> None:

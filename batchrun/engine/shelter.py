@@ -19,6 +19,10 @@ class Shelter:
         self.closed = False
         self.evacuated = False
 
+    def require_open(self) -> None:
+        """Raises CancelledError once it is closed: who comes too late for a POST must not wait for its turn either."""
+        _end_if(self.closed)
+
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Shelter the current task for the time of the block.

@@ -45,6 +45,7 @@ class Submitter:
         Files are uploaded before; the slot is held from the building of the body to the id, so that few bodies are in
         memory and few POSTs are open.
         """
+        self._shelter.require_open()
         ready = await self._ready(row, exchanges, ask)
         turn = ask.turn if isinstance(ask, SendTurn) else turn_of(exchanges, self._work.script_for(row))
         async with self._slots:

@@ -12,6 +12,7 @@ import pytest
 from batchrun.errors import Exit, SpecError
 from batchrun.prices.table import load_prices
 from batchrun.runs.bills import day_of
+from tests.engine.test_resume import stop_at_event
 from tests.rehearsal import Rehearsal
 
 MOST_OF_A_ROW = Decimal("0.0186")
@@ -188,3 +189,21 @@ def test_sound_in_a_rows_own_request_counts_by_its_length(tmp_path: Path) -> Non
     job.rows[0]["request"] = {"input": [sound, {"type": "text", "text": "Who speaks?"}]}
     assert "leaves no room" in str(job.run().stopped_by)
     assert job.ledger() == []
+
+
+def test_what_is_in_flight_is_fetched_though_few_rows_may_be_under_way_and_nothing_more_fits(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 1, rows=10, posts=1)
+    job.spec["request"].pop("input")
+    job.spec["request"].pop("response_format")
+    job.spec["request"]["turns"] = ["Answer: {{ question }}", "Why?"]
+    with stop_at_event(10) as observe:
+        job.run(observe=observe, latency="1h")
+    assert len(job.billed()) == 10
+    job.spec["limits"] |= {"in_flight": 1, "max_cost": 0.175}
+    result = job.run()
+    assert result.exit_code is Exit.TRY_LATER
+    assert result.summary.in_flight == 0
+    sent = len(job.billed())
+    job.run()
+    assert len(job.billed()) > sent
+    assert paid(job) < Decimal("0.175")
