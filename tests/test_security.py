@@ -50,6 +50,25 @@ def test_the_key_goes_to_no_address_that_is_unsafe_or_unclear(url: str) -> None:
         checked_base_url(url)
 
 
+def test_a_key_in_an_address_is_refused_because_addresses_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "of-my-own-and-a-long-one")
+    for key in ("of-my-own-and-a-long-one", "AI" + "za" + "x" * 35):
+        with pytest.raises(SpecError, match="does not belong in an address") as caught:
+            checked_base_url(f"https://service.example/{key}/v1")
+        assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("command_", [["plan"], ["export"], ["retry"]])
+def test_the_run_of_another_job_is_left_alone(tmp_path: Path, command_: list[str]) -> None:
+    write_job(tmp_path, 2)
+    invoke(tmp_path, "run", "--emulator")
+    (tmp_path / "other.json").write_text(
+        (tmp_path / "job.json").read_text().replace('"name": "job"', '"name": "other"')
+    )
+    code, _, said = command(tmp_path, *command_, "other.json", "--run-dir", "runs/job.emulated")
+    assert (code, "belongs to another job" in said) == (65, True), said
+
+
 @pytest.mark.parametrize("url", ["https://service.example/path", "http://localhost:8080", "http://[::1]:1"])
 def test_https_and_this_machine_are_addresses_of_a_service(url: str) -> None:
     assert checked_base_url(url + "/") == url

@@ -73,6 +73,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
             with store.db.atomic():
                 for event in events[1:]:
                     replay.apply(event)
+                replay.leave_doubtful()
                 found.edited = replay.leave_edited()
                 store.set_meta(input=None, input_bound=None)  # the next run is to read it, and compare
             found.gone = replay.unknown
@@ -191,4 +192,4 @@ def _count(db: sqlite3.Connection, found: Recovered) -> None:
         return number
 
     found.rows = db.execute("SELECT count(*) FROM row").fetchone()[0]
-    found.submitted, found.doubtful = count("state = 'submitted'"), count("state = 'intent'")
+    found.submitted, found.doubtful = count("state = 'submitted'"), count("state IN ('intent', 'ambiguous')")

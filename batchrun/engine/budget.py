@@ -44,11 +44,15 @@ class Budget:
         """Wait until the request fits, and return what it may cost.
 
         Raises BudgetError if it does not fit and nothing is under way that may turn out cheaper, RowError for a model
-        without a price.
+        without a price, and for a request that could never fit.
         """
         most = self._most(request)
         if most is None:
             raise RowError("unpriced", f"limits.max_cost: nothing is known of what {request.model!r} costs at most")
+        if most > self._limit:
+            raise RowError(
+                "over_budget", f"this request may cost {dollars(most)}, more than limits.max_cost altogether"
+            )
         async with self._changed:
             while self.charged + most > self._limit:
                 if not self._open:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from mmap import mmap
 from typing import Any
 
-from batchrun.engine.estimates import estimate_tokens, tokens_of_medium
+from batchrun.engine.estimates import Reading, reading_of, reading_of_medium
 from batchrun.engine.request import Draft, Request, first_request, request_of, sendable
 from batchrun.errors import RowError
 from batchrun.inputs.media import (
@@ -123,8 +123,8 @@ def _filled(body: dict[str, Any], contents: Mapping[Use, _Content], *, marks: bo
 
 def _request(draft: Draft, body: dict[str, Any], contents: Mapping[Use, _Content], core: bytes | Body) -> Request:
     outline = _filled(body, contents, marks=True)
-    tokens = estimate_tokens(outline) + sum(map(_tokens, file_blocks(body)))
-    return request_of(draft, core, sha256(sendable(outline)).hexdigest(), tokens)
+    read = sum(map(_reading, file_blocks(body)), reading_of(outline))
+    return request_of(draft, core, sha256(sendable(outline)).hexdigest(), read)
 
 
 def _pieces(body: dict[str, Any]) -> Iterator[bytes | mmap]:
@@ -134,12 +134,13 @@ def _pieces(body: dict[str, Any]) -> Iterator[bytes | mmap]:
         raise RowError("not_sendable", f"the request cannot be written as JSON: {error}") from error
 
 
-def _tokens(block: FileBlock) -> int:
-    """About what a file costs; text is counted as text."""
+def _reading(block: FileBlock) -> Reading:
+    """What a file is read as; text is counted as text."""
     if block.is_text:
-        return 0
-    first, last = block.pages or (1, block.of or 1)
-    return tokens_of_medium(block.type, block.mime_type, block.file.size, last - first + 1)
+        return Reading(0, 0)
+    pages = block.pages[1] - block.pages[0] + 1 if block.pages else block.of
+    told = {"type": block.type, "mime_type": block.mime_type, **block.fields}
+    return reading_of_medium(told, block.file.size, pages)
 
 
 def _page_map(

@@ -11,7 +11,7 @@ from typing import Any
 
 from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Ask, Exchange, Script, SendTurn
-from batchrun.engine.estimates import estimate_tokens
+from batchrun.engine.estimates import CONTEXT, Reading, reading_of
 from batchrun.errors import RowError
 from batchrun.interactions.bodies import Body, encode
 from batchrun.interactions.evidence import INTENT_LABEL
@@ -28,9 +28,9 @@ from batchrun.store.records import RowRecord
 class Request:
     """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
 
-    `tokens` is about what is read; `most_written` bounds what is written (for an agent: what it uses in all), None
-    where nothing does. `tier` is the service tier that it asks for. `files` are the uploads that it refers to; `media`
-    says which file, and which of its pages, went into which block.
+    `tokens` is about what is read, `most_read` bounds it; `most_written` bounds what is written (for an agent: what it
+    uses in all), None where nothing does. `tier` is the service tier that it asks for. `files` are the uploads that it
+    refers to; `media` says which file, and which of its pages, went into which block.
     """
 
     core: bytes | Body
@@ -39,6 +39,7 @@ class Request:
     model: str | None
     agent: bool
     tokens: int
+    most_read: int = 0
     most_written: int | None = None
     tier: str | None = None
     files: tuple[Upload, ...] = ()
@@ -131,24 +132,33 @@ def _refers(value: Any) -> bool:
 def complete(draft: Draft) -> Request:
     """The request of a draft that has no media. Raises RowError."""
     core = sendable(draft.body)
-    return request_of(draft, core, hashlib.sha256(core).hexdigest(), estimate_tokens(draft.body))
+    return request_of(draft, core, hashlib.sha256(core).hexdigest(), reading_of(draft.body))
 
 
-def request_of(draft: Draft, core: bytes | Body, sha: str, tokens: int) -> Request:
+def request_of(draft: Draft, core: bytes | Body, sha: str, read: Reading) -> Request:
     """What a draft has become."""
-    body, tokens = draft.body, tokens + draft.tokens
+    body, before = draft.body, draft.tokens
+    if not before and "previous_interaction_id" in body:
+        read += Reading(0, CONTEXT)  # of a conversation that the row's own request goes on with, nothing is known
+    tokens, most_read = read.tokens + before, read.most + before
     model, agent = body.get("model") or body.get("agent"), "agent" in body
-    return Request(core, draft.labels, sha, model, agent, tokens, _most_written(body), _tier(body))
+    return Request(core, draft.labels, sha, model, agent, tokens, most_read, most_written(body), _tier(body))
 
 
-def _most_written(body: dict[str, Any]) -> int | None:
+#: The type of the agents' configuration whose `max_total_tokens` the service heeds.
+_BOUNDED = "antigravity"
+
+
+def most_written(body: dict[str, Any]) -> int | None:
     """The tokens after which an answer is cut off, as the request itself says."""
     section, name = (
         ("agent_config", "max_total_tokens") if "agent" in body else ("generation_config", "max_output_tokens")
     )
     config = body.get(section)
+    if "agent" in body and not (isinstance(config, dict) and config.get("type") == _BOUNDED):
+        return None
     most = config.get(name) if isinstance(config, dict) else None
-    return int(most) if isinstance(most, int | str) and str(most).isdecimal() else None
+    return int(most) if isinstance(most, int | str) and len(str(most)) < 16 and str(most).isdecimal() else None
 
 
 def _tier(body: dict[str, Any]) -> str | None:

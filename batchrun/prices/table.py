@@ -30,7 +30,7 @@ def _by_modality(value: object) -> object:
     return value if isinstance(value, dict) else {"any": value}
 
 
-Dollars = Annotated[Decimal, Field(ge=0)]
+Dollars = Annotated[Decimal, Field(ge=0, le=1_000_000)]
 ByModality = Annotated[dict[str, Dollars], BeforeValidator(_by_modality)]
 
 

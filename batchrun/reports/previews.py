@@ -15,7 +15,7 @@ from batchrun.inputs.read import read_rows
 from batchrun.reports.standing import Known
 from batchrun.rows import InputRow
 from batchrun.runs.changes import Changes
-from batchrun.runs.directory import RunDir
+from batchrun.runs.directory import RunDir, require_job
 from batchrun.runs.forecast import forecast
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
@@ -106,7 +106,7 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
     Raises SpecError for what is wrong with the file as a whole.
     """
     found, sample = Preview(), max(_SAMPLE, show)
-    reader, library = _reader(directory), library_of(job)
+    reader, library = _reader(job, directory), library_of(job)
     known = None if reader is None or directory is None else Known(job, reader, directory.media, library)
     columns: set[str] = set()
     try:
@@ -144,11 +144,17 @@ def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
         found.warnings.append(f"{job.path}: request.column: no row has the column {request.column!r}{hint}")
 
 
-def _reader(directory: RunDir | None) -> Reader | None:
-    try:
-        return Reader(directory.checkpoint) if directory else None
-    except SpecError:
+def _reader(job: Job, directory: RunDir | None) -> Reader | None:
+    """The run so far, None where there is none. Raises SpecError if it is another job's."""
+    if directory is None or not directory.exists:
         return None
+    reader = Reader(directory.checkpoint)
+    try:
+        require_job(job, directory, reader)
+    except SpecError:
+        reader.close()
+        raise
+    return reader
 
 
 def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> Iterator[InputRow]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
 
-from batchrun.engine.budget import PER_DOLLAR, Budget
-from batchrun.engine.request import Request
+from batchrun.engine.budget import PER_DOLLAR, Budget, dollars
+from batchrun.engine.request import Request, most_written
 from batchrun.errors import SpecError
 from batchrun.interactions.models import Interaction
 from batchrun.prices.table import Prices, load_prices
@@ -14,11 +14,13 @@ from batchrun.runs.bills import cost_of, cost_of_answer, day_of
 from batchrun.runs.opening import OpenRun
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.load import Job
+from batchrun.store.records import AttemptRecord
 
 #: The longest answer of a text model, thoughts included. Source: the public pages on the models.
 LONGEST_ANSWER = 65_536
 #: What is read is estimated at four characters a token; of scripts other than Latin it may be twice that.
 _MARGIN = 2
+_TIERS = ("standard", "flex", "priority")
 
 
 def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
@@ -26,7 +28,7 @@ def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
     limit = opened.job.spec.limits.max_cost
     if limit is None:
         return None
-    prices = prices_of(opened.job, wall())
+    prices = charge_earlier(opened, wall())
 
     def most(request: Request) -> int | None:
         return most_of(request, prices, wall())
@@ -35,8 +37,6 @@ def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
         told = cost_of_answer(answer, answer.model, answer.service_tier, answer.usage, wall(), prices)
         return _units(told.total) if told is not None and told.complete else None
 
-    opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
-    _charge_earlier(opened, prices)
     charged, aside = opened.reader.charged() or 0, opened.reader.set_aside()
     return Budget(_units(Decimal(str(limit))), most, cost, charged, aside)
 
@@ -51,33 +51,62 @@ def prices_of(job: Job, at: float) -> Prices:
             f"{job.path}: limits.max_cost: no price is known for {named!r}. Name a file of your own prices in "
             "limits.prices; nothing was sent."
         )
-    if request.agent and not isinstance((request.agent_config or {}).get("max_total_tokens"), int):
+    if request.agent and most_written(request.model_dump(exclude_none=True)) is None:
         raise SpecError(
             f"{job.path}: limits.max_cost: nothing bounds what an interaction of {request.agent!r} may cost. Agents "
             "that take agent_config.max_total_tokens have a bound with it; nothing was sent."
         )
+    _require_room(job, prices, at)
     return prices
+
+
+def _require_room(job: Job, prices: Prices, at: float) -> None:
+    """Raises SpecError if not even one answer fits: all rows would only fail."""
+    request, limit = job.spec.request, Decimal(str(job.spec.limits.max_cost))
+    written = most_written(request.model_dump(exclude_none=True)) or LONGEST_ANSWER
+    most = prices.most(request.model or request.agent or "", request.service_tier, 0, written, day_of(at))
+    if most is not None and most > limit:
+        raise SpecError(
+            f"{job.path}: limits.max_cost: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, "
+            f"more than the {dollars(_units(limit))} of the run. Raise it, or lower "
+            "generation_config.max_output_tokens; nothing was sent."
+        )
 
 
 def most_of(request: Request, prices: Prices, at: float) -> int | None:
     """What a request may cost, in billionths of a dollar; None if no price is known, or nothing bounds it."""
-    if request.agent and request.most_written is None:
-        return None
-    written = LONGEST_ANSWER if request.most_written is None else request.most_written
-    read = 0 if request.agent else request.tokens * _MARGIN
+    read, written = request.most_read, min(request.most_written or LONGEST_ANSWER, LONGEST_ANSWER)
+    if request.agent:
+        if request.most_written is None:
+            return None
+        read, written = 0, request.most_written
     most = prices.most(request.model or "", request.tier, read, written, day_of(at))
     return None if most is None else _units(most)
 
 
-def _charge_earlier(opened: OpenRun, prices: Prices) -> None:
-    """Attempts that were made without a limit, or with other prices, are charged with what they cost or may cost."""
+def charge_earlier(opened: OpenRun, at: float) -> Prices:
+    """Charge attempts that were made without a limit, or with other prices, with what they cost or may have cost.
+
+    Returns the prices that the job counts with. Raises SpecError as `prices_of` does.
+    """
+    prices = prices_of(opened.job, at)
+    opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
+    written = most_written(opened.job.request.values) or LONGEST_ANSWER
     charges = []
-    for attempt in opened.reader.uncharged():
+    for attempt, estimated in opened.reader.uncharged():
         told = cost_of(attempt, prices)
-        most = prices.most(attempt.model or "", attempt.service_tier, 0, LONGEST_ANSWER, day_of(attempt.intent_at))
-        charges.append((_units((told.total if told else None) or most or Decimal(0)), attempt.id))
+        charge = told.total if told and told.complete else _most_of_earlier(attempt, estimated, prices, written)
+        charges.append((_units(charge), attempt.id))
     opened.store.charge(charges)
+    return prices
 
 
-def _units(dollars: Decimal) -> int:
-    return int((dollars * PER_DOLLAR).to_integral_value(ROUND_UP))
+def _most_of_earlier(attempt: AttemptRecord, estimated: int, prices: Prices, written: int) -> Decimal:
+    """What an attempt may cost of which only an estimate of what it reads is known: in the dearest tier."""
+    name, day, read = attempt.model or "", day_of(attempt.intent_at), estimated * _MARGIN
+    each = (prices.most(name, tier, read, min(written, LONGEST_ANSWER), day) for tier in _TIERS)
+    return max((most for most in each if most is not None), default=Decimal(0))
+
+
+def _units(amount: Decimal) -> int:
+    return int((amount * PER_DOLLAR).to_integral_value(ROUND_UP))

@@ -12,6 +12,7 @@ from random import Random
 from batchrun.disk import sync_directory
 from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
 from batchrun.spec.load import Job
+from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 
 EMULATED = "emulator"
@@ -140,6 +141,12 @@ def identify(store: Store, job: Job, target: str, random: Random) -> str:
     _same(store, "key_column", job.spec.input.key or "", "named its rows by another `input.key`")
     _same(store, "target", target, "was made against another service")
     return run_id
+
+
+def require_job(job: Job, directory: RunDir, reader: Reader) -> None:
+    """Raises SpecError if the run is another job's."""
+    if (name := reader.meta("job")) != job.spec.name:
+        raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
 
 
 def remember(store: Store, job: Job) -> None:

@@ -8,7 +8,7 @@ from batchrun.errors import StoreError
 from batchrun.outputs.context import context_of
 from batchrun.outputs.export import check_written, export, hashes_of
 from batchrun.outputs.summary import Summary, located, summarize
-from batchrun.runs.directory import EMULATED, RunDir
+from batchrun.runs.directory import EMULATED, RunDir, require_job
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.preflight import output_directory
 from batchrun.spec.load import Job
@@ -49,6 +49,7 @@ def export_mark(opened: OpenRun) -> str:
 def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0, elapsed: float = 0.0) -> Summary:
     """Make the output files and `run.json` from the checkpoint. Raises StoreError, InvariantError."""
     _refuse_to_replace(directory, reader)
+    require_job(job, directory, reader)
     emulated = reader.meta("target") == EMULATED
     context = context_of(job, reader, directory.media, emulated=emulated)
     with reader.snapshot():

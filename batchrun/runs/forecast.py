@@ -13,7 +13,7 @@ from typing import Any
 
 from batchrun.engine.bodies import Bodies
 from batchrun.engine.conversation import Exchange, Place, RunFunctions, Script, follow, place_after
-from batchrun.engine.estimates import CHARACTERS_PER_TOKEN, estimate_tokens
+from batchrun.engine.estimates import CHARACTERS_PER_TOKEN, reading_of
 from batchrun.engine.file_bodies import UPLOADED, without_files
 from batchrun.engine.request import Request, next_request, script_of
 from batchrun.errors import RowError
@@ -103,7 +103,7 @@ def _supposed(request: Request, body: dict[str, Any], number: int) -> Exchange:
     limit = config.get("max_output_tokens") if isinstance(config, dict) else None
     tokens = min(ANSWER_TOKENS, limit) if type(limit) is int and limit > 0 else ANSWER_TOKENS
     text = f"<answer {number}, not known yet>".ljust(tokens * CHARACTERS_PER_TOKEN, _FILLER)
-    said = request.tokens - estimate_tokens({**body, "input": ""})
+    said = request.tokens - reading_of({**body, "input": ""}).tokens
     answer = {
         "id": f"ID-OF-INTERACTION-{number}",
         "status": "completed",

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from batchrun.errors import SpecError
-from batchrun.runs.directory import EMULATED, RunDir, identify
+from batchrun.runs.directory import EMULATED, RunDir, identify, require_job
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
 from batchrun.store.ledger import faults
@@ -78,9 +77,8 @@ def open_existing(job: Job, directory: RunDir) -> Iterator[OpenRun]:
     """
     directory.require_ours()
     with Reader(directory.checkpoint, older=True) as known:
-        run_id, name = known.meta("run_id") or "", known.meta("job")
-    if name != job.spec.name:
-        raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
+        run_id = known.meta("run_id") or ""
+        require_job(job, directory, known)
     with closing(RunLock(directory.path, _ADVICE)), closing(Store(directory.checkpoint)) as store:
         try:
             with Reader(directory.checkpoint) as reader:

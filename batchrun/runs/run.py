@@ -13,7 +13,7 @@ from batchrun.clock import wall_clock
 from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError, SpecError
 from batchrun.outputs.summary import Summary
-from batchrun.runs.budgets import prices_of
+from batchrun.runs.budgets import charge_earlier
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import RunDir, run_dir
 from batchrun.runs.exports import current_outputs, export_all
@@ -85,7 +85,7 @@ def run(
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
         if job.spec.limits.max_cost is not None:
-            prices_of(job, started)  # what cannot be kept is found before anything is sent
+            charge_earlier(opened, started)  # what cannot be kept is found before anything is sent
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=emulated))
         if not opened.reader.count_pending(bound):
             done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)

@@ -15,9 +15,12 @@ from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import Piece
 from batchrun.interactions.secret import Secret
 from batchrun.interactions.streaming import StreamingClient
+from batchrun.spec.reading.credentials import without_keys
 
 #: How an emulator in this process calls itself, in the addresses of uploads.
 IN_PROCESS = "http://localhost"
+#: Keys of no more characters are somebody's own, for a server of theirs, and may be words.
+_SHORT = 16
 #: Told what a streamed answer brings.
 Tell = Callable[[Piece], None]
 
@@ -61,6 +64,8 @@ def checked_base_url(base_url: str) -> str:
 
     It is kept with the run and shown, so it may hold nothing that is no address: `?key=…`, or a name and a password.
     """
+    if any(len(key) > _SHORT and key in base_url for _, key in keys()) or without_keys(base_url) != base_url:
+        raise SpecError("--base-url: an API key does not belong in an address; set GEMINI_API_KEY in the environment.")
     if is_base(base_url):
         return base_url.rstrip("/")
     raise SpecError(

@@ -72,6 +72,10 @@ class Replay:
             case ("free", int(attempt_id)):
                 self._db.execute(_FREED, (attempt_id,))
 
+    def leave_doubtful(self) -> None:
+        """What the ledger knows no end of is in doubt, though no process need have died for it."""
+        self._db.execute(_DOUBTFUL)
+
     def leave_edited(self) -> list[str]:
         """Take the input from pending rows that were last sent with another one, or nobody knows which.
 
@@ -106,8 +110,12 @@ _SET_ASIDE = """INSERT INTO row (key, position, source, input_sha, rejected, see
 _INTENDED = """INSERT INTO attempt (id, row_id, intent_key, number, exchange, turn, request_sha, model, agent,
                intent_at, epoch, state, posts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'intent', 1)"""
 _INTENDED_AGAIN = "UPDATE attempt SET state = 'intent' WHERE id = ? AND state IN ('not_sent', 'refused')"
-_REPLACED = f"""UPDATE attempt SET superseded_at = ?, superseded_by = 'recover'
+#: One without an id was sent again in doubt: that counts as the policy's doing, and against its allowance.
+_REPLACED = f"""UPDATE attempt SET superseded_at = ?, superseded_by = iif(state = 'intent', 'policy', 'recover'),
+                state = iif(state = 'intent', 'ambiguous', state)
                 WHERE row_id = ? AND exchange >= ? AND {LIVE}"""
+_DOUBTFUL = """UPDATE attempt SET state = 'ambiguous', error_class = 'ambiguous', evidence = 'its id is not known'
+               WHERE state = 'intent'"""
 _REOPENED = f"{PENDING} WHERE id = ? AND NOT rejected"
 _LEFT_EDITED = """UPDATE row SET input_sha = ?, data = NULL, rejected = 0, outcome = NULL, error_class = NULL,
                   error_message = NULL, finished_at = NULL

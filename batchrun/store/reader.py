@@ -153,11 +153,15 @@ class Reader:
         query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
         return {row_id: charge or 0 for row_id, charge in self.connection.execute(query)}
 
-    def uncharged(self) -> Iterator[AttemptRecord]:
-        """The attempts that may have cost something and were made without a limit in money, with their answers."""
-        query = f"""SELECT {_ATTEMPT}, a.raw FROM attempt a JOIN row r ON r.id = a.row_id
+    def uncharged(self) -> Iterator[tuple[AttemptRecord, int]]:
+        """The attempts that may have cost something and were made without a limit in money, with their answers.
+
+        Each comes with the input tokens that its request was estimated to read.
+        """
+        query = f"""SELECT {_ATTEMPT}, a.raw, coalesce(a.tokens, 0) FROM attempt a JOIN row r ON r.id = a.row_id
                     WHERE a.charge IS NULL AND a.state NOT IN ('refused', 'not_sent') ORDER BY a.id"""
-        return map(_attempt, self.connection.execute(query))
+        for *found, tokens in self.connection.execute(query):
+            yield _attempt(tuple(found)), tokens
 
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""

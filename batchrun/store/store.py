@@ -109,10 +109,10 @@ class Store:
             self.connection.executemany("UPDATE attempt SET charge = ? WHERE id = ?", charges)
 
     def forget_charges(self, prices: str) -> None:
-        """What known usage is charged with is to be counted anew, unless that was done with these `prices` (a hash)."""
+        """What attempts are charged with is to be counted anew, unless that was done with these `prices` (a hash)."""
         if self.meta("prices") != prices:
             with self.db.atomic():
-                self.connection.execute("UPDATE attempt SET charge = NULL WHERE usage IS NOT NULL")
+                self.connection.execute("UPDATE attempt SET charge = NULL WHERE charge > 0")
                 self.set_meta(prices=prices)
 
     def begin_epoch(self) -> int:

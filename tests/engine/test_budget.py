@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64encode
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from batchrun.errors import Exit, SpecError
 from batchrun.prices.table import load_prices
 from batchrun.runs.bills import day_of
+from tests.emulator.media_files import pdf, picture, wav
 from tests.engine.test_resume import stop_at_event
 from tests.rehearsal import Rehearsal
 
@@ -78,6 +80,9 @@ def test_a_limit_that_is_set_later_counts_what_was_spent_before(tmp_path: Path) 
     job.run(limit=20)
     before = paid(job)
     job.spec["limits"]["max_cost"] = float(before)
+    with pytest.raises(SpecError, match="an answer of 2,000 tokens may cost"):
+        job.run()
+    job.spec["limits"]["max_cost"] = float(before) + 0.0179
     result = job.run()
     assert "leaves no room" in str(result.stopped_by)
     assert len(job.billed()) == 20
@@ -124,8 +129,9 @@ def test_prices_of_the_users_own_count(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[[price]]\nmodels = ["gemini-3.5-flash"]\ninput = 1000\noutput = 1000\n')
     job = rehearsal(tmp_path, 1, rows=3)
     job.spec["limits"]["prices"] = "mine.toml"
-    assert "the next request, which may cost $2" in str(job.run().stopped_by)
-    assert job.ledger() == []
+    with pytest.raises(SpecError, match=r"an answer of 2,000 tokens may cost \$2\.00 by itself, more than the \$1\.00"):
+        job.run()
+    assert not (tmp_path / "ledger.jsonl").exists()
 
 
 def test_a_job_of_many_turns_sets_each_interaction_aside(tmp_path: Path) -> None:
@@ -177,9 +183,8 @@ def test_a_rows_own_tier_sets_its_own_price_aside(tmp_path: Path) -> None:
     job = rehearsal(tmp_path, 0.02, rows=2)
     job.rows[0]["request"] = {"service_tier": "priority"}
     job.rows[1]["request"] = {"service_tier": ["hostile"]}
-    result = job.run()
-    assert result.summary.errors == {"unpriced": 1}
-    assert "leaves no room for the next request, which may cost $0.033" in str(result.stopped_by)
+    assert job.run().summary.errors == {"unpriced": 1, "over_budget": 1}
+    assert "this request may cost $0.033" in job.results()[0]["error_message"]
     assert job.ledger() == []
 
 
@@ -187,8 +192,51 @@ def test_sound_in_a_rows_own_request_counts_by_its_length(tmp_path: Path) -> Non
     job = rehearsal(tmp_path, 0.03, rows=1)
     sound = {"type": "audio", "mime_type": "audio/mpeg", "data": "AAAA" * 500_000}
     job.rows[0]["request"] = {"input": [sound, {"type": "text", "text": "Who speaks?"}]}
-    assert "leaves no room" in str(job.run().stopped_by)
+    assert job.run().summary.errors == {"over_budget": 1}
     assert job.ledger() == []
+
+
+@pytest.mark.parametrize("kind", ["pages", "picture", "fine picture", "samples", "history", "tokens without end"])
+def test_what_a_row_brings_along_is_counted_at_its_most(tmp_path: Path, kind: str) -> None:
+    job = rehearsal(tmp_path, 0.5, rows=30)
+    brought = {
+        "pages": {"input": [_held("document", "application/pdf", pdf(*["page"] * 300))]},
+        "picture": {"input": [_held("image", "image/png", picture(3000, 3000))]},
+        "fine picture": {"input": [{**_held("image", "image/png", picture(9, 9)), "resolution": "ultra_high"}]},
+        "samples": {"input": [_held("audio", "audio/wav", wav(300, rate=4000))]},
+        "history": {"previous_interaction_id": "v1_long"},
+        "tokens without end": {"generation_config": {"max_output_tokens": 10**400}},
+    }
+    for row in job.rows:
+        row["request"] = brought[kind]
+    job.run()
+    assert paid(job) <= Decimal("0.5")
+
+
+def _held(kind: str, mime_type: str, content: bytes) -> dict[str, Any]:
+    return {"type": kind, "mime_type": mime_type, "data": b64encode(content).decode()}
+
+
+def test_one_request_that_could_never_fit_fails_alone(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, 0.5, rows=5)
+    job.rows[1]["request"] = {"previous_interaction_id": "v1_long"}
+    result = job.run()
+    assert (result.summary.succeeded, result.summary.errors) == (4, {"over_budget": 1})
+
+
+def test_a_limit_that_is_set_while_interactions_are_in_flight_counts_them_at_their_most(tmp_path: Path) -> None:
+    job = rehearsal(tmp_path, None, rows=8, in_flight=4, posts=1)
+    job.spec["request"]["service_tier"] = "priority"
+    for row in job.rows:
+        row["question"] = "word " * 40_000
+    with stop_at_event(4) as observe:
+        job.run(observe=observe, latency="1h")
+    job.spec["limits"] |= {"max_cost": 0.6, "in_flight": 20}
+    result = job.run(latency="1h")
+    prices = load_prices()
+    spent = [prices.cost_of(line["model"], "priority", line["usage"], day_of(0.0)) for line in job.billed()]
+    assert sum(cost.total for cost in spent if cost is not None) <= Decimal("0.6")
+    assert result.exit_code is Exit.TRY_LATER
 
 
 def test_what_is_in_flight_is_fetched_though_few_rows_may_be_under_way_and_nothing_more_fits(tmp_path: Path) -> None:
