@@ -36,11 +36,14 @@ def updated(page: str, figures: Sequence[Figure], made: str) -> str:
 
 
 def commit() -> str:
-    """The commit that stands here, with a mark if the tree has changes of its own."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"], capture_output=True, text=True, cwd=PAGE.parent
-    )
-    return told.stdout.strip() or "no commit"
+    """The commit that stands here, with a mark if the tree has changes of its own besides this page."""
+    name = _told("rev-parse", "--short", "HEAD")
+    changed = _told("status", "--porcelain", "--untracked-files=no", "--", ":/", f":!/docs/{PAGE.name}")
+    return f"{name}-dirty" if changed else name or "no commit"
+
+
+def _told(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, cwd=PAGE.parent).stdout.strip()
 
 
 def _row(figure: Figure, made: str) -> str:
