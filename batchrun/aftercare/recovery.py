@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay
-from batchrun.store.ledger import Event, faults, read
+from batchrun.store.ledger import Event, faults, is_whole, read
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -90,8 +89,9 @@ def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[E
         said = f"{directory.ledger}: cannot be read: {error.strerror}. Nor can {directory.checkpoint.name} be believed"
         raise StoreError(f"{said}: restore a copy of one of them.") from error
     events = [event for event in lines if event is not None]
-    cut = max(0, _untold(directory, len({event[1] for event in events if event[0] == "intent"})) - damaged)
-    damaged += cut
+    attempts = len({event[1] for event in events if event[0] == "intent"})
+    run_id = next((event[1] for event in events if event[0] == "run"), None)
+    damaged += max(0, directory.counted_attempts(run_id) - attempts - damaged)
     if damaged and not accept_damage:
         raise StoreError(
             f"{directory.ledger}: at {counted(damaged, 'place')} lines are damaged or gone. What they told of would be "
@@ -114,9 +114,7 @@ def _require_same(job: Job, told_by: Path, name: str | None, key_column: str | N
 
 def _only_the_ledger_is_lost(directory: RunDir) -> bool:
     """Whether the ledger is gone or has faults, and the checkpoint is whole and knows all that is left of it."""
-    ledger = directory.ledger
-    lost = not ledger.exists() or not ledger.stat().st_size or faults(ledger)
-    if not lost or not directory.checkpoint.exists() or not _believable(directory):
+    if is_whole(directory.ledger) or not directory.checkpoint.exists() or not _believable(directory):
         return False
     with closing(Store(directory.checkpoint, behind=True)) as store:
         return not store.is_behind
@@ -128,25 +126,12 @@ def _ledger_anew(job: Job, directory: RunDir, *, accept_damage: bool) -> Recover
     with closing(Store(directory.checkpoint, behind=True)) as store:
         _require_same(job, directory.checkpoint, store.meta("job"), store.meta("key_column"))
         found.target = store.meta("target") or ""
-        (attempts,) = store.connection.execute("SELECT count(*) FROM attempt").fetchone()
-        if _untold(directory, attempts) > 0 and not accept_damage:
-            raise StoreError(
-                f"{directory.checkpoint}: an old copy: {directory.summary.name} counts more attempts than it knows, "
-                "which would be paid again, and no ledger tells their ids. Restore a copy of the ledger, or accept "
-                "that with --accept-damage. Nothing was changed."
-            )
+        if accept_damage:
+            directory.summary.unlink(missing_ok=True)  # what it counts beyond the checkpoint may be forgotten
+        directory.refuse_to_forget(store)
         store.mend_ledger(faulty=True)
         _count(store.connection, found)
     return found
-
-
-def _untold(directory: RunDir, told: int) -> int:
-    """How many attempts `run.json` counts beyond those that are told of: an end is gone, or this is an old copy."""
-    try:
-        known = json.loads(directory.summary.read_bytes())["attempts"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-    return known - told if isinstance(known, int) else 0
 
 
 def _believable(directory: RunDir) -> bool:

@@ -20,9 +20,10 @@ from batchrun.errors import RefusedError, SpecError
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import INTENT_LABEL, Reply, is_passing
 from batchrun.interactions.models import Interaction, usable_id
-from batchrun.prices.table import load_prices
+from batchrun.prices.table import Prices, load_prices
 from batchrun.rows import Finish, Outcome
-from batchrun.runs.bills import cost_of
+from batchrun.runs.bills import cost_of, day_of
+from batchrun.runs.budgets import LONGEST_ANSWER
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import current_outputs
 from batchrun.runs.opening import OpenRun, open_existing
@@ -38,29 +39,41 @@ from batchrun.store.resolution import Doubt
 GIVEN_UP = Finish(
     Outcome.FAILED, "given_up", "nobody can tell whether it was billed; given up: `batchrun resolve --lost`"
 )
+#: Scripts other than Latin take up to so many times the tokens that are estimated.
+_READ_AT_MOST = 2
 RunAsync = Callable[[Coroutine[Any, Any, str]], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """The POSTs of unknown fate whose rows were not sent again, and the run's target. `mean` is what an interaction
-    with each model has cost in this run, in dollars, where that is known."""
+    """The POSTs of unknown fate: `doubts` are those whose rows were not sent again, `again` the others; and the run's
+    target. `mean` is what an interaction with each model has cost in this run, in dollars, where that is known."""
 
     doubts: tuple[Doubt, ...]
+    again: tuple[Doubt, ...]
     target: str
     mean: dict[str, Decimal]
+    prices: Prices
+
+    def at_risk(self, doubt: Doubt) -> tuple[Decimal | None, bool]:
+        """What a POST may have cost in dollars, None if nothing is known of it; and whether that is the most it may."""
+        if (mean := self.mean.get(doubt.model or "")) is not None:
+            return mean, False
+        read = doubt.tokens * _READ_AT_MOST
+        return self.prices.most(doubt.model or "", None, read, LONGEST_ANSWER, day_of(doubt.intent_at)), True
 
 
 def open_doubts(directory: RunDir) -> Doubts:
     """Raises SpecError if there is no run."""
     with Reader(directory.checkpoint) as reader:
-        doubts = tuple(resolution.doubts(reader))
-        models = {doubt.model or "" for doubt in doubts}
-        return Doubts(doubts, reader.meta("target") or "", _means(reader, models) if doubts else {})
+        doubts, again = tuple(resolution.doubts(reader)), tuple(resolution.sent_again(reader))
+        models, prices = {doubt.model or "" for doubt in (*doubts, *again)}, load_prices()
+        means = _means(reader, models, prices) if models else {}
+        return Doubts(doubts, again, reader.meta("target") or "", means, prices)
 
 
-def _means(reader: Reader, models: set[str]) -> dict[str, Decimal]:
-    prices, costs = load_prices(), dict[str, list[Decimal]]()
+def _means(reader: Reader, models: set[str], prices: Prices) -> dict[str, Decimal]:
+    costs: dict[str, list[Decimal]] = {}
     for attempt in reader.attempts():
         if attempt.model in models and (cost := cost_of(attempt, prices)) is not None:
             costs.setdefault(attempt.model or "", []).append(cost.total)

@@ -92,7 +92,7 @@ def summary_lines(summary: Summary) -> list[str]:
         lines.append(f"charged to limits.max_cost: ${summary.charged_usd:,.4f}, spent or perhaps spent")
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
-        lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice")
+        lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice; `batchrun resolve` names them")
     if summary.function_errors:
         calls = f"{summary.function_errors:,} of {counted(summary.function_calls, 'function call')}"
         lines.append(f"{calls} gave the model an error; `batchrun show` has each")

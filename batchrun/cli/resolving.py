@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -14,9 +14,8 @@ from batchrun.clock import wall_clock
 from batchrun.plurals import counted
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from batchrun.aftercare.resolution import Doubts
+    from batchrun.store.resolution import Doubt
 
 _WIDTH = 160
 
@@ -100,35 +99,46 @@ def _document(found: Doubts) -> list[dict[str, object]]:
             "evidence": doubt.evidence,
             "model": doubt.model,
             "held": doubt.held,
-            "mean_cost_usd": None if (mean := found.mean.get(doubt.model or "")) is None else float(mean),
+            "sent_again": again,
+            **_price(found, doubt),
         }
-        for doubt in found.doubts
+        for again, doubts in ((False, found.doubts), (True, found.again))
+        for doubt in doubts
     ]
+
+
+def _price(found: Doubts, doubt: Doubt) -> dict[str, float | None]:
+    dollars, most = found.at_risk(doubt)
+    amount = None if dollars is None else float(dollars)
+    return {"mean_cost_usd": None if most else amount, "most_cost_usd": amount if most else None}
 
 
 def _list(found: Doubts, same: str) -> Iterator[str]:
     """Every POST in doubt: its row, its label, when it was made, and why nobody can tell. `same` names the run."""
     from batchrun.reports.rows import utc
 
-    if not found.doubts:
-        yield "No POST is in doubt."
-        return
-    for doubt in found.doubts:
-        yield f"row {doubt.key}: {doubt.intent_key}, {utc(doubt.intent_at)}{'' if doubt.held else ', pending'}"
+    for doubt in (*found.again, *found.doubts):
+        state = ", sent again" if doubt in found.again else "" if doubt.held else ", pending"
+        yield f"row {doubt.key}: {doubt.intent_key}, {utc(doubt.intent_at)}{state}"
         yield f"  {shortened(doubt.evidence or 'the process died before it could tell', _WIDTH)}"
-    yield f"{counted(len(found.doubts), 'POST')} in doubt{_at_risk(found)}"
+    if found.again:
+        yield f"{counted(len(found.again), 'POST')} of unknown fate sent again{_at_risk(found, found.again)}"
+    if not found.doubts:
+        yield "No POST waits for a decision of yours." if found.again else "No POST is in doubt."
+        return
+    yield f"{counted(len(found.doubts), 'POST')} in doubt{_at_risk(found, found.doubts)}"
     yield "Look for the label batchrun-intent in the service's logs. For each row say one of:"
     yield f"  batchrun resolve {same} KEY --id ID      it is this interaction; its answer is fetched for nothing"
     yield f"  batchrun resolve {same} KEY --lost       give it up"
     yield f"  batchrun resolve {same} KEY --resubmit   send it again, perhaps billed twice"
 
 
-def _at_risk(found: Doubts) -> str:
-    """What they may have cost, by what others of this run have."""
-    known: list[Decimal] = [
-        found.mean[doubt.model or ""] for doubt in found.doubts if (doubt.model or "") in found.mean
-    ]
+def _at_risk(found: Doubts, doubts: Sequence[Doubt]) -> str:
+    """What they may have cost: by what others of this run have, else at most."""
+    known = [(dollars, most) for dollars, most in map(found.at_risk, doubts) if dollars is not None]
     if not known:
         return "; what they may have cost is unknown"
-    more = "" if len(known) == len(found.doubts) else ", some unknown"
-    return f"; if all were billed, about ${sum(known):.6f} by the mean of this run{more}"
+    more = "" if len(known) == len(doubts) else ", some unknown"
+    how = "at most" if any(most for _, most in known) else "about"
+    by = "" if how == "at most" else " by the mean of this run"
+    return f"; if all were billed, {how} ${sum(dollars for dollars, _ in known):.6f}{by}{more}"

@@ -69,7 +69,7 @@ class Budget:
         await self._correct(row_id, cost)
         return cost
 
-    async def sent(self, row_id: int, state: AttemptState) -> None:
+    async def posted(self, row_id: int, state: AttemptState) -> None:
         """A POST of the row has ended so. One of unknown fate stays charged, also if the row is sent again."""
         if state in (AttemptState.REFUSED, AttemptState.NOT_SENT):
             await self._correct(row_id, 0)

@@ -91,7 +91,7 @@ class Poster:
         elif posting.lease is not None:
             self._pace.limits.give_back(posting.lease)
         if self._budget is not None:
-            await self._budget.sent(posting.row.id, state)
+            await self._budget.posted(posting.row.id, state)
         match result:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())

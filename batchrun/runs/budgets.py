@@ -90,13 +90,14 @@ def charge_earlier(opened: OpenRun, at: float) -> Prices:
     Returns the prices that the job counts with. Raises SpecError as `prices_of` does.
     """
     prices = prices_of(opened.job, at)
-    opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
+    others = opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
     written = most_written(opened.job.request.values) or LONGEST_ANSWER
     charges = []
-    for attempt, estimated in opened.reader.uncharged():
+    for attempt, estimated, charged in opened.reader.uncharged(supposed=others):
         told = cost_of(attempt, prices)
-        charge = told.total if told and told.complete else _most_of_earlier(attempt, estimated, prices, written)
-        charges.append((_units(charge), attempt.id))
+        known = _units(told.total) if told and told.complete else None
+        most = _units(_most_of_earlier(attempt, estimated, prices, written)) if known is None else 0
+        charges.append((max(charged, most) if known is None else known, attempt.id))
     opened.store.charge(charges)
     return prices
 

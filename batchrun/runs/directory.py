@@ -12,6 +12,7 @@ from random import Random
 from batchrun.disk import sync_directory
 from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
 from batchrun.spec.load import Job
+from batchrun.store.ledger import is_whole
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 
@@ -63,9 +64,25 @@ class RunDir:
             raise self._forgotten(traces)
 
     def refuse_to_forget(self, store: Store) -> None:
-        """Raises StoreError if a run was finished here of which the checkpoint knows nothing."""
+        """Raises StoreError if the checkpoint does not know of a run that was finished here, or only its beginning."""
         if store.meta("run_id") is None and self.summary.exists():
             raise self._forgotten([self.summary.name])
+        (attempts,) = store.connection.execute("SELECT count(*) FROM attempt").fetchone()
+        if self.counted_attempts(store.meta("run_id")) > attempts and not is_whole(self.ledger):
+            raise StoreError(
+                f"{self.checkpoint}: an old copy: {self.summary.name} counts more attempts than it knows, which would "
+                "be paid again, and no ledger tells their ids. Nothing was sent. Restore a copy of the checkpoint or "
+                "of the ledger, or accept that with `batchrun recover --accept-damage`."
+            )
+
+    def counted_attempts(self, run_id: str | None) -> int:
+        """The attempts that `run.json` counts, 0 where it does not tell of this run."""
+        try:
+            known = json.loads(self.summary.read_bytes())
+            attempts = known["attempts"] if known["run_id"] == run_id else 0
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0
+        return attempts if isinstance(attempts, int) else 0
 
     def _forgotten(self, traces: list[str]) -> StoreError:
         return StoreError(

@@ -13,7 +13,7 @@ from random import Random
 from batchrun.runs.directory import EMULATED, RunDir, identify, require_job
 from batchrun.spec.load import Job
 from batchrun.store.files import state_directory
-from batchrun.store.ledger import faults
+from batchrun.store.ledger import is_whole
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.seal import is_sealed, seal
@@ -58,9 +58,9 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
             try:
                 if doubtful:
                     refuse_distrusted(store.connection, *files)
-                    if directory.ledger.exists() and faults(directory.ledger):
-                        store.mend_ledger(faulty=True)
                 directory.refuse_to_forget(store)
+                if doubtful and store.has_attempts and not is_whole(directory.ledger):
+                    store.mend_ledger(faulty=True)
                 run_id = identify(store, job, target, random)
                 with Reader(directory.checkpoint) as reader:
                     yield OpenRun(job, directory, store, reader, run_id, random)

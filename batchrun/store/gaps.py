@@ -12,6 +12,7 @@ from batchrun.store.ledger import Ledger, read
 from batchrun.store.records import FREE
 
 _LAW = "ledger"
+_AGAIN = ": `batchrun recover` makes the ledger anew from a whole checkpoint"
 _Line = tuple[str, int, str]
 
 
@@ -41,14 +42,14 @@ def _damaged(path: Path, told: set[_Line]) -> Iterator[Difference]:
     for number, event in enumerate(read(path), 1):
         match event:
             case None:
-                yield Difference(_LAW, f"{path.name}, line {number}", "is damaged")
+                yield Difference(_LAW, f"{path.name}, line {number}", f"is damaged{_AGAIN}")
             case ("intent" | "id" as kind, int(attempt_id), str(name), *_):
                 told.add((kind, attempt_id, name))
 
 
 def _unread(db: sqlite3.Connection, path: Path) -> Iterator[Difference]:
     if next(stored_ids(db), None) is not None:
-        yield Difference(_LAW, path.name, "is gone or cannot be read")
+        yield Difference(_LAW, path.name, f"is gone or cannot be read{_AGAIN}")
 
 
 def _lacking(db: sqlite3.Connection, told: set[_Line]) -> Iterator[Difference]:

@@ -123,20 +123,36 @@ def numbered(path: Path) -> Iterator[list[Any] | None]:
         yield from (_entry(line[:-1]) for line in file if line.endswith(b"\n"))
 
 
-def faults(path: Path) -> int:
-    """How many lines of a ledger are damaged, and at how many places lines are gone. Raises OSError.
+class Faults:
+    """Counts the lines of a ledger that are damaged, and the places at which lines are gone.
 
     Numbers go up by one from line to line, but for the lines of a ledger that was written anew, which share one. What
     is gone from its end leaves no trace.
     """
-    found, last = 0, -1.0
-    for entry in numbered(path):
+
+    def __init__(self) -> None:
+        self.count, self._last = 0, -1.0
+
+    def take(self, entry: list[Any] | None) -> None:
+        """Take in the next line, as `numbered` gives it."""
         if entry is None:
-            found, last = found + 1, math.inf
-            continue
-        found += entry[1] != "run" if last < 0 else entry[0] > last + 1
-        last = entry[0]
-    return found
+            self.count, self._last = self.count + 1, math.inf
+            return
+        self.count += entry[1] != "run" if self._last < 0 else entry[0] > self._last + 1
+        self._last = entry[0]
+
+
+def faults(path: Path) -> int:
+    """The faults of a ledger. Raises OSError."""
+    found = Faults()
+    for entry in numbered(path):
+        found.take(entry)
+    return found.count
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a ledger, and it has no faults. Raises OSError."""
+    return path.exists() and path.stat().st_size > 0 and not faults(path)
 
 
 def _end(path: Path) -> tuple[int, int, bool]:

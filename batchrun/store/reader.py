@@ -153,15 +153,18 @@ class Reader:
         query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
         return {row_id: charge or 0 for row_id, charge in self.connection.execute(query)}
 
-    def uncharged(self) -> Iterator[tuple[AttemptRecord, int]]:
-        """The attempts that may have cost something and were made without a limit in money, with their answers.
+    def uncharged(self, *, supposed: bool) -> Iterator[tuple[AttemptRecord, int, int]]:
+        """The attempts that may have cost something and are charged with nothing yet, with their answers.
 
-        Each comes with the input tokens that its request was estimated to read.
+        With `supposed` also those that are charged with what they may have cost. Each comes with the input tokens that
+        its request was estimated to read, and its charge.
         """
-        query = f"""SELECT {_ATTEMPT}, a.raw, coalesce(a.tokens, 0) FROM attempt a JOIN row r ON r.id = a.row_id
-                    WHERE a.charge IS NULL AND a.state NOT IN ('refused', 'not_sent') ORDER BY a.id"""
-        for *found, tokens in self.connection.execute(query):
-            yield _attempt(tuple(found)), tokens
+        query = f"""SELECT {_ATTEMPT}, a.raw, coalesce(a.tokens, 0), coalesce(a.charge, 0)
+                    FROM attempt a JOIN row r ON r.id = a.row_id
+                    WHERE a.state NOT IN ('refused', 'not_sent') AND (a.charge IS NULL OR (? AND a.usage IS NULL))
+                    ORDER BY a.id"""
+        for *found, tokens, charge in self.connection.execute(query, (supposed,)):
+            yield _attempt(tuple(found)), tokens, charge
 
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""

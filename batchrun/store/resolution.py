@@ -13,17 +13,19 @@ from batchrun.store.migrations import LIVE, PENDING
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store, end_row
 
-_DOUBTFUL = f"""SELECT attempt.id, row.id, key, intent_key, intent_at, model, evidence, outcome
-    FROM attempt JOIN row ON row.id = row_id WHERE {LIVE} AND state IN ('intent', 'ambiguous')
+_OF_POSTS = """SELECT attempt.id, row.id, key, intent_key, intent_at, model, evidence, coalesce(tokens, 0), outcome
+    FROM attempt JOIN row ON row.id = row_id WHERE"""
+_DOUBTFUL = f"""{_OF_POSTS} {LIVE} AND state IN ('intent', 'ambiguous')
     AND (outcome IS NULL OR outcome = 'ambiguous')"""
+_SENT_AGAIN = f"{_OF_POSTS} state = 'ambiguous' AND superseded_by NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A POST of which nobody can tell whether it was billed, and whose row has not been sent again.
+    """A POST of which nobody can tell whether it was billed.
 
-    `intent_key` is the value of its label; `intent_at` is Unix time; `held` if its row has ended for its sake, else the
-    next run decides by the job's policy.
+    `intent_key` is the value of its label; `intent_at` is Unix time; `tokens` is about what it reads. Where its row has
+    not been sent again, it is `held` if the row has ended for its sake, else the next run decides by the job's policy.
     """
 
     attempt_id: int
@@ -33,12 +35,21 @@ class Doubt:
     intent_at: float
     model: str | None
     evidence: str | None
+    tokens: int
     held: bool
 
 
+def sent_again(reader: Reader) -> Iterator[Doubt]:
+    """Those whose rows were sent again, perhaps billed twice, in input order."""
+    return _read(reader, _SENT_AGAIN, ())
+
+
 def doubts(reader: Reader, key: str | None = None) -> Iterator[Doubt]:
-    """Every one of them (of the row with this key), in input order."""
-    query, values = (_DOUBTFUL, ()) if key is None else (f"{_DOUBTFUL} AND key = ?", (key,))
+    """Those whose rows were not sent again (of the row with this key), in input order."""
+    return _read(reader, *((_DOUBTFUL, ()) if key is None else (f"{_DOUBTFUL} AND key = ?", (key,))))
+
+
+def _read(reader: Reader, query: str, values: tuple[str, ...]) -> Iterator[Doubt]:
     for found in reader.connection.execute(f"{query} ORDER BY position", values):
         fields: list[Any] = [*found[:-1], found[-1] is not None]
         yield Doubt(*fields)

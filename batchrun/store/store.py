@@ -108,12 +108,17 @@ class Store:
         with self.db.atomic():
             self.connection.executemany("UPDATE attempt SET charge = ? WHERE id = ?", charges)
 
-    def forget_charges(self, prices: str) -> None:
-        """What attempts are charged with is to be counted anew, unless that was done with these `prices` (a hash)."""
-        if self.meta("prices") != prices:
+    def forget_charges(self, prices: str) -> bool:
+        """What known usage is charged with is to be counted anew, unless that was done with these `prices` (a hash).
+
+        Returns whether they are other ones.
+        """
+        known = self.meta("prices")
+        if known != prices:
             with self.db.atomic():
-                self.connection.execute("UPDATE attempt SET charge = NULL WHERE charge > 0")
+                self.connection.execute("UPDATE attempt SET charge = NULL WHERE usage NOT NULL")
                 self.set_meta(prices=prices)
+        return known not in (None, prices)
 
     def begin_epoch(self) -> int:
         """Start a new life of this run. An intent of a dead process is ambiguous from now on; returns how many were.
@@ -130,6 +135,11 @@ class Store:
             )
         self.mend_ledger()
         return dead.rowcount
+
+    @property
+    def has_attempts(self) -> bool:
+        """True if anything was ever sent, or about to be."""
+        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0])
 
     @property
     def is_behind(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from batchrun.errors import StoreError
 from batchrun.rows import Outcome
 from batchrun.store.damage import damaged
-from batchrun.store.ledger import numbered
+from batchrun.store.ledger import Faults, numbered
 from batchrun.store.migrations import LIVE
 from batchrun.store.reader import Reader
 from batchrun.store.records import FREE, AttemptState
@@ -45,6 +45,10 @@ _VALUES = (
     (
         "the number of the run's lives is none",
         "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'epoch' AND value NOT GLOB '*[^0-9]*')",
+    ),
+    (
+        "the number of the ledger's last line is none",
+        "SELECT 1 FROM meta WHERE name = 'ledger' AND value GLOB '*[^0-9]*'",
     ),
     (
         "a row's key leads elsewhere",
@@ -102,15 +106,15 @@ class _Facts:
 
     def __init__(self) -> None:
         self.intents, self.ends = array("q"), array("q")
-        self.last = self.damaged = 0
+        self.last = 0
+        self.faults = Faults()
         self.run_id: str | None = None
 
     def take(self, entry: list[Any] | None, told: int) -> None:
         """Take in a line of the ledger, unless the checkpoint was not told so much."""
+        self.faults.take(entry)
         if entry is None:
-            self.damaged += 1
             return
-        self.damaged += entry[0] > self.last + 1 if self.last else entry[1] != "run"
         self.last = max(self.last, entry[0])
         if entry[0] <= told:
             self._take(*entry[1:])
@@ -140,7 +144,7 @@ class _Facts:
 
 def _with_ledger(db: sqlite3.Connection, ledger: Path) -> Iterator[str]:
     facts = _Facts()
-    told = int(db.execute("SELECT coalesce(max(value), 0) FROM meta WHERE name = 'ledger'").fetchone()[0])
+    (told,) = db.execute("SELECT coalesce(max(CAST(value AS INTEGER)), 0) FROM meta WHERE name = 'ledger'").fetchone()
     for entry in numbered(ledger):
         facts.take(entry, told)
     run_id = db.execute("SELECT max(value) FROM meta WHERE name = 'run_id'").fetchone()[0]
@@ -161,7 +165,7 @@ def _with_ledger(db: sqlite3.Connection, ledger: Path) -> Iterator[str]:
             yield f"attempt {attempt_id} of row {asked[0]!r} is not what {ledger.name} says"
     if found != facts.count:
         yield f"{facts.count - found} attempts of {ledger.name} are gone"
-    if untold > max(0, told - facts.last) and told <= facts.last and not facts.damaged:
+    if untold > max(0, told - facts.last) and told <= facts.last and not facts.faults.count:
         yield f"{untold} attempts are not in {ledger.name}"
 
 

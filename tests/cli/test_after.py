@@ -265,7 +265,20 @@ def test_resolve_sends_again_what_the_user_wants_sent_again() -> None:
     said = batchrun("resolve", "job.json", "r0", "--resubmit").stdout
     assert "perhaps billed twice; nothing was sent yet" in said
     assert "batchrun run job.json --emulator" in said
-    assert "perhaps billed twice" in rehearse("job.json").stdout
+    assert "perhaps billed twice; `batchrun resolve` names them" in rehearse("job.json").stdout
+    said = batchrun("resolve", "job.json").stdout.splitlines()
+    assert said[0].startswith("row r0: br1-")
+    assert said[0].endswith(", sent again")
+    assert said[2].startswith("1 POST of unknown fate sent again; if all were billed, about $0.0")
+    assert said[3:] == ["No POST waits for a decision of yours."]
+    (listed,) = json.loads(batchrun("resolve", "job.json", "--json").stdout)
+    assert (listed["key"], listed["sent_again"]) == ("r0", True)
+
+
+def test_resolve_tells_what_a_post_may_have_cost_at_most_where_no_other_shows_it() -> None:
+    rehearse(job(words(1)), *HELD, code=Exit.ROWS_HELD)
+    said = batchrun("resolve", "job.json").stdout
+    assert "1 POST in doubt; if all were billed, at most $0.5898" in said
 
 
 @pytest.mark.parametrize(
