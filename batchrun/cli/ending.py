@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say
 from batchrun.cli.progress import duration
+from batchrun.errors import BudgetError
 from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import CLASSES, Summary
 from batchrun.plurals import counted
@@ -34,7 +35,7 @@ def report_end(choice: RunChoice, result: Result) -> None:
     if result.died_before:
         note(f"An earlier process died during {counted(result.died_before, 'POST')}; each may have been billed.")
     say("\n".join(summary_lines(summary)))
-    if result.stopped_by is not None and summary.pending:
+    if result.stopped_by is not None and summary.pending and not isinstance(result.stopped_by, BudgetError):
         say(f"Go on with: {shlex.join(['batchrun', *sys.argv[1:]])}")
     for line in _advice(result, choice.words(emulated=choice.emulated)):
         say(line)

@@ -168,6 +168,13 @@ def test_failed_rows_can_be_sent_again() -> None:
     ]
 
 
+def test_a_limit_in_money_says_what_to_do_and_not_to_do_the_same_again() -> None:
+    name = job(words(40), limits={"max_cost": 0.6})
+    said = rehearse(name, code=Exit.TRY_LATER)
+    assert "Rows stay pending; raise it, or lower" in said.stderr
+    assert "Go on with" not in said.stdout
+
+
 def test_retry_says_of_each_row_it_was_asked_for_why_it_is_left_alone_and_what_to_do() -> None:
     rehearse(job([*words(3), b"{"], retry={"ambiguous": {"model": "hold"}}), "--faults", "drop_after:#2", code=4)
     said = batchrun("retry", "job.json", "--failed", *(f"--key=r{n}" for n in (0, 1))).stdout.splitlines()
