@@ -118,21 +118,21 @@ class Submitter:
             raise
 
     async def _attempt(self, posting: Posting, result: PostResult) -> Attempt:
-        known = self._known(posting)
+        in_doubt = self._in_doubt(posting)
         match result:
             case Submitted(interaction_id):
-                return replace(known, state=AttemptState.SUBMITTED, interaction_id=interaction_id)
+                return replace(in_doubt, state=AttemptState.SUBMITTED, interaction_id=interaction_id)
             case Answer():
                 assert posting.answered is not None
                 return posting.answered
             case Ambiguous(reason, _, reply):
-                return replace(known, evidence=reason, reply=reply)
+                return replace(in_doubt, evidence=reason, reply=reply)
             case Refused():
                 raise await self._refusal(posting, result)
             case NotSent(reason):
                 raise RefusedError(f"Cannot reach the service: {reason}. Rows stay pending; run again later.")
 
-    def _known(self, posting: Posting) -> Attempt:
+    def _in_doubt(self, posting: Posting) -> Attempt:
         return Attempt(
             posting.attempt_id,
             AttemptState.AMBIGUOUS,
@@ -144,7 +144,7 @@ class Submitter:
         )
 
     async def _refusal(self, posting: Posting, refused: Refused) -> BatchrunError:
-        """Whom it stops."""
+        """The error that stops what it has to: the row, or the run."""
         said = f"HTTP {refused.status} {refused.error.code}: {refused.error.message.rstrip('.')}"
         match classify(refused):
             case Meaning.CREDENTIALS:

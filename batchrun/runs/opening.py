@@ -52,14 +52,14 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
     files = directory.checkpoint, directory.ledger
     with closing(RunLock(directory.path)):
         directory.refuse_if_lost()
-        doubtful = not is_sealed(*files)
+        unsealed = not is_sealed(*files)
         with closing(Store(directory.checkpoint)) as store:
             random = Random(seed)
             try:
-                if doubtful:
+                if unsealed:
                     refuse_distrusted(store.connection, *files)
                 directory.refuse_to_forget(store)
-                if doubtful and store.has_attempts and not is_whole(directory.ledger):
+                if unsealed and store.has_attempts and not is_whole(directory.ledger):
                     store.mend_ledger(faulty=True)
                 run_id = identify(store, job, target, random)
                 with Reader(directory.checkpoint) as reader:
