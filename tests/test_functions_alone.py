@@ -42,6 +42,7 @@ def no_child_is_left(tmp_path: Path) -> Iterator[None]:
 
 
 NOTE = "(HERE / 'children').open('a').write(f'{pid}\\n')"
+#: What a user's function may leave running, longer than any test: `no_child_is_left` ends it.
 FORKS = {
     "fork": f"pid = os.fork()\nif not pid:\n    time.sleep(600)\n    os._exit(0)\n{NOTE}\nreturn pid",
     "program": f"pid = subprocess.Popen(['sleep', '600'], close_fds=False).pid\n{NOTE}\nreturn pid",

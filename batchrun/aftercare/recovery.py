@@ -18,7 +18,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job
 from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay
-from batchrun.store.ledger import Event, faults, is_whole, read
+from batchrun.store.ledger import Event, faults, is_whole, numbered
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -84,11 +84,11 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
 def _events(job: Job, directory: RunDir, *, accept_damage: bool) -> tuple[list[Event], int]:
     """All events that can be read, the run's own first, and how many cannot. Raises SpecError, StoreError."""
     try:
-        lines, damaged = list(read(directory.ledger)), faults(directory.ledger)
+        lines = list(numbered(directory.ledger))
     except OSError as error:
         said = f"{directory.ledger}: cannot be read: {error.strerror}. Nor can {directory.checkpoint.name} be believed"
         raise StoreError(f"{said}: restore a copy of one of them.") from error
-    events = [event for event in lines if event is not None]
+    events, damaged = [tuple(line[1:]) for line in lines if line is not None], faults(lines)
     attempts = len({event[1] for event in events if event[0] == "intent"})
     run_id = next((event[1] for event in events if event[0] == "run"), None)
     damaged += max(0, directory.counted_attempts(run_id) - attempts - damaged)

@@ -22,8 +22,8 @@ from batchrun.interactions.evidence import INTENT_LABEL, Reply, is_passing
 from batchrun.interactions.models import Interaction, usable_id
 from batchrun.prices.table import Prices, load_prices
 from batchrun.rows import Finish, Outcome
-from batchrun.runs.bills import cost_of, day_of
-from batchrun.runs.budgets import LONGEST_ANSWER
+from batchrun.runs.bills import cost_of
+from batchrun.runs.budgets import most_unseen
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import current_outputs
 from batchrun.runs.opening import OpenRun, open_existing
@@ -39,8 +39,6 @@ from batchrun.store.resolution import Doubt
 GIVEN_UP = Finish(
     Outcome.FAILED, "given_up", "nobody can tell whether it was billed; given up: `batchrun resolve --lost`"
 )
-#: Scripts other than Latin take up to so many times the tokens that are estimated.
-_READ_AT_MOST = 2
 RunAsync = Callable[[Coroutine[Any, Any, str]], str]
 
 
@@ -59,8 +57,7 @@ class Doubts:
         """What a POST may have cost in dollars, None if nothing is known of it; and whether that is the most it may."""
         if (mean := self.mean.get(doubt.model or "")) is not None:
             return mean, False
-        read = doubt.tokens * _READ_AT_MOST
-        return self.prices.most(doubt.model or "", None, read, LONGEST_ANSWER, day_of(doubt.intent_at)), True
+        return most_unseen(self.prices, doubt.model, doubt.tokens, doubt.intent_at, tiers=("standard",)), True
 
 
 def open_doubts(directory: RunDir) -> Doubts:

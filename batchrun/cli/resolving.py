@@ -115,12 +115,10 @@ def _price(found: Doubts, doubt: Doubt) -> dict[str, float | None]:
 
 def _list(found: Doubts, same: str) -> Iterator[str]:
     """Every POST in doubt: its row, its label, when it was made, and why nobody can tell. `same` names the run."""
-    from batchrun.reports.rows import utc
-
-    for doubt in (*found.again, *found.doubts):
-        state = ", sent again" if doubt in found.again else "" if doubt.held else ", pending"
-        yield f"row {doubt.key}: {doubt.intent_key}, {utc(doubt.intent_at)}{state}"
-        yield f"  {shortened(doubt.evidence or 'the process died before it could tell', _WIDTH)}"
+    for doubt in found.again:
+        yield from _told(doubt, ", sent again")
+    for doubt in found.doubts:
+        yield from _told(doubt, "" if doubt.held else ", pending")
     if found.again:
         yield f"{counted(len(found.again), 'POST')} of unknown fate sent again{_at_risk(found, found.again)}"
     if not found.doubts:
@@ -131,6 +129,13 @@ def _list(found: Doubts, same: str) -> Iterator[str]:
     yield f"  batchrun resolve {same} KEY --id ID      it is this interaction; its answer is fetched for nothing"
     yield f"  batchrun resolve {same} KEY --lost       give it up"
     yield f"  batchrun resolve {same} KEY --resubmit   send it again, perhaps billed twice"
+
+
+def _told(doubt: Doubt, state: str) -> Iterator[str]:
+    from batchrun.reports.rows import utc
+
+    yield f"row {doubt.key}: {doubt.intent_key}, {utc(doubt.intent_at)}{state}"
+    yield f"  {shortened(doubt.evidence or 'the process died before it could tell', _WIDTH)}"
 
 
 def _at_risk(found: Doubts, doubts: Sequence[Doubt]) -> str:

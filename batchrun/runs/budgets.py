@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import ROUND_UP, Decimal
 
 from batchrun.engine.budget import PER_DOLLAR, Budget, dollars
@@ -14,7 +14,6 @@ from batchrun.runs.bills import cost_of, cost_of_answer, day_of
 from batchrun.runs.opening import OpenRun
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.load import Job
-from batchrun.store.records import AttemptRecord
 
 #: The longest answer of a text model, thoughts included. Source: the public pages on the models.
 LONGEST_ANSWER = 65_536
@@ -28,7 +27,7 @@ def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
     limit = opened.job.spec.limits.max_cost
     if limit is None:
         return None
-    prices = charge_earlier(opened, wall())
+    prices = _charge_earlier(opened, wall())
 
     def most(request: Request) -> int | None:
         return most_of(request, prices, wall())
@@ -84,7 +83,7 @@ def most_of(request: Request, prices: Prices, at: float) -> int | None:
     return None if most is None else _units(most)
 
 
-def charge_earlier(opened: OpenRun, at: float) -> Prices:
+def _charge_earlier(opened: OpenRun, at: float) -> Prices:
     """Charge attempts that were made without a limit, or with other prices, with what they cost or may have cost.
 
     Returns the prices that the job counts with. Raises SpecError as `prices_of` does.
@@ -96,17 +95,29 @@ def charge_earlier(opened: OpenRun, at: float) -> Prices:
     for attempt, estimated, charged in opened.reader.uncharged(supposed=others):
         told = cost_of(attempt, prices)
         known = _units(told.total) if told and told.complete else None
-        most = _units(_most_of_earlier(attempt, estimated, prices, written)) if known is None else 0
-        charges.append((max(charged, most) if known is None else known, attempt.id))
+        if known is None:
+            most = most_unseen(prices, attempt.model, estimated, attempt.intent_at, written)
+            known = max(charged, _units(most or Decimal(0)))
+        charges.append((known, attempt.id))
     opened.store.charge(charges)
     return prices
 
 
-def _most_of_earlier(attempt: AttemptRecord, estimated: int, prices: Prices, written: int) -> Decimal:
-    """What an attempt may cost of which only an estimate of what it reads is known: in the dearest tier."""
-    name, day, read = attempt.model or "", day_of(attempt.intent_at), estimated * _MARGIN
-    each = (prices.most(name, tier, read, min(written, LONGEST_ANSWER), day) for tier in _TIERS)
-    return max((most for most in each if most is not None), default=Decimal(0))
+def most_unseen(
+    prices: Prices,
+    model: str | None,
+    estimated: int,
+    at: float,
+    written: int = LONGEST_ANSWER,
+    tiers: Sequence[str] = _TIERS,
+) -> Decimal | None:
+    """What a POST may cost in dollars of which only an estimate of what it reads is known, in the dearest of `tiers`.
+
+    None if no price is known.
+    """
+    read, written = estimated * _MARGIN, min(written, LONGEST_ANSWER)
+    each = (prices.most(model or "", tier, read, written, day_of(at)) for tier in tiers)
+    return max((most for most in each if most is not None), default=None)
 
 
 def _units(amount: Decimal) -> int:

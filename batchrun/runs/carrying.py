@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.bodies import Bodies
+from batchrun.engine.budget import Budget
 from batchrun.engine.conversation import Ask, Check, Exchange
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer
@@ -19,7 +20,6 @@ from batchrun.interactions.client import Client
 from batchrun.interactions.fetching import Fetcher
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
-from batchrun.runs.budgets import budget_of
 from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.signals import stop_gently
@@ -39,14 +39,15 @@ async def carry_all(
     wall: Callable[[], float],
     observe: Observer,
     *,
+    budget: Budget | None,
     waits: bool = False,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
-    `waits` is for a client whose POSTs bring the answer.
+    `budget` is what bounds the run's cost, `waits` is for a client whose POSTs bring the answer.
     """
     media = media_of(opened, client, wall, observe)
-    work = work_of(opened, media, wall, waits=waits)
+    work = work_of(opened, media, budget, waits=waits)
     engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
     stop_gently(engine)
     expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
@@ -72,7 +73,7 @@ def media_of(opened: OpenRun, client: Client, wall: Callable[[], float], observe
     return Media(library_of(job), job.spec.request.inline_limit, uploads, fetcher, directory)
 
 
-def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: bool = False) -> Work:
+def work_of(opened: OpenRun, media: Media, budget: Budget | None = None, *, waits: bool = False) -> Work:
     """The job as the engine sees it."""
     job, tally = opened.job, tally_of(opened.reader)
     calling = job.spec.request.function_calling
@@ -89,7 +90,7 @@ def work_of(opened: OpenRun, media: Media, wall: Callable[[], float], *, waits: 
         resubmits=tally.resubmits,
         resumed=opened.store.epoch > 1,
         refused=any(tally.states.get(state) for state in FREE),
-        budget=budget_of(opened, wall),
+        budget=budget,
         toolbox=Toolbox(job.functions, timeout=calling.timeout) if job.functions else None,
     )
 

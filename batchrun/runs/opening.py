@@ -59,10 +59,10 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
                 if unsealed:
                     refuse_distrusted(store.connection, *files)
                 directory.refuse_to_forget(store)
-                if unsealed and store.has_attempts and not is_whole(directory.ledger):
-                    store.mend_ledger(faulty=True)
                 run_id = identify(store, job, target, random)
                 with Reader(directory.checkpoint) as reader:
+                    if unsealed and reader.has_attempts() and not is_whole(directory.ledger):
+                        store.mend_ledger(faulty=True)
                     yield OpenRun(job, directory, store, reader, run_id, random)
             except sqlite3.Error as error:
                 raise store.unusable(error) from error

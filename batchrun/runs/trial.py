@@ -20,6 +20,7 @@ from batchrun.prices.bill import Cost
 from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
 from batchrun.runs.bills import cost_of
+from batchrun.runs.budgets import budget_of
 from batchrun.runs.carrying import carry_all
 from batchrun.runs.directory import RunDir, remember, run_dir
 from batchrun.runs.opening import OpenRun, open_run
@@ -84,7 +85,9 @@ def try_row(
         _take_in(opened, row, wall_clock())
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
-        _, stopped = run_fast(carry_all(opened, client, None, wall_clock, heeding, waits=tell is not None))
+        budget = budget_of(opened, wall_clock)
+        carrying = carry_all(opened, client, None, wall_clock, heeding, budget=budget, waits=tell is not None)
+        _, stopped = run_fast(carrying)
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)
 

@@ -142,17 +142,17 @@ class Faults:
         self._last = entry[0]
 
 
-def faults(path: Path) -> int:
-    """The faults of a ledger. Raises OSError."""
+def faults(entries: Iterable[list[Any] | None]) -> int:
+    """The faults of a ledger, whose lines are given as by `numbered`."""
     found = Faults()
-    for entry in numbered(path):
+    for entry in entries:
         found.take(entry)
     return found.count
 
 
 def is_whole(path: Path) -> bool:
     """Whether there is a ledger, and it has no faults. Raises OSError."""
-    return path.exists() and path.stat().st_size > 0 and not faults(path)
+    return path.exists() and path.stat().st_size > 0 and not faults(numbered(path))
 
 
 def _end(path: Path) -> tuple[int, int, bool]:

@@ -92,7 +92,7 @@ def _signature(descriptor: int) -> bytes:
         note = os.pread(descriptor, 200, 0)
         if _is_of_the_living(note):
             return note
-        time.sleep(pause)
+        time.sleep(pause)  # only one that was refused waits here, before any event loop runs
     return os.pread(descriptor, 200, 0)
 
 

@@ -137,11 +137,6 @@ class Store:
         return dead.rowcount
 
     @property
-    def has_attempts(self) -> bool:
-        """True if anything was ever sent, or about to be."""
-        return bool(self.connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()[0])
-
-    @property
     def is_behind(self) -> bool:
         """True if the ledger knows what this checkpoint does not."""
         return self._ledger.last > self._told

@@ -102,7 +102,10 @@ def _in_tables(db: sqlite3.Connection) -> Iterator[str]:
 
 
 class _Facts:
-    """What the ledger says of each attempt, as two checksums: its intent, and its id or that it was free."""
+    """What the ledger says of each attempt, as two checksums: its intent, and its id or that it was free.
+
+    `faults` counts what of it cannot be read or is gone.
+    """
 
     def __init__(self) -> None:
         self.intents, self.ends = array("q"), array("q")

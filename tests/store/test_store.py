@@ -242,6 +242,7 @@ def test_a_holder_that_has_not_signed_yet_is_waited_for(
     with closing(RunLock(tmp_path)):
         signed = note.read_bytes()
         note.write_bytes(left)
+        # Nothing is slept: the wait is the moment in which the holder signs.
         monkeypatch.setattr("time.sleep", lambda _seconds: note.write_bytes(signed))
         with pytest.raises(LockedError, match=f"process {os.getpid()} on "):
             RunLock(tmp_path)
