@@ -144,6 +144,6 @@ def _at_risk(found: Doubts, doubts: Sequence[Doubt]) -> str:
     if not known:
         return "; what they may have cost is unknown"
     more = "" if len(known) == len(doubts) else ", some unknown"
-    how = "at most" if any(most for _, most in known) else "about"
-    by = "" if how == "at most" else " by the mean of this run"
-    return f"; if all were billed, {how} ${sum(dollars for dollars, _ in known):.6f}{by}{more}"
+    bounded = any(most for _, most in known)
+    how, by = ("at most", "in the standard tier") if bounded else ("about", "by the mean of this run")
+    return f"; if all were billed, {how} ${sum(dollars for dollars, _ in known):.6f} {by}{more}"
