@@ -1,0 +1,82 @@
+"""The `stages` section of a job file: what rows flow through, as pydantic models."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, Tag, model_validator
+
+from batchrun.spec.asking import RequestSpec
+from batchrun.spec.fields import BY_SHAPE, ColumnName, Strict, Text
+
+#: The stage that the rows of the input are in.
+INPUT = "input"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+
+
+def _stage_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r:.60} is no name of a stage: letters, digits and _, as templates can say it")
+    if name == INPUT:
+        raise ValueError(f"{INPUT!r} is the name of the input itself")
+    return name
+
+
+StageName = Annotated[str, AfterValidator(_stage_name)]
+
+
+class BatchSpec(Strict):
+    """Rows taken together: the stage's unit is a group of the rows that it needs."""
+
+    by: ColumnName | None = Field(
+        default=None,
+        description="Column of the input whose value names the group: it begins when its own rows have ended. Without "
+        "it all rows are one group.",
+    )
+
+
+class StageLimitsSpec(Strict):
+    """A stage's own limits, within those of the job."""
+
+    rpm: float | None = Field(default=None, gt=0, description="POSTs a minute of this stage.")
+    tpm: float | None = Field(default=None, gt=0, description="Input tokens a minute of this stage.")
+    max_cost: float | None = Field(default=None, gt=0, description="US dollars that this stage may cost.")
+
+
+class StageSpec(Strict):
+    """One stage: what it needs, and what it does with each row."""
+
+    needs: Annotated[Text | Annotated[list[str], Tag("list")], BY_SHAPE] = Field(
+        default=INPUT,
+        description="The stage (or stages of rows with the same keys) whose outputs a row waits for. Default: `input`, "
+        "the rows of the input.",
+    )
+    when: str | None = Field(
+        default=None,
+        description="Jinja expression, such as `stages.classify.output.type == 'invoice'`; other rows are skipped.",
+    )
+    request: RequestSpec | None = Field(default=None, description="What is asked for each row.")
+    transform: str | None = Field(
+        default=None,
+        description="Your function, as `module:name`: it is given a row (or an iterator of the rows of a batch) and "
+        "returns a dict, or None to leave the row out. Modules are looked up beside the job file first.",
+    )
+    explode: bool = Field(
+        default=False, description="The transform returns a list; each item is a row of its own for what follows."
+    )
+    batch: BatchSpec | None = Field(default=None, description="Take the rows in groups, not one by one.")
+    limits: StageLimitsSpec = Field(default_factory=StageLimitsSpec, description="Limits of this stage alone.")
+
+    @model_validator(mode="after")
+    def _one_work(self) -> StageSpec:
+        if (self.request is None) == (self.transform is None):
+            raise ValueError("give `request` or `transform`, one of them")
+        if self.explode and self.transform is None:
+            raise ValueError("`explode` needs a `transform`, which returns a list")
+        return self
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The stages it needs, each once."""
+        return tuple(dict.fromkeys([self.needs] if isinstance(self.needs, str) else self.needs))
