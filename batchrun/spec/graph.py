@@ -102,6 +102,8 @@ class Graph:
     def _check_needs(self, name: str, stage: StageSpec) -> None:
         if not stage.needed:
             raise SpecError(f"stages.{name}.needs: name a stage, or leave it out for the rows of the input")
+        if INPUT in stage.needed and len(stage.needed) > 1:
+            raise SpecError(f"stages.{name}.needs: leave {INPUT!r} out: the columns of the input are always there")
         for need in stage.needed:
             if need != INPUT and need not in self.stages:
                 close = get_close_matches(need, [INPUT, *self.stages], 1)

@@ -70,7 +70,11 @@ def test_levels_say_what_keys_name() -> None:
             {"a": SPLIT, "b": ASKED, "c": {**ASKED, "needs": ["a", "b"]}},
             "the keys of 'a' and 'b' name different things",
         ),
-        ({"a": {**ASKED, "batch": {"by": "x"}}, "c": {**ASKED, "needs": ["a", INPUT]}}, "name different things"),
+        (
+            {"a": {**ASKED, "batch": {"by": "x"}}, "b": ASKED, "c": {**ASKED, "needs": ["a", "b"]}},
+            "name different things",
+        ),
+        ({"a": ASKED, "c": {**ASKED, "needs": ["a", INPUT]}}, "the columns of the input are always there"),
     ],
 )
 def test_what_cannot_begin_or_be_joined_is_refused(stages: dict[str, Any], message: str) -> None:
