@@ -12,6 +12,7 @@ class Outcome(StrEnum):
 
     INCOMPLETE: the answer is cut off, and kept. BLOCKED: the service refuses the content (safety, recitation, …).
     AWAITING_APPROVAL: a research plan waits for the user's word. AMBIGUOUS: nobody can tell whether it was billed.
+    SKIPPED: a condition left the row of a stage out, or what it needs has failed.
     """
 
     SUCCEEDED = "succeeded"
@@ -21,6 +22,7 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"
     AWAITING_APPROVAL = "awaiting_approval"
     AMBIGUOUS = "ambiguous"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
                 raise SpecError(f"{directory.checkpoint}: nothing to recover: it knows all that its ledger tells.")
             _take_in(store, job, events[0], at)
             run_id, found.target = store.meta("run_id") or "", store.meta("target") or ""
-            replay = Replay(store.connection, at, lambda key, *place: intent_key(run_id, key, "", *place))
+            replay = Replay(store.connection, at, lambda key, *place: intent_key(run_id, key, *place))
             with store.db.atomic():
                 for event in events[1:]:
                     replay.apply(event)

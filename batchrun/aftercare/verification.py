@@ -101,8 +101,8 @@ class Audit:
 
     def _intents(self) -> Iterator[Difference]:
         run_id = self._reader.meta("run_id") or ""
-        for name, label, key, stage, exchange, number in stored_intents(self._db):
-            if label != intent_key(run_id, key, stage, exchange, number):
+        for name, label, key, exchange, number in stored_intents(self._db):
+            if label != intent_key(run_id, key, exchange, number):
                 yield Difference("intents", name, "its label is not the one that its intent had")
 
     def _answers(self) -> Iterator[Difference]:

@@ -67,7 +67,7 @@ class Poster:
 
     def _intent(self, posting: Posting, charge: int | None) -> Intent:
         row, request = posting.row, posting.request
-        name = intent_key(self._work.run_id, row.key, "", posting.exchange, posting.number)
+        name = intent_key(self._work.run_id, row.key, posting.exchange, posting.number)
         return Intent(
             row.id,
             row.key,

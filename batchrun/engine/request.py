@@ -191,9 +191,9 @@ def _replays(body: dict[str, Any]) -> bool:
     return isinstance(steps, list) and any(isinstance(s, dict) and s.get("type") == "model_output" for s in steps)
 
 
-def intent_key(run_id: str, key: str, stage: str, exchange: int, number: int) -> str:
+def intent_key(run_id: str, key: str, exchange: int, number: int) -> str:
     """36 characters that name one attempt and fit the API's label rules."""
-    mark = hashlib.sha256("\0".join((run_id, key, stage, str(exchange), str(number))).encode()).hexdigest()
+    mark = hashlib.sha256("\0".join((run_id, key, str(exchange), str(number))).encode()).hexdigest()
     return "br1-" + mark[:32]
 
 

@@ -42,6 +42,7 @@ class Summary:
     blocked: int
     awaiting_approval: int
     ambiguous: int
+    skipped: int
     pending: int
     in_flight: int
     attempts: int

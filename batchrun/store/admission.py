@@ -20,7 +20,7 @@ from batchrun.store.store import Store
 _FIND = """SELECT id, input_sha, seen, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source, data
            FROM row WHERE key = ?"""
 _INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
-             error_message, finished_at, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+             error_message, finished_at, seen, stage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _EDIT = "UPDATE row SET position = ?, source = ?, seen = ?, input_sha = ?, data = ? WHERE id = ?"
 _SHOWN = 5
 
@@ -77,7 +77,7 @@ def admit(
         rows, repeated = iter(rows), dict[str, int]()
         rest = _pass_over(db, found, rows, this_pass, None if named else repeated)
         for position, row in enumerate(rest if named else _numbered(db, rest, this_pass, repeated), found.same):
-            _admit_one(db, found, row, position, reading)
+            admit_one(db, found, row, position, reading)
         _refuse_duplicates(found)
         if complete:
             found.gone += set_aside(db, this_pass)
@@ -136,10 +136,13 @@ def _seen(db: sqlite3.Connection, key: str, this_pass: int) -> int:
     return db.execute("SELECT count(*) FROM row WHERE key = ? AND seen = ?", (key, this_pass)).fetchone()[0]  # type: ignore[no-any-return]
 
 
-def _admit_one(db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading) -> None:
+def admit_one(
+    db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading, *, stage: str = ""
+) -> None:
+    """Take one row in, inside the caller's transaction: new, or beside what is known of its key."""
     known = db.execute(_FIND, (row.key,)).fetchone()
     if known is None:
-        db.execute(_INSERT, _values(row, position, reading))
+        db.execute(_INSERT, _values(row, position, reading, stage))
         found.new += 1
         return
     row_id, sha, seen, sent, source, data = known
@@ -154,7 +157,7 @@ def _admit_one(db: sqlite3.Connection, found: Admission, row: InputRow, position
         _amend(db, found, row, row_id, data, reading)
     else:
         db.execute("DELETE FROM row WHERE id = ?", (row_id,))
-        db.execute(_INSERT, _values(row, position, reading))
+        db.execute(_INSERT, _values(row, position, reading, stage))
         found.new += 1
 
 
@@ -176,11 +179,11 @@ def _amend(
     reading.tell(Anew(row.key, row.source, row.data or {}, exchange, columns, paid, in_flight))
 
 
-def _values(row: InputRow, position: int, reading: Reading) -> tuple[object, ...]:
+def _values(row: InputRow, position: int, reading: Reading, stage: str) -> tuple[object, ...]:
     head = (row.key, position, row.source, row.sha, _data(row), row.problem is not None)
     if row.problem is None:
-        return (*head, None, None, None, None, reading.number)
-    return (*head, Outcome.FAILED.value, row.problem.kind, row.problem.message, reading.at, reading.number)
+        return (*head, None, None, None, None, reading.number, stage)
+    return (*head, Outcome.FAILED.value, row.problem.kind, row.problem.message, reading.at, reading.number, stage)
 
 
 def _data(row: InputRow) -> str | None:

@@ -79,14 +79,14 @@ _LAWS: tuple[tuple[str, str, str], ...] = (
         "one live attempt",
         "has {} live attempts at one exchange",
         f"""SELECT 'row ' || quote(row.key), count(*) FROM {_OF_ROW} WHERE {LIVE}
-            GROUP BY row_id, stage, exchange HAVING count(*) > 1""",
+            GROUP BY row_id, exchange HAVING count(*) > 1""",
     ),
     (
         "one live attempt",
         "follows an exchange that has no answer",
         f"""SELECT 'row ' || quote(row.key) || ', attempt ' || a.number, '' FROM attempt a JOIN row ON row.id = a.row_id
             WHERE {live("a")} AND a.exchange > 0 AND NOT EXISTS (SELECT 1 FROM attempt b WHERE b.row_id = a.row_id
-            AND b.stage = a.stage AND b.exchange = a.exchange - 1 AND (b.state = 'fetched' OR a.{_RECOVERED})
+            AND b.exchange = a.exchange - 1 AND (b.state = 'fetched' OR a.{_RECOVERED})
             AND {live("b")})""",
     ),
     (
@@ -143,9 +143,9 @@ def stored_rows(db: sqlite3.Connection) -> Iterator[tuple[str, str, str | None]]
 
 
 def stored_intents(db: sqlite3.Connection) -> Iterator[tuple[str, str, str, str, int, int]]:
-    """Of every attempt its name for people, label, row's key, stage, exchange and number."""
+    """Of every attempt its name for people, label, row's key, exchange and number."""
     yield from db.execute(
-        f"SELECT {_NAMED}, intent_key, row.key, stage, exchange, attempt.number FROM {_OF_ROW} ORDER BY attempt.id"
+        f"SELECT {_NAMED}, intent_key, row.key, exchange, attempt.number FROM {_OF_ROW} ORDER BY attempt.id"
     )
 
 

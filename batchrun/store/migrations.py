@@ -9,7 +9,7 @@ APPLICATION_ID = 0x6272756E
 
 migrations = Migrations("batchrun")
 
-#: A row has at most one live attempt a stage and exchange: SQLite itself refuses a second POST.
+#: A row has at most one live attempt an exchange: SQLite itself refuses a second POST.
 LIVE = "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')"
 
 
@@ -30,6 +30,7 @@ def m001_initial(db: Database) -> None:
     """Meta values, input rows and the attempts made for them.
 
     `exchange` is the number of the interaction in its row's conversation, `turn` that of the user's turn it belongs to.
+    In a job of stages a row is of a `stage`, with whose name its key begins, and has an `output` for what follows it.
     Times are Unix seconds; `raw` is zlib; `files` lists the files in the request; a `rejected` row failed when it was
     read and is never sent. `tool_call` holds the functions run for an answer that asks for them, `word` what the user
     said to a research plan. `purged_at` is when the service was seen to have
@@ -43,20 +44,20 @@ def m001_initial(db: Database) -> None:
         """CREATE TABLE row (
             id INTEGER PRIMARY KEY, position INTEGER NOT NULL, key TEXT NOT NULL UNIQUE, source TEXT NOT NULL,
             input_sha TEXT NOT NULL, data TEXT, rejected INTEGER NOT NULL, outcome TEXT, error_class TEXT,
-            error_message TEXT, finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL)""",
+            error_message TEXT, finished_at REAL, reopened_at REAL, seen INTEGER NOT NULL,
+            stage TEXT NOT NULL DEFAULT '', output TEXT)""",
         "CREATE INDEX row_position ON row (position)",
         "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",
         """CREATE TABLE attempt (
             id INTEGER PRIMARY KEY, row_id INTEGER NOT NULL REFERENCES row (id), number INTEGER NOT NULL,
-            stage TEXT NOT NULL DEFAULT '', exchange INTEGER NOT NULL DEFAULT 0,
-            turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, state TEXT NOT NULL,
+            exchange INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, state TEXT NOT NULL,
             intent_key TEXT NOT NULL UNIQUE, request_sha TEXT NOT NULL, evidence TEXT,
             model TEXT, agent INTEGER NOT NULL DEFAULT 0, interaction_id TEXT, interaction_status TEXT,
             service_tier TEXT, posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,
             http_status INTEGER, error_class TEXT, error_message TEXT,
             intent_at REAL NOT NULL, submitted_at REAL, fetched_at REAL, superseded_at REAL, superseded_by TEXT,
             purged_at REAL, tokens INTEGER, charge INTEGER, usage TEXT, files TEXT, raw BLOB)""",
-        f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, exchange) WHERE {LIVE}",
+        f"CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, exchange) WHERE {LIVE}",
         "CREATE INDEX attempt_row ON attempt (row_id, number)",
         f"CREATE INDEX attempt_open ON attempt (state) WHERE {OPEN}",
         """CREATE TABLE tool_call (

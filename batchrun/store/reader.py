@@ -18,18 +18,18 @@ from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
 from batchrun.store.versions import refuse_newer, refuse_older
 
-_ATTEMPT = """a.id, a.row_id, r.key, a.number, a.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
+_ATTEMPT = """a.id, a.row_id, r.key, a.number, r.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
     a.request_sha, a.model, a.agent,
     a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
     a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.purged_at, a.usage, a.files"""
 _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
-    r.finished_at,
+    r.finished_at, r.stage,
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
         AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge')"""
 _LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
             ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
-_ROW_FIELDS = 12
+_ROW_FIELDS = 13
 _LIVE_OF_ROW = (
     f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {live('b')} ORDER BY b.exchange DESC LIMIT 1)"
 )

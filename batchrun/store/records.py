@@ -44,7 +44,6 @@ class Intent:
     request_sha: str
     model: str | None
     agent: bool = False
-    stage: str = ""
     exchange: int = 0
     turn: int = 0
     files: tuple[dict[str, Any], ...] = ()
@@ -152,6 +151,7 @@ class RowRecord:
     error_class: str | None
     error_message: str | None
     finished_at: float | None
+    stage: str
     attempts: int
     attempt: AttemptRecord | None
     strikes: int = 0

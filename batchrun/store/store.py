@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 _ARM_AGAIN = """UPDATE attempt SET state = 'intent', epoch = ?, posts = posts + 1, evidence = NULL, charge = ?
                 WHERE id = ? AND state IN ('not_sent', 'refused')"""
-_ARM_FIRST = """INSERT INTO attempt (row_id, number, stage, exchange, turn, epoch, state, intent_key, request_sha,
+_ARM_FIRST = """INSERT INTO attempt (row_id, number, exchange, turn, epoch, state, intent_key, request_sha,
                 model, agent, files, tokens, charge, intent_at, posts)
-                VALUES (?, ?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, 1)"""
+                VALUES (?, ?, ?, ?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?, ?, 1)"""
 _RESULT = """UPDATE attempt SET state = ?, evidence = ?, http_status = ?, error_class = ?, error_message = ?, raw = ?,
              charge = CASE WHEN ? THEN charge * 0 ELSE charge END WHERE id = ?"""
 _SUBMITTED = """UPDATE attempt SET state = 'submitted', evidence = NULL, interaction_id = ?, submitted_at = ?,
@@ -182,7 +182,7 @@ class Store:
             i = intent
             files = json.dumps(i.files) if i.files else None
             who = (i.intent_key, i.request_sha, i.model, i.agent, files, i.tokens, i.charge)
-            values = (i.row_id, i.number, i.stage, i.exchange, i.turn, epoch, *who)
+            values = (i.row_id, i.number, i.exchange, i.turn, epoch, *who)
             return db.execute(_ARM_FIRST, (*values, at)).lastrowid or 0
 
         write = Write(work, tells=lambda known: intended(known, intent, at), begins=True)
