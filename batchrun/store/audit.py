@@ -142,7 +142,7 @@ def stored_rows(db: sqlite3.Connection) -> Iterator[tuple[str, str, str | None]]
     yield from db.execute("SELECT key, input_sha, data FROM row WHERE data NOT NULL AND NOT rejected ORDER BY id")
 
 
-def stored_intents(db: sqlite3.Connection) -> Iterator[tuple[str, str, str, str, int, int]]:
+def stored_intents(db: sqlite3.Connection) -> Iterator[tuple[str, str, str, int, int]]:
     """Of every attempt its name for people, label, row's key, exchange and number."""
     yield from db.execute(
         f"SELECT {_NAMED}, intent_key, row.key, exchange, attempt.number FROM {_OF_ROW} ORDER BY attempt.id"

@@ -72,6 +72,7 @@ def a_row(answer: object = NO_ANSWER, **overrides: Any) -> RowRecord:
         "error_class": None,
         "error_message": None,
         "finished_at": 1_700_000_004.0,
+        "stage": "",
         "attempts": 1,
     }
     if "attempt" not in overrides:
