@@ -175,7 +175,7 @@ def test_what_is_flipped_in_the_checkpoint_is_found(job: Rehearsal, flip: str) -
 
 def test_a_second_live_attempt_that_a_lost_index_let_in_is_found(job: Rehearsal) -> None:
     execute(job, "DROP INDEX one_live_attempt")
-    columns = "row_id, number, stage, exchange, turn, epoch, state, request_sha, intent_at, posts"
+    columns = "row_id, number, exchange, turn, epoch, state, request_sha, intent_at, posts"
     execute(job, f"INSERT INTO attempt ({columns}, intent_key) SELECT {columns}, 'other' FROM attempt WHERE id = 1")
     assert "row 'r0': has 2 live attempts at one exchange" in said(books(job))
 

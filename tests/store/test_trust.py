@@ -37,7 +37,7 @@ def tampered(job: Rehearsal, statement: str) -> list[str]:
     """What is said of the checkpoint after a statement that batchrun would never make."""
     with closing(sqlite3.connect(job.directory / "run.db")) as db:
         db.execute("DROP INDEX one_live_attempt")
-        db.execute("CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, stage, exchange) WHERE "
+        db.execute("CREATE UNIQUE INDEX one_live_attempt ON attempt (row_id, exchange) WHERE "
                    "superseded_at IS NULL AND state NOT IN ('not_sent', 'refused')")  # fmt: skip
         assert db.execute(statement).rowcount, "nothing was tampered with"
         db.commit()
