@@ -79,7 +79,14 @@ class QuotaError(RefusedError):
 
 
 class BudgetError(RunError):
-    """The job's limit in money has no room for the next request; what was submitted can still be fetched."""
+    """A limit in money has no room for the next request; what was submitted can still be fetched.
+
+    It is the job's, or that of a `stage` alone.
+    """
+
+    def __init__(self, message: str, stage: str = "") -> None:
+        super().__init__(message)
+        self.stage = stage
 
 
 class ModelError(RunError):

@@ -38,10 +38,10 @@ class Calls:
 
     def _note(self, answer: Call, lease: Lease) -> None:
         if is_passing(answer):
-            self._pace.limits.give_back(lease)
+            lease.give_back()
             self._slow_down(answer)
         else:
-            self._pace.limits.accepted()
+            lease.accepted()
             self._silent = 0
         if isinstance(answer, Reply) and not answer.ok and _is_denied(answer):
             raise CredentialError(f"The service does not accept the API key: {told(answer)}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,37 +13,77 @@ from batchrun.engine.limits import Lease
 from batchrun.engine.media import Media
 from batchrun.engine.request import Draft, Request
 from batchrun.interactions.models import Interaction
+from batchrun.spec.asking import RequestSpec
 from batchrun.spec.model import JobSpec
+from batchrun.spec.stages import StageLimitsSpec
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 from batchrun.tools import Toolbox
+from batchrun.tools.transforms import Transformed
+
+_NO_LIMITS = StageLimitsSpec()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is done with the rows of one stage; a job without stages is one that has no `name`.
+
+    `request` is its section of the job file. `next_request` makes a row's request after the exchanges so far; it raises
+    RowError; `media` reads the files of a Draft. `check_for` gives what judges a row's answer, None where any will do;
+    `toolbox` holds the user's functions. `waits` is true where POSTs bring their answer. `transform` is what is done
+    instead of asking; it may block. `budget` and `limits` are its own, within the run's. `follows` is true where its
+    rows are made of those of others, `output_of` gives what others are made of, from an answer of its.
+    """
+
+    name: str
+    request: RequestSpec
+    next_request: Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]
+    media: Media
+    check_for: Callable[[RowRecord], Check | None]
+    script_for: Callable[[RowRecord], Script]
+    waits: bool
+    toolbox: Toolbox | None = None
+    transform: Callable[[RowRecord], Transformed] | None = None
+    timeout: float = 0.0
+    limits: StageLimitsSpec = _NO_LIMITS
+    budget: Budget | None = None
+    follows: bool = False
+    output_of: Callable[[RowRecord, Interaction], str] | None = None
+
+    async def aclose(self) -> None:
+        """End what functions have left running, and keep no fetched file."""
+        if self.toolbox is not None:
+            await asyncio.to_thread(self.toolbox.close)
+        await self.media.aclose()
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """A job as the engine sees it.
 
-    `next_request` makes a row's request after the exchanges so far; it raises RowError; `media` reads the files of a
-    Draft. `check_for` gives what judges a row's answer, None where any will do; `toolbox` holds the user's functions.
-    `answers` is the directory for answers' files; `waits` is true where POSTs bring their answer. `rows` is how many
-    the checkpoint holds, `resubmits` how many ambiguous POSTs were sent again so far. `resumed` is true where an
-    earlier process has begun the run, `refused` where POSTs of it were refused, or could not be sent. `budget` is None
-    where nothing limits what the run may cost.
+    `answers` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many
+    ambiguous POSTs were sent again so far. `resumed` is true where an earlier process has begun the run, `refused`
+    where POSTs of it were refused, or could not be sent. `budget` is None where nothing limits what the run may cost.
+    `settled` tells, in a job of stages, whether all that a row was made of has ended for good.
     """
 
     spec: JobSpec
     run_id: str
-    next_request: Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]
-    media: Media
-    check_for: Callable[[RowRecord], Check | None]
-    script_for: Callable[[RowRecord], Script]
+    stages: Mapping[str, Stage]
     answers: Path
-    waits: bool
     rows: int
     resubmits: int
     resumed: bool = False
     refused: bool = False
-    toolbox: Toolbox | None = None
     budget: Budget | None = None
+    settled: Callable[[RowRecord], bool] | None = None
+
+    def of(self, row: RowRecord) -> Stage:
+        """The stage that a row is in."""
+        return self.stages[row.stage]
+
+    def budget_of(self, row: RowRecord) -> Budget | None:
+        """What bounds the cost of a row."""
+        return self.of(row).budget or self.budget
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from batchrun.errors import RowError, StoreError
 from batchrun.interactions.models import Interaction
 from batchrun.outputs.media import attached_steps
 from batchrun.spec.load import Job
+from batchrun.spec.stages import STAGES
 
 #: What lets a research plan go ahead: the service wants an input with the approval.
 _GO_AHEAD = "The plan is approved. Please go ahead."
@@ -40,12 +41,22 @@ class Bodies:
         said = conversation.answers(exchanges, self.script)
         body = self._alone(exchanges, ask, said)
         if not exchanges:
-            return body
+            return self._continued(body)
         if isinstance(ask, Continue):
             body["continuation_token"] = ask.token
         if self.job.spec.request.store:
             return self._chained(body, exchanges[-1].answer)
         return {**body, "input": self._history(exchanges, ask, said)}
+
+    def _continued(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The first request of a row, going on from the interaction of another stage if its own says so."""
+        stage = self.job.stage_spec and self.job.stage_spec.continues
+        if stage is None:
+            return body
+        known = self.data.get(STAGES, {}).get(stage, {}).get("interaction_id")
+        if not known:
+            raise RowError("nothing_to_continue", f"there is no interaction of stage {stage!r} to go on from")
+        return {**body, "previous_interaction_id": known}
 
     def _alone(self, exchanges: Sequence[Exchange], ask: Ask, said: Sequence[str]) -> dict[str, Any]:
         """The request as if it stood alone. `said` are the answers to the user's turns."""

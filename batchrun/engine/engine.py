@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from batchrun.engine import conversation
-from batchrun.engine.attempt import Attempt, Work
+from batchrun.engine.attempt import Attempt, Stage, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
 from batchrun.engine.events import RowEnded, Salvaged, Stopping
@@ -26,7 +27,9 @@ from batchrun.engine.request import as_read
 from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
+from batchrun.engine.supply import Supply
 from batchrun.engine.talk import Talk, resumed, word_on
+from batchrun.engine.transforming import Transformer
 from batchrun.engine.wait import Waiter
 from batchrun.errors import (
     BudgetError,
@@ -55,22 +58,29 @@ class Engine:
         self.failure: RunError | None = None
         self.leaving = False
         self._shelter = Shelter()
-        pace = self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
-        self._keeper = Keeper(means, work.answers, pace.limits.settle, work.budget)
-        self.poster = Poster(work, means, self._keeper, pace, self._shelter)
+        self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
+        self._paces = {name: self._pace_of(stage) for name, stage in work.stages.items()}
+        self._keeper = Keeper(means, work.answers, work.budget_of)
+        self.poster = Poster(work, means, self._keeper, self._paces, self._shelter)
         key = KeyProbe(means.client)
-        self._submitter = Submitter(work, means, self.poster, pace, self._shelter, key)
+        self._submitter = Submitter(work, means, self.poster, self._pace, self._shelter, key)
         self._salvage = Salvage(means.store, means.client)
         self._waiter = Waiter(work.spec, means, self._keeper, key)
-        self._caller = None
-        if work.toolbox is not None:
-            rules = work.spec.request.function_calling
-            self._caller = Caller(work.toolbox, rules, means, self._shelter)
+        self._callers = {
+            name: Caller(stage.toolbox, stage.request.function_calling, means, self._shelter)
+            for name, stage in work.stages.items()
+            if stage.toolbox is not None
+        }
+        self._transformer = Transformer()
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carried: set[int] = set()
+        self._used_up: dict[str, BudgetError] = {}
+        self._supply = Supply(work, means.reader, self._carried, self._used_up.keys())
+        self._has_ended = asyncio.Event()
         self._feeder: asyncio.Task[None] | None = None
         self._feeds_earlier = True
 
@@ -78,13 +88,15 @@ class Engine:
         """Carry all rows (of the first `limit`). Raises the RunError that stopped the run; rows stay resumable."""
         if self.work.resumed:
             self._pace.go_on(self._spent(), refused=self.work.refused)
+            for pace in set(self._paces.values()) - {self._pace}:
+                pace.go_on(refused=False)
         self._feeder = asyncio.create_task(self._feed(limit))
         await asyncio.wait([self._feeder])
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self._store.drain()
-        if self.failure is not None:
-            raise self.failure
+        if failure := self.failure or next(iter(self._used_up.values()), None):
+            raise failure
         self._feeder.result()
 
     def _spent(self) -> list[tuple[float, float, float | None]]:
@@ -99,18 +111,25 @@ class Engine:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""
         if await self._project.check():
             self._waiter.trust_the_key()
-        started = set()
         for waiting in (True, False):
             self._feeds_earlier = waiting
             if not waiting:
                 self._shelter.require_open()
-            for row in self._reader.pending(under_way=waiting, limit=limit):
-                if row.id in started:  # its earlier attempt may be superseded by now: it is on its way already
-                    continue
-                if waiting:
-                    started.add(row.id)
-                await self._in_flight.acquire()
+            self._supply.read(under_way=waiting, limit=limit)
+            while (row := await self._next()) is not None:
                 self._start(as_read(row))
+
+    async def _next(self) -> RowRecord | None:
+        """The next row, with room in flight for it; None when none is left, and none can follow from others."""
+        while True:
+            await self._in_flight.acquire()
+            self._has_ended.clear()
+            if (row := self._supply.next()) is not None:
+                return row
+            self._in_flight.release()
+            if self._feeds_earlier or self.work.settled is None or not self._tasks:
+                return None
+            await self._has_ended.wait()
 
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
@@ -132,17 +151,22 @@ class Engine:
             self._feeder.cancel()
 
     def _start(self, row: RowRecord) -> None:
-        if self.work.budget is not None:
-            self.work.budget.resume(row.id)
+        if (budget := self.work.budget_of(row)) is not None:
+            budget.resume(row.id)
         task = asyncio.create_task(self.carry(row))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._carried.add(row.id)
+        task.add_done_callback(partial(self._ended, row))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, row: RowRecord, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._carried.discard(row.id)
         self._in_flight.release()
+        self._has_ended.set()
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, QuotaError | ModelError | BudgetError):
+        if isinstance(error, BudgetError) and error.stage:
+            self._used_up.setdefault(error.stage, error)
+        elif isinstance(error, QuotaError | ModelError | BudgetError):
             self._send_no_more(error)
         elif isinstance(error, RunError):
             self.stop(error)
@@ -154,16 +178,19 @@ class Engine:
 
     async def carry(self, row: RowRecord) -> None:
         """One row, from where it stands to its outcome."""
+        stage = self.work.of(row)
+        if stage.transform is not None:
+            return await self._finish(row, *await self._transformer.run(stage, row))
         talk = resumed(row, self._reader)
         while True:
             try:
                 decision = await self._decide(row, talk)
                 match decision:
                     case Finish():
-                        return await self._finish(row, decision)
+                        return await self._finish(row, decision, self._output(row, talk, decision))
                     case Again():
                         await self._store.supersede(talk.thrown_away(), self._wall())
-                    case _ if talk.at_purged and self.work.spec.request.store:
+                    case _ if talk.at_purged and stage.request.store:
                         await self._store.begin_anew(row.id, self._wall())
                         talk.begin_anew()
                     case RunFunctions() if talk.asked:
@@ -180,7 +207,8 @@ class Engine:
 
     async def _decide(self, row: RowRecord, talk: Talk) -> Decision:
         """What follows from the attempt under way: its answer judged, or the policy for one whose fate is unknown."""
-        script = self.work.script_for(row)
+        stage = self.work.of(row)
+        script = stage.script_for(row)
         if talk.attempt is not None:
             if talk.attempt.state is AttemptState.AMBIGUOUS and not await self._salvaged(row, talk.attempt):
                 talk.doubts += 1
@@ -189,7 +217,7 @@ class Engine:
             answer = await self._keeper.complete_media(row, attempt_id, answer)
             talk.answered(answer, word_on(attempt_id, self._reader) if script.plans else None)
         attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
-        check = self.work.check_for(row)
+        check = stage.check_for(row)
         try:
             return conversation.after(talk.exchanges, script, check, attempts_left=attempts_left)
         except conversation.UNREADABLE as error:
@@ -197,11 +225,10 @@ class Engine:
             raise RowError("unreadable_answer", why) from error
 
     async def _run_functions(self, row: RowRecord, talk: Talk, calls: Sequence[FunctionCall]) -> list[dict[str, Any]]:
-        assert self._caller is not None  # without functions no conversation asks for a call
-        return await self._caller.results(row, talk.exchanges[-1].attempt_id, calls)
+        return await self._callers[row.stage].results(row, talk.exchanges[-1].attempt_id, calls)
 
     async def _salvaged(self, row: RowRecord, attempt: Attempt) -> bool:
-        found = self.work.spec.request.store and await self._salvage.submitted(attempt)
+        found = self.work.of(row).request.store and await self._salvage.submitted(attempt)
         if found:
             self._observe(Salvaged(row.key, attempt.interaction_id))
         return found
@@ -221,11 +248,20 @@ class Engine:
         message = f"nobody can tell whether this POST was billed: {reason}. {advice}"
         return Finish(Outcome.AMBIGUOUS, "ambiguous", message)
 
-    async def _finish(self, row: RowRecord, end: Finish) -> None:
-        await self._store.finish(row.id, end, self._wall())
-        if self.work.budget is not None:
-            await self.work.budget.close(row.id)
+    async def _finish(self, row: RowRecord, end: Finish, output: str | None = None) -> None:
+        self._supply.follow(await self._store.finish(row.id, end, self._wall(), output))
+        if (budget := self.work.budget_of(row)) is not None:
+            await budget.close(row.id)
         self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
+
+    def _output(self, row: RowRecord, talk: Talk, end: Finish) -> str | None:
+        """What other stages are made of, as JSON."""
+        output_of = self.work.of(row).output_of
+        return output_of(row, talk.last) if output_of and end.outcome is Outcome.SUCCEEDED else None
+
+    def _pace_of(self, stage: Stage) -> Pace:
+        own = Limits(stage.limits.rpm, stage.limits.tpm)
+        return self._pace if (stage.limits.rpm, stage.limits.tpm) == (None, None) else Pace(own, self._pace)
 
 
 def _end_by(error: RowError) -> Finish:

@@ -11,7 +11,6 @@ from pathlib import Path
 from batchrun.engine.attempt import Attempt
 from batchrun.engine.budget import Budget
 from batchrun.engine.events import Landed
-from batchrun.engine.limits import Lease
 from batchrun.engine.means import Means
 from batchrun.errors import RowError, StoreError
 from batchrun.interactions.evidence import Answer, Call, NotSent, Reply, is_passing
@@ -26,19 +25,20 @@ _PAUSES = (2.0, 10.0, 30.0)
 
 
 class Keeper:
-    """Keeps answers; `media` is the directory for what is not text. `settle` is told the real input tokens of each."""
+    """Keeps answers; `media` is the directory for what is not text. `budget_of` tells what bounds a row's cost."""
 
     def __init__(
-        self, means: Means, media: Path, settle: Callable[[Lease, int], None], budget: Budget | None = None
+        self, means: Means, media: Path, budget_of: Callable[[RowRecord], Budget | None] = lambda _: None
     ) -> None:
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
-        self._media, self._settle, self._budget = media, settle, budget
+        self._media, self._budget_of = media, budget_of
 
     async def keep(self, row: RowRecord, attempt: Attempt, found: Answer, end: Finish | None = None) -> Interaction:
         """Commit the answer, and return it as it is kept. `end` ends the row whatever the answer says."""
         raw, trouble = await self._without_media(row, found.raw)
         answer = found.interaction if raw is found.raw else Interaction.parse(raw) or found.interaction
-        charge = None if self._budget is None else await self._budget.settle(row.id, answer)
+        budget = self._budget_of(row)
+        charge = None if budget is None else await budget.settle(row.id, answer)
         await self._store.fetched(
             attempt.id,
             raw,
@@ -102,7 +102,7 @@ class Keeper:
     def _account(self, row: RowRecord, attempt: Attempt, usage: Usage) -> None:
         spent = plausible_tokens(usage, "total_input_tokens")
         if attempt.lease is not None and spent is not None:
-            self._settle(attempt.lease, spent)
+            attempt.lease.settle(spent)
         self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens")))
 
 

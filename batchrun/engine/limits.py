@@ -37,10 +37,33 @@ _FREE_CREDIT = 64
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Permission to start one request. `estimate` is what it was thought to cost, `reserved` what was set aside."""
+    """Permission to start one request, under `limits` and those of the lease `within` which it is.
 
+    `estimate` is what it was thought to cost, `reserved` what was set aside.
+    """
+
+    limits: Limits
     estimate: float
     reserved: float
+    within: Lease | None = None
+
+    def accepted(self) -> None:
+        """The request got through."""
+        self.limits.accepted()
+        if self.within is not None:
+            self.within.accepted()
+
+    def give_back(self) -> None:
+        """The request cost nothing: it was not sent, or refused, or nobody knows what came of it."""
+        self.limits.give_back(self)
+        if self.within is not None:
+            self.within.give_back()
+
+    def settle(self, tokens: float) -> None:
+        """The request really used this many tokens."""
+        self.limits.settle(self, tokens)
+        if self.within is not None:
+            self.within.settle(tokens)
 
 
 class Limits:
@@ -68,7 +91,7 @@ class Limits:
         self._tokens.take(now, estimate * scale)
         if self._credit is not None:
             self._credit -= 1
-        return Lease(estimate, estimate * scale)
+        return Lease(self, estimate, estimate * scale)
 
     def remember(self, spent: Sequence[tuple[float, float, float | None]]) -> None:
         """What an earlier process has started: when, the tokens estimated, and those really used where known."""

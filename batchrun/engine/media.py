@@ -38,10 +38,18 @@ class Ready:
 
 
 class Media:
-    """The media of one run. `scratch` is a directory for fetched files. Close it before the client."""
+    """The media of a run's `stage`. `scratch` is a directory for fetched files. Close it, then the uploads."""
 
-    def __init__(self, library: Library, inline_limit: int, uploads: Uploads, fetcher: Fetcher, scratch: Path) -> None:
-        self._library, self._inline_limit = library, inline_limit
+    def __init__(
+        self,
+        library: Library,
+        inline_limit: int,
+        uploads: Uploads,
+        fetcher: Fetcher,
+        scratch: Path,
+        stage: str = "",
+    ) -> None:
+        self._library, self._inline_limit, self._stage = library, inline_limit, stage
         self._uploads, self._fetcher, self._scratch = uploads, fetcher, scratch
         self._fetches = 0
         self._sweep()  # of a run that was killed
@@ -84,7 +92,7 @@ class Media:
         try:
             for url in dict.fromkeys(ref.path for ref in references(draft.body) if ref.fetched):
                 self._fetches += 1
-                copies[url] = str(self._scratch / f"fetched-{self._fetches}")
+                copies[url] = str(self._scratch / f"fetched-{self._stage}{self._fetches}")
                 await self._fetcher.fetch(url, Path(copies[url]))
         except BaseException:
             _remove(map(Path, copies.values()))
@@ -92,8 +100,7 @@ class Media:
         return copies
 
     async def aclose(self) -> None:
-        """Leave uploads where they are, and keep no fetched file."""
-        await self._uploads.aclose()
+        """Keep no fetched file."""
         await self._fetcher.aclose()
         self._library.close()
         self._sweep()
@@ -106,6 +113,22 @@ class Media:
 def library_of(job: Job) -> Library:
     """Where the job's references lead. Close it."""
     return Library(job.base, job.base / job.spec.request.media_root)
+
+
+class Libraries:
+    """The libraries of a job's stages, each opened when it is asked for. Close them."""
+
+    def __init__(self) -> None:
+        self._libraries: dict[str, Library] = {}
+
+    def of(self, job: Job) -> Library:
+        if job.stage not in self._libraries:
+            self._libraries[job.stage] = library_of(job)
+        return self._libraries[job.stage]
+
+    def close(self) -> None:
+        for library in self._libraries.values():
+            library.close()
 
 
 def _source(use: Use) -> Source:

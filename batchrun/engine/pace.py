@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from batchrun.engine.limits import Lease, Limits
 
@@ -15,14 +16,18 @@ _LOOK_AGAIN_SECONDS = 1.0
 
 
 class Pace:
-    """Lets requests start as fast as `limits` allow, first come first served."""
+    """Lets requests start as fast as `limits` allow, and the pace `within` which it is, first come first served."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, within: Pace | None = None) -> None:
+        self.limits, self._within = limits, within
         self._turn = asyncio.Lock()
 
     async def start(self, tokens: float = 0.0) -> Lease:
         """Return when a request may start."""
+        own = await self._own(tokens)
+        return own if self._within is None else replace(own, within=await self._within.start(tokens))
+
+    async def _own(self, tokens: float) -> Lease:
         clock = asyncio.get_running_loop().time
         if not self._turn.locked() and self.limits.wait(clock()) <= 0:
             return self.limits.take(clock(), tokens)

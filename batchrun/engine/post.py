@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from batchrun.engine.attempt import Attempt, Work
@@ -39,19 +40,19 @@ class Posting:
 
 
 class Poster:
-    """Makes POSTs as fast as `pace` allows, each in `shelter`: cut off, a paid answer would be unknown."""
+    """Makes POSTs as fast as the `paces` of their stages allow, each in `shelter`: cut off, a paid answer would be
+    unknown."""
 
-    def __init__(self, work: Work, means: Means, keeper: Keeper, pace: Pace, shelter: Shelter) -> None:
+    def __init__(self, work: Work, means: Means, keeper: Keeper, paces: Mapping[str, Pace], shelter: Shelter) -> None:
         self.posts = 0
-        self._work, self._keeper, self._pace, self._shelter = work, keeper, pace, shelter
+        self._work, self._keeper, self._paces, self._shelter = work, keeper, paces, shelter
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
-        self._budget = work.budget
-        self._timeout = work.spec.poll.deadline if work.waits else None
 
     async def post(self, posting: Posting) -> PostResult:
         """Send the request once. Raises StoreError if what happens cannot be made durable."""
-        charge = None if self._budget is None else await self._budget.set_aside(posting.row.id, posting.request)
-        posting.lease = await self._pace.start(posting.request.tokens)
+        stage, budget = self._work.of(posting.row), self._work.budget_of(posting.row)
+        charge = None if budget is None else await budget.set_aside(posting.row.id, posting.request)
+        posting.lease = await self._paces[stage.name].start(posting.request.tokens)
         posting.started = asyncio.get_running_loop().time()
         intent = self._intent(posting, charge)
         posting.intent_key = intent.intent_key
@@ -59,8 +60,8 @@ class Poster:
         with self._shelter.hold():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(body, self._timeout)
-            result = evidence.of_post(call, self._wall(), waits=self._work.waits, intent_key=intent.intent_key)
+            call = await self._client.create(body, self._work.spec.poll.deadline if stage.waits else None)
+            result = evidence.of_post(call, self._wall(), waits=stage.waits, intent_key=intent.intent_key)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))
         return result
@@ -86,12 +87,13 @@ class Poster:
 
     async def _record(self, posting: Posting, result: PostResult) -> None:
         state, attempt_id = state_of(result), posting.attempt_id
+        assert posting.lease is not None
         if isinstance(result, Submitted | Answer):
-            self._pace.limits.accepted()
-        elif posting.lease is not None:
-            self._pace.limits.give_back(posting.lease)
-        if self._budget is not None:
-            await self._budget.posted(posting.row.id, state)
+            posting.lease.accepted()
+        else:
+            posting.lease.give_back()
+        if (budget := self._work.budget_of(posting.row)) is not None:
+            await budget.posted(posting.row.id, state)
         match result:
             case Submitted(interaction_id):
                 await self._store.submitted(attempt_id, interaction_id, self._wall())

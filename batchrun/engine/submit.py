@@ -47,26 +47,27 @@ class Submitter:
         """
         self._shelter.require_open()
         ready = await self._ready(row, exchanges, ask)
-        turn = ask.turn if isinstance(ask, SendTurn) else turn_of(exchanges, self._work.script_for(row))
+        turn = ask.turn if isinstance(ask, SendTurn) else turn_of(exchanges, self._work.of(row).script_for(row))
         async with self._slots:
-            posting = Posting(row, number, len(exchanges), turn, await self._finished(ready))
+            posting = Posting(row, number, len(exchanges), turn, await self._finished(row, ready))
             result = await self._sent(posting)
-            if self._work.media.disowned(posting.request, result):
-                posting.request = await self._finished(await self._ready(row, exchanges, ask))
+            if self._work.of(row).media.disowned(posting.request, result):
+                posting.request = await self._finished(row, await self._ready(row, exchanges, ask))
                 result = await self._sent(posting)
             return await self._settled(posting, result)
 
     async def _ready(self, row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Ready:
         """The row's request, or what it will be made of once there is a slot. Raises RowError or RunError."""
-        drafted = self._work.next_request(row, exchanges, ask)
+        stage = self._work.of(row)
+        drafted = stage.next_request(row, exchanges, ask)
         if isinstance(drafted, Request):
             return drafted
-        return await self._work.media.ready(drafted)
+        return await stage.media.ready(drafted)
 
-    async def _finished(self, ready: Request | Ready) -> Request:
+    async def _finished(self, row: RowRecord, ready: Request | Ready) -> Request:
         if isinstance(ready, Request):
             return ready
-        return await self._work.media.finished(ready)
+        return await self._work.of(row).media.finished(ready)
 
     async def _sent(self, posting: Posting) -> PostResult:
         """What came of the POST, refusals waited out. tenacity costs a twentieth of a row, so it begins with one."""
@@ -150,7 +151,7 @@ class Submitter:
             case Meaning.CREDENTIALS:
                 return _key_refused(said)
             case Meaning.DENIED:
-                return await self._denied(posting.request, said, refused.error)
+                return await self._denied(posting, said, refused.error)
             case Meaning.QUOTA:
                 when = quota.advice(refused.error, self._wall())
                 return QuotaError(f"The quota is used up: {said}. {when} Rows stay pending; then run the same command.")
@@ -158,14 +159,14 @@ class Submitter:
                 return RefusedError(f"The service refuses every request: {said}. Rows stay pending; run again later.")
         return RowError(refused.error.code, said)
 
-    async def _denied(self, request: Request, said: str, error: ApiError) -> BatchrunError:
+    async def _denied(self, posting: Posting, said: str, error: ApiError) -> BatchrunError:
         """The key may be revoked, or accepted but not for a file that the row names, or not for this model, which a row
         may have named for itself."""
+        request, asked = posting.request, self._work.of(posting.row).request
         if request.is_meant_by(error.message):
             return RowError(error.code, said)
         if not await self._key.accepted():
             return _key_refused(said)
-        asked = self._work.spec.request
         if request.model not in (asked.model, asked.agent):
             return RowError(error.code, said)
         return ModelError(

@@ -10,6 +10,7 @@ from typing import Any
 from batchrun.engine.attempt import Attempt, resumption, under_way
 from batchrun.engine.conversation import Exchange, Word
 from batchrun.interactions.models import Interaction
+from batchrun.interactions.turns import last_answer
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
@@ -34,6 +35,11 @@ class Talk:
     def at_purged(self) -> bool:
         """True if what the conversation would go on from was deleted at the service."""
         return bool(self.exchanges) and self.exchanges[-1].attempt_id in self.purged
+
+    @property
+    def last(self) -> Interaction:
+        """The last answer, with what it continues."""
+        return last_answer([exchange.answer for exchange in self.exchanges])
 
     def begin_anew(self) -> None:
         """Forget all that was said."""

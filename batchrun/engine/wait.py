@@ -95,9 +95,9 @@ class Waiter:
     def _note(self, attempt: Attempt, poll: polling.Poll, lease: Lease) -> None:
         """What a poll tells about the service, whichever row it was for."""
         if isinstance(poll, polling.NoAnswer):
-            self._pace.limits.give_back(lease)
+            lease.give_back()
         else:
-            self._pace.limits.accepted()
+            lease.accepted()
         if isinstance(poll, Answer | polling.Running):
             self._last_answered = self._wall()
         if attempt.resumed and self._wall() < attempt.submitted_at + self._spec.poll.retention:

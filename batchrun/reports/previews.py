@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
-from batchrun.engine.media import library_of
+from batchrun.engine.media import Libraries
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.media import Library
 from batchrun.inputs.read import read_rows
@@ -106,8 +106,8 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
     Raises SpecError for what is wrong with the file as a whole.
     """
     found, sample = Preview(), max(_SAMPLE, show)
-    reader, library = _reader(job, directory), library_of(job)
-    known = None if reader is None or directory is None else Known(job, reader, directory.media, library)
+    reader, libraries = _reader(job, directory), Libraries()
+    known = None if reader is None or directory is None else Known(job, reader, directory.media, libraries)
     columns: set[str] = set()
     try:
         for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
@@ -119,12 +119,12 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
                 found.unreadable += 1
                 _complain(found, f"{row.problem.message} ({row.problem.kind})")
             elif standing in _TO_SEND and found.tried < sample:
-                _render(job, row, found, show, library, known)
+                _render(job, row, found, show, libraries.of(job), known)
         if known is not None:
             found.changes = known.changes(complete=limit is None)
             found.hold_beyond(known.allowance(found.rows))
     finally:
-        library.close()
+        libraries.close()
         if reader is not None:
             reader.close()
     _check_columns(job, found, columns)

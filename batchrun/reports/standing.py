@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.conversation import UNREADABLE, Again, Exchange, after
+from batchrun.engine.media import Libraries
 from batchrun.engine.request import script_of
 from batchrun.engine.talk import so_far
 from batchrun.errors import RowError
-from batchrun.inputs.media import Library
 from batchrun.rows import Finish, InputRow
 from batchrun.runs.changes import Changes, Collector
 from batchrun.runs.comparison import Comparison
@@ -24,10 +24,10 @@ from batchrun.store.tally import tally_of
 class Known:
     """A run so far, asked about the rows of the input as `run` would ask it; `media` has its answers' files."""
 
-    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
+    def __init__(self, job: Job, reader: Reader, media: Path, libraries: Libraries) -> None:
         self.media = media
-        self._comparison = Comparison(job, reader, media, library)
-        self._collector = Collector(job, reader, media, library)
+        self._comparison = Comparison(job, reader, media, libraries.of(job))
+        self._collector = Collector(job, reader, media, libraries)
         self._job, self._reader = job, reader
         self._counts: Counter[str] = Counter()
         self._met: set[str] = set()

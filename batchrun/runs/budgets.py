@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
+from math import inf
 
 from batchrun.engine.budget import PER_DOLLAR, Budget, dollars
 from batchrun.engine.request import Request, most_written
@@ -22,11 +23,15 @@ _MARGIN = 2
 _TIERS = ("standard", "flex", "priority")
 
 
-def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
-    """What bounds the run's cost, None where the job does not. Raises SpecError where no bound can be kept."""
+def budgets_of(opened: OpenRun, wall: Callable[[], float]) -> Mapping[str, Budget]:
+    """What bounds the cost of the run, as "", and of stages that have a limit of their own, by their names.
+
+    Nothing, if there is no limit. Raises SpecError where one cannot be kept.
+    """
+    own = {job.stage: limit for job in opened.job.asking if (limit := _own_limit(job)) is not None}
     limit = opened.job.spec.limits.max_cost
-    if limit is None:
-        return None
+    if limit is None and not own:
+        return {}
     prices = _charge_earlier(opened, wall())
 
     def most(request: Request) -> int | None:
@@ -36,40 +41,60 @@ def budget_of(opened: OpenRun, wall: Callable[[], float]) -> Budget | None:
         told = cost_of_answer(answer, answer.model, answer.service_tier, answer.usage, wall(), prices)
         return _units(told.total) if told is not None and told.complete else None
 
-    charged, aside = opened.reader.charged() or 0, opened.reader.set_aside()
-    return Budget(_units(Decimal(str(limit))), most, cost, charged, aside)
+    def budget(limit: float | None, stage: str | None, within: Budget | None = None) -> Budget:
+        units = inf if limit is None else _units(Decimal(str(limit)))
+        charged, aside = opened.reader.charged(stage) or 0, opened.reader.set_aside(stage)
+        return Budget(units, most, cost, charged, aside, within=within, stage=stage or "")
+
+    whole = budget(limit, None)
+    return {"": whole} | {stage: budget(limit, stage, whole) for stage, limit in own.items()}
+
+
+def _own_limit(job: Job) -> float | None:
+    return None if job.stage_spec is None else job.stage_spec.limits.max_cost
 
 
 def prices_of(job: Job, at: float) -> Prices:
-    """The prices that the job counts with. Raises SpecError if its limit in money cannot be kept with them."""
-    spec, request = job.spec.limits, job.spec.request
+    """The prices that the job counts with. Raises SpecError if its limits in money cannot be kept with them."""
+    spec = job.spec.limits
     prices = load_prices(job.base / spec.prices if spec.prices else None)
-    named = request.model or request.agent
-    if named and prices.find(named, day_of(at)) is None:
-        raise SpecError(
-            f"{job.path}: limits.max_cost: no price is known for {named!r}. Name a file of your own prices in "
-            "limits.prices; nothing was sent."
-        )
-    if request.agent and most_written(request.model_dump(exclude_none=True)) is None:
-        raise SpecError(
-            f"{job.path}: limits.max_cost: nothing bounds what an interaction of {request.agent!r} may cost. Agents "
-            "that take agent_config.max_total_tokens have a bound with it; nothing was sent."
-        )
-    _require_room(job, prices, at)
+    for each in job.asking:
+        _require_bound(each, prices, at)
+        for limit in (spec.max_cost, _own_limit(each)):
+            if limit is not None:
+                _require_room(each, limit, prices, at)
     return prices
 
 
-def _require_room(job: Job, prices: Prices, at: float) -> None:
+def _require_bound(job: Job, prices: Prices, at: float) -> None:
+    request, where = job.spec.request, _place(job)
+    named = request.model or request.agent
+    if named and prices.find(named, day_of(at)) is None:
+        raise SpecError(
+            f"{where}: no price is known for {named!r}. Name a file of your own prices in limits.prices; nothing was "
+            "sent."
+        )
+    if request.agent and most_written(request.model_dump(exclude_none=True)) is None:
+        raise SpecError(
+            f"{where}: nothing bounds what an interaction of {request.agent!r} may cost. Agents that take "
+            "agent_config.max_total_tokens have a bound with it; nothing was sent."
+        )
+
+
+def _require_room(job: Job, limit: float, prices: Prices, at: float) -> None:
     """Raises SpecError if not even one answer fits: all rows would only fail."""
-    request, limit = job.spec.request, Decimal(str(job.spec.limits.max_cost))
+    request, units = job.spec.request, _units(Decimal(str(limit)))
     written = most_written(request.model_dump(exclude_none=True)) or LONGEST_ANSWER
     most = prices.most(request.model or request.agent or "", request.service_tier, 0, written, day_of(at))
-    if most is not None and most > limit:
+    if most is not None and _units(most) > units:
         raise SpecError(
-            f"{job.path}: limits.max_cost: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, "
-            f"more than the {dollars(_units(limit))} of the run. Raise it, or lower "
-            "generation_config.max_output_tokens; nothing was sent."
+            f"{_place(job)}: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, more than the "
+            f"{dollars(units)} of the run. Raise it, or lower generation_config.max_output_tokens; nothing was sent."
         )
+
+
+def _place(job: Job) -> str:
+    return f"{job.path}: limits.max_cost" + (f": stages.{job.stage}" if job.stage else "")
 
 
 def most_of(request: Request, prices: Prices, at: float) -> int | None:
@@ -90,12 +115,12 @@ def _charge_earlier(opened: OpenRun, at: float) -> Prices:
     """
     prices = prices_of(opened.job, at)
     others = opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
-    written = most_written(opened.job.request.values) or LONGEST_ANSWER
     charges = []
     for attempt, estimated, charged in opened.reader.uncharged(supposed=others):
         told = cost_of(attempt, prices)
         known = _units(told.total) if told and told.complete else None
         if known is None:
+            written = most_written(opened.job.of(attempt.stage).request.values) or LONGEST_ANSWER
             most = most_unseen(prices, attempt.model, estimated, attempt.intent_at, written)
             known = max(charged, _units(most or Decimal(0)))
         charges.append((known, attempt.id))

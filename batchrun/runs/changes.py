@@ -10,9 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from batchrun.engine.media import Libraries
 from batchrun.engine.talk import so_far
 from batchrun.errors import RowError
-from batchrun.inputs.media import Library
 from batchrun.outputs.counts import counts_of
 from batchrun.plurals import counted
 from batchrun.prices.table import Prices, load_prices
@@ -35,10 +35,10 @@ class Changes:
     """What would be sent again. Counts are rows.
 
     `fields` are lines about the job's request. Of the rows to be sent `again`, each was or may have been billed; `free`
-    ones were not. `gone` rows have left the input, `shown` are lines about single rows. `spent` are the tokens of the
-    answers that would be replaced, `cost` their price in dollars, as far as they are known. `unsendable` are lines on
-    those of the estimated rows that would lose their answer and get no other. `limited` is True where only the first
-    rows were looked at.
+    ones were not. `gone` rows have left the input, `waiting` ones follow from those that are asked anew, `shown` are
+    lines about single rows. `spent` are the tokens of the answers that would be replaced, `cost` their price in
+    dollars, as far as they are known. `unsendable` are lines on those of the estimated rows that would lose their
+    answer and get no other. `limited` is True where only the first rows were looked at.
     """
 
     fields: list[str] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Changes:
     again: int = 0
     free: int = 0
     gone: int = 0
+    waiting: int = 0
     in_flight: int = 0
     shown: list[str] = field(default_factory=list)
     estimated: int = 0
@@ -101,6 +102,11 @@ class Changes:
         lacking = f" (without {counted(self.unpriced, 'interaction')} of unknown price)" if self.unpriced else ""
         if spent or lacking:
             yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
+        if self.waiting:
+            yield (
+                f"that follow from these: {counted(self.waiting, 'row')} of later stages; they are asked anew only if "
+                "what they are asked turns out to be another request"
+            )
         if self.unsendable:
             looked_at = "" if self.again <= _SAMPLE else f" (of the first {_SAMPLE})"
             which = counted(len(self.unsendable), "row")
@@ -118,6 +124,7 @@ class Changes:
             "new": self.new,
             "changed": self.again,
             "gone": self.gone,
+            "waiting": self.waiting,
             "fields": self.fields,
             "rows": self.shown,
             "unsendable": self.unsendable,
@@ -131,9 +138,9 @@ class Changes:
 class Collector:
     """Hears of the rows to be asked anew, and adds them up in `changes`. `media` has the files of answers."""
 
-    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
+    def __init__(self, job: Job, reader: Reader, media: Path, libraries: Libraries) -> None:
         self.changes = Changes(request_lines(job, reader))
-        self._job, self._reader, self._media, self._library = job, reader, media, library
+        self._job, self._reader, self._media, self._libraries = job, reader, media, libraries
         self._prices: Prices | None = None
 
     def add(self, row: Anew) -> None:
@@ -152,7 +159,8 @@ class Collector:
         known = self._reader.row(row.key)
         begun = so_far(known, self._reader).exchanges[: row.exchange] if known is not None else ()
         try:
-            expected = forecast(self._job, row.data, self._library, begun, media=self._media)
+            job = self._job if known is None else self._job.of(known.stage)
+            expected = forecast(job, row.data, self._libraries.of(job), begun, media=self._media)
         except RowError as error:
             self.changes.unsendable.append(f"row {row.key!r}: {error.kind}: {error}")
             return
@@ -184,10 +192,11 @@ def _line(row: Anew) -> str:
 
 def request_lines(job: Job, reader: Reader) -> list[str]:
     """The fields of the job's request that differ from those of the run so far, with both values where known."""
-    if reader.meta("request") == job.request.fingerprint:
+    if reader.meta("request") == job.fingerprint:
         return []
     values, parts = reader.meta("request_values"), json.loads(reader.meta("request_parts") or "{}")
+    place = "request." if job.graph is None else ""
     if values is None:
-        names = [name for name in {**parts, **job.request.parts} if parts.get(name) != job.request.parts.get(name)]
-        return [f"request.{name} changed" for name in names] or ["the request changed"]
-    return list(differences(json.loads(values), json.loads(json.dumps(job.request.values)), "request"))
+        names = [name for name in {**parts, **job.parts} if parts.get(name) != job.parts.get(name)]
+        return [f"{place}{name} changed" for name in names] or ["the request changed"]
+    return list(differences(json.loads(values), json.loads(json.dumps(job.values)), place.rstrip(".")))

@@ -6,7 +6,7 @@ nothing to compare.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,30 @@ from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord
 
+#: What templates find in place of a row's data, by its key.
+Shown = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+
 
 class Comparison:
-    """Compares a job with what `reader` tells of its run so far. `media` is where the files of answers are."""
+    """Compares a job, or a stage of one, with what `reader` tells of its run so far. `media` is where the files of
+    answers are.
 
-    def __init__(self, job: Job, reader: Reader, media: Path, library: Library) -> None:
-        self.new_request = reader.meta("request") != job.request.fingerprint
-        """Whether the job file asks otherwise than it did. What a row is asked may be the same all the same."""
+    `new_request` is true where the job file asks otherwise than it did; what a row is asked may be the same all the
+    same. `shown` gives what the templates of the row with a key find in place of its data.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        reader: Reader,
+        media: Path,
+        library: Library,
+        new_request: bool | None = None,
+        shown: Shown = lambda _, data: dict(data),
+    ) -> None:
+        changed = reader.meta("request") != job.fingerprint
+        self.new_request = changed if new_request is None else new_request
+        self._shown = shown
         self._job, self._reader, self._media, self._library = job, reader, media, library
 
     def first_changed(self, key: str, data: dict[str, Any]) -> int | None:
@@ -48,7 +65,7 @@ class Comparison:
     def _first_changed(self, row: RowRecord, asked: Sequence[AttemptRecord], data: dict[str, Any]) -> int | None:
         exchanges: list[Exchange] = []
         try:
-            bodies = Bodies(self._job, data, script_of(self._job, data), self._media)
+            bodies = self._bodies(row.key, data)
             for number, attempt in enumerate(asked):
                 ask = follow(exchanges, bodies.script)
                 if ask is None or isinstance(ask, RunFunctions) or not self._asks(row, bodies, exchanges, ask, attempt):
@@ -72,5 +89,8 @@ class Comparison:
         if request.sha or self.new_request or row.data is None:
             return request.sha == attempt.request_sha
         # With parts that are yet to be fetched it has no name. Then what is fetched has to be the same.
-        before = Bodies(self._job, row.data, script_of(self._job, row.data), self._media)
-        return draft == next_request(before, exchanges, ask)
+        return draft == next_request(self._bodies(row.key, row.data), exchanges, ask)
+
+    def _bodies(self, key: str, data: Mapping[str, Any]) -> Bodies:
+        shown = self._shown(key, data)
+        return Bodies(self._job, shown, script_of(self._job, shown), self._media)

@@ -16,7 +16,9 @@ def differences(before: Any, after: Any, path: str) -> Iterator[str]:
     """`path.to.value: before → after` for each value that differs, the deepest that can be named."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in {**before, **after}:
-            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), f"{path}.{name}")
+            yield from differences(
+                before.get(name, _ABSENT), after.get(name, _ABSENT), f"{path}.{name}" if path else name
+            )
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for number, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from differences(old, new, f"{path}[{number}]")

@@ -168,9 +168,8 @@ def require_job(job: Job, directory: RunDir, reader: Reader) -> None:
 
 def remember(store: Store, job: Job) -> None:
     """Note what the job asks, so that a later run can tell what has been edited."""
-    request = job.request
-    values = json.dumps(request.values, ensure_ascii=False)
-    store.set_meta(request=request.fingerprint, request_parts=json.dumps(request.parts), request_values=values)
+    values = json.dumps(job.values, ensure_ascii=False)
+    store.set_meta(request=job.fingerprint, request_parts=json.dumps(job.parts), request_values=values)
 
 
 def _same(store: Store, name: str, value: str, problem: str) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 
-from batchrun.engine.media import library_of
+from batchrun.engine.media import Libraries
 from batchrun.errors import SpecError
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.runs.changes import Changes, Collector
 from batchrun.runs.comparison import Comparison
 from batchrun.runs.directory import remember
+from batchrun.runs.flowing import Edits, Intake, comparing
 from batchrun.runs.opening import OpenRun
+from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, admit
 from batchrun.store.amendment import review
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store
 from batchrun.store.tally import tally_of
 
 
@@ -23,11 +28,13 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     some would be sent and paid again, or have left the input, and the user has not said to `accept` that.
     """
     job, store, reader = opened.job, opened.store, opened.reader
+    if job.graph is not None:
+        return _take_in_stages(opened, at, accept=accept)
     mark = fingerprint(job.spec.input, job.base)
-    reads = _is_new(opened, mark, bound)
-    with closing(library_of(job)) as library, store.db.atomic():
-        comparison = Comparison(job, reader, opened.directory.media, library)
-        collector = Collector(job, reader, opened.directory.media, library)
+    reads = _is_new(store, mark, bound)
+    with closing(Libraries()) as libraries, store.db.atomic():
+        comparison = Comparison(job, reader, opened.directory.media, libraries.of(job))
+        collector = Collector(job, reader, opened.directory.media, libraries)
         found = Admission(same=0 if reads else tally_of(reader).rows)
         if reads:
             rows, spec = read_rows(job.spec.input, job.base, limit=bound), job.spec.input
@@ -42,8 +49,40 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     return found if reads else None
 
 
-def _is_new(opened: OpenRun, mark: str | None, bound: int | None) -> bool:
-    known, known_bound = opened.store.meta("input"), opened.store.meta("input_bound")
+def _take_in_stages(opened: OpenRun, at: float, *, accept: bool) -> Admission | None:
+    """The same for a job of stages. Groups want all their rows, so the input is read as far as the job itself says."""
+    with opened.store.db.atomic():
+        found, changes = stage_changes(opened.job, opened.store, opened.reader, opened.directory.media, at)
+        if changes is not None and not accept:
+            _refuse(opened, changes)
+    return found
+
+
+def stage_changes(
+    job: Job, store: Store, reader: Reader, media: Path, at: float
+) -> tuple[Admission | None, Changes | None]:
+    """Take the rows of a job of stages in, in the caller's transaction, and say what changes; nothing if there is
+    nothing to be done."""
+    assert job.graph is not None
+    mark, bound, edits = fingerprint(job.spec.input, job.base), job.spec.input.limit, Edits.of(job, reader)
+    reads = _is_new(store, mark, bound) or edits.want_the_input(job.graph)
+    if not reads and not edits:
+        return None, None
+    with closing(Libraries()) as libraries:
+        collector = Collector(job, reader, media, libraries)
+        compare = comparing(job, reader, media, libraries, edits, store)
+        rows = read_rows(job.spec.input, job.base) if reads else None
+        named = job.spec.input.key is not None
+        found, waiting = Intake(job, store, edits, compare, collector.add).take_in(rows, at, named=named)
+    store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    remember(store, job)
+    changes = _told(collector, found)
+    changes.waiting = len(waiting)
+    return found if reads else None, changes
+
+
+def _is_new(store: Store, mark: str | None, bound: int | None) -> bool:
+    known, known_bound = store.meta("input"), store.meta("input_bound")
     return mark is None or mark != known or bool(known_bound and (bound is None or bound > int(known_bound)))
 
 

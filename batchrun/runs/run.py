@@ -13,7 +13,7 @@ from batchrun.clock import wall_clock
 from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError, SpecError
 from batchrun.outputs.summary import Summary
-from batchrun.runs.budgets import budget_of
+from batchrun.runs.budgets import budgets_of
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import RunDir, run_dir
 from batchrun.runs.exports import current_outputs, export_all
@@ -84,7 +84,7 @@ def run(
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
-        budget = budget_of(opened, wall)  # what cannot be kept is found before anything is sent
+        budgets = budgets_of(opened, wall)  # what cannot be kept is found before anything is sent
         check_outputs(job, opened.reader, output_directory(job, directory, emulated=emulated))
         if not opened.reader.count_pending(bound):
             done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)
@@ -92,7 +92,7 @@ def run(
             client, died = client_for(options), opened.store.begin_epoch()
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
-            posts, stopped = run_async(carry_all(opened, client, bound, wall, observe, budget=budget))
+            posts, stopped = run_async(carry_all(opened, client, bound, wall, observe, budgets=budgets))
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)
             done = Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)

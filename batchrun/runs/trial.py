@@ -20,7 +20,7 @@ from batchrun.prices.bill import Cost
 from batchrun.prices.table import Prices
 from batchrun.rows import InputRow, Outcome
 from batchrun.runs.bills import cost_of
-from batchrun.runs.budgets import budget_of
+from batchrun.runs.budgets import budgets_of
 from batchrun.runs.carrying import carry_all
 from batchrun.runs.directory import RunDir, remember, run_dir
 from batchrun.runs.opening import OpenRun, open_run
@@ -85,8 +85,8 @@ def try_row(
         _take_in(opened, row, wall_clock())
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
-        budget = budget_of(opened, wall_clock)
-        carrying = carry_all(opened, client, None, wall_clock, heeding, budget=budget, waits=tell is not None)
+        budgets = budgets_of(opened, wall_clock)
+        carrying = carry_all(opened, client, None, wall_clock, heeding, budgets=budgets, waits=tell is not None)
         _, stopped = run_fast(carrying)
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)
@@ -94,7 +94,7 @@ def try_row(
 
 def _take_in(opened: OpenRun, row: InputRow, at: float) -> None:
     """Raises SpecError where another row, or the same with another request, was tried in this directory before."""
-    edited = opened.reader.has_attempts() and opened.reader.meta("request") != opened.job.request.fingerprint
+    edited = opened.reader.has_attempts() and opened.reader.meta("request") != opened.job.fingerprint
     with opened.store.db.atomic():
         found = admit(opened.store, [row], at, named=True, complete=True)
         if edited or found.changed or found.gone:

@@ -6,32 +6,44 @@ they begin when no row is left that may belong to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from enum import Enum, auto
+from typing import Any
 
+from batchrun.rows import Finish, Outcome
 from batchrun.spec.graph import Graph
+from batchrun.spec.stages import STAGES
 
-#: The column of a row's data that holds the outputs of the stages before it, by their names.
-STAGES = "stages"
+#: Error classes of rows that are skipped: left out by a condition, lacking what they need, left out by a transform.
+LEFT_OUT, UPSTREAM_FAILED, FILTERED = "left_out", "upstream_failed", "filtered"
 
-How = Literal["succeeded", "skipped", "failed"]
+
+class How(Enum):
+    """How a row has ended, for what follows from it. A row that lacks what it needs counts as failed."""
+
+    SUCCEEDED = auto()
+    LEFT_OUT = auto()
+    FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A row that has ended. `data` is what it was made of, `output` what came of it, `why` why nothing did."""
+    """A row that has ended. `data` is what it was made of, `output` what came of it, `why` why nothing did: of a
+    failure its cause, named so that whatever lacks it can tell."""
 
     how: How
     data: Mapping[str, Any] = field(default_factory=dict)
     output: Any = None
     why: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What else templates find beside its output."""
 
     def item(self, number: int) -> Ended:
         """As what follows sees one item of what a stage has split it into."""
-        if self.how != "succeeded":
+        if self.how is not How.SUCCEEDED:
             return self
-        return Ended("succeeded", self.data, self.output[number])
+        return Ended(self.how, self.data, self.output[number], more=self.more)
 
     @property
     def outputs(self) -> Mapping[str, Any]:
@@ -42,12 +54,12 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row that is to be made. `why` says why it is skipped at once, and is empty for one that is to be carried."""
+    """A row that is to be made; with an `end` it is skipped at once."""
 
     stage: str
     key: str
     data: dict[str, Any]
-    why: str = ""
+    end: Finish | None = None
 
 
 #: Finds the row of a stage with a key, None where it has not ended yet.
@@ -56,19 +68,24 @@ Find = Callable[[str, str], Ended | None]
 
 def following(graph: Graph, stage: str, key: str, ended: Ended, find: Find) -> Iterator[Due]:
     """The rows that can be made now that this one has ended, but for groups."""
-    items = _items(graph, stage, key, ended)
+    split = items(graph, stage, key, ended)
     for name in graph.after[stage]:
         if graph.stages[name].batch is None:
-            for item, _ in items:
+            for item, _ in split:
                 if (due := _due(graph, name, item, find)) is not None:
                     yield due
 
 
-def _items(graph: Graph, stage: str, key: str, ended: Ended) -> list[tuple[str, Ended]]:
-    """What follows sees: the row itself, or each item that it was split into. One that has none is seen as it is."""
-    explodes = stage in graph.stages and graph.stages[stage].explode
-    if not explodes or ended.how != "succeeded":
+#: The last part of the key by which what follows knows a row that should have been split, and was not.
+NO_ITEM = "-"
+
+
+def items(graph: Graph, stage: str, key: str, ended: Ended) -> list[tuple[str, Ended]]:
+    """What follows sees, by its key: the row itself, or each item that it was split into."""
+    if stage not in graph.stages or not graph.stages[stage].explode:
         return [(key, ended)]
+    if ended.how is not How.SUCCEEDED:
+        return [(f"{key}/{NO_ITEM}", ended)]
     return [(f"{key}/{number}", ended.item(number)) for number in range(len(ended.output))]
 
 
@@ -77,16 +94,15 @@ def _due(graph: Graph, name: str, key: str, find: Find) -> Due | None:
     known = {need: ended for need, ended in found.items() if ended is not None}
     if len(known) < len(found):
         return None
-    return Due(name, key, joined(graph, name, known), _skipped(known, key))
+    return Due(name, key, joined(graph, name, known), skipped(known.values()))
 
 
 def _found(graph: Graph, need: str, key: str, find: Find) -> Ended | None:
-    if need in graph.stages and graph.stages[need].explode:
-        parent, _, number = key.rpartition("/")
-        above = find(need, parent) if parent else None
-        if above is not None and number.isdecimal():
-            return above.item(int(number))
-    return find(need, key)
+    if need not in graph.stages or not graph.stages[need].explode:
+        return find(need, key)
+    parent, _, _ = key.rpartition("/")
+    above = find(need, parent)
+    return None if above is None else dict(items(graph, need, parent, above)).get(key)
 
 
 def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any]:
@@ -94,15 +110,17 @@ def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any
     outputs: dict[str, Any] = {}
     for need, ended in needs.items():
         outputs |= ended.outputs
-        outputs[need] = {"output": ended.output}
+        outputs[need] = {"output": ended.output, **(ended.more if need in graph.continued else {})}
     columns = {column: value for ended in needs.values() for column, value in ended.data.items()}
     seen = {stage: outputs[stage] for stage in graph.seen(name) if stage in outputs}
     return {**columns, STAGES: seen}
 
 
-def _skipped(needs: Mapping[str, Ended], key: str) -> str:
-    """Why a row is skipped: one that it needs has failed, or all of them were skipped."""
-    failed = next((f"{need}:{key} failed" for need, ended in needs.items() if ended.how == "failed"), "")
-    if failed or any(ended.how == "succeeded" for ended in needs.values()):
-        return failed
-    return next(ended.why for ended in needs.values())
+def skipped(needs: Collection[Ended]) -> Finish | None:
+    """The end of a row that cannot be carried: one that it needs has failed, or all of them were left out."""
+    failed = next((ended for ended in needs if ended.how is How.FAILED), None)
+    if failed is not None:
+        return Finish(Outcome.SKIPPED, UPSTREAM_FAILED, failed.why)
+    if any(ended.how is How.SUCCEEDED for ended in needs):
+        return None
+    return Finish(Outcome.SKIPPED, LEFT_OUT, next(ended.why for ended in needs))

@@ -14,11 +14,20 @@ from batchrun.spec.stages import INPUT, StageSpec
 #: What keys name, from the outside in: `("input",)`, `("input", "pages")` below a stage that splits its rows,
 #: `("batch by doc",)` for groups. Stages of one level have rows with the same keys.
 Level = tuple[str, ...]
+GROUPS, ALL_ROWS = "groups by ", "all rows"
+
+
+class GraphError(SpecError):
+    """Stages that cannot be put together. `path` is where the file says so, `said` what is wrong with it."""
+
+    def __init__(self, path: tuple[str, ...], said: str) -> None:
+        super().__init__(f"{'.'.join(path)}: {said}")
+        self.path, self.said = path, said
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The stages of a job by name, in the order in which they are written. Raises SpecError for a cycle, say."""
+    """The stages of a job by name, in the order in which they are written. Raises GraphError for a cycle, say."""
 
     stages: Mapping[str, StageSpec]
 
@@ -27,6 +36,7 @@ class Graph:
             self._check_needs(name, stage)
         for name in self.order:
             _ = self.level(name)
+            self._check_by(name)
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -35,7 +45,8 @@ class Graph:
         try:
             found = tuple(sorter.static_order())
         except CycleError as error:
-            raise SpecError(f"stages need one another in a circle: {' → '.join(reversed(error.args[1]))}") from None
+            circle = " → ".join(reversed(error.args[1]))
+            raise GraphError(("stages",), f"they need one another in a circle: {circle}") from None
         depth = {INPUT: 0}
         for name in found:
             if name != INPUT:
@@ -55,6 +66,13 @@ class Graph:
 
     def below(self, name: str) -> tuple[str, ...]:
         """The stages that need a stage, directly or not, in their order."""
+        return self._below[name]
+
+    @cached_property
+    def _below(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: self._found_below(name) for name in (INPUT, *self.order)}
+
+    def _found_below(self, name: str) -> tuple[str, ...]:
         found: set[str] = set()
         for other in self.order:
             if found.union((name,)).intersection(self.before(other)):
@@ -63,15 +81,35 @@ class Graph:
 
     def above(self, name: str) -> tuple[str, ...]:
         """The stages that a stage needs, directly or not, INPUT first."""
-        return tuple(other for other in (INPUT, *self.order) if name in self.below(other))
+        return self._above[name]
+
+    @cached_property
+    def _above(self) -> Mapping[str, tuple[str, ...]]:
+        every = (INPUT, *self.order)
+        return {name: tuple(other for other in every if name in self.below(other)) for name in every}
 
     def seen(self, name: str) -> tuple[str, ...]:
         """The stages whose outputs a row of a stage has one of each of: those above it, up to the nearest batch."""
-        found = dict.fromkeys(each for need in self.before(name) for each in (*self._of_one_row(need), need))
-        return tuple(each for each in self.order if each in found)
+        return self._seen[name]
 
-    def _of_one_row(self, name: str) -> tuple[str, ...]:
-        return () if name == INPUT or self.stages[name].batch is not None else self.seen(name)
+    @cached_property
+    def _seen(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {INPUT: ()}
+        for name in self.order:
+            needs = [need for need in self.before(name) if need != INPUT]
+            each = {one for need in needs for one in (*(() if self.stages[need].batch else found[need]), need)}
+            found[name] = tuple(one for one in self.order if one in each)
+        return found
+
+    @cached_property
+    def keeps_input(self) -> bool:
+        """Whether the rows of the input are kept as rows of INPUT, which have ended: where a batch takes them."""
+        return any(self.stages[name].batch is not None for name in self.after[INPUT])
+
+    @cached_property
+    def continued(self) -> frozenset[str]:
+        """The stages whose interactions others go on from."""
+        return frozenset(stage.continues for stage in self.stages.values() if stage.continues)
 
     @cached_property
     def last(self) -> tuple[str, ...]:
@@ -79,19 +117,20 @@ class Graph:
         return tuple(name for name in self.order if not self.after[name])
 
     def level(self, name: str) -> Level:
-        """What the keys of a stage name. Raises SpecError where it joins stages of different levels."""
+        """What the keys of a stage name. Raises GraphError where it joins stages of different levels."""
         if name == INPUT:
             return (INPUT,)
         stage = self.stages[name]
         levels = {need: self._below_level(need) for need in self.before(name)}
         if len(set(levels.values())) > 1:
             first, other = next((a, b) for a in levels for b in levels if levels[a] != levels[b])
-            raise SpecError(
-                f"stages.{name}.needs: the keys of {first!r} and {other!r} name different things "
-                f"({_shown(levels[first])} and {_shown(levels[other])}); take the finer one together by a `batch` first"
+            raise GraphError(
+                ("stages", name, "needs"),
+                f"the keys of {first!r} and {other!r} name different things "
+                f"({_shown(levels[first])}; {_shown(levels[other])}); take the finer one together by a `batch` first",
             )
         if stage.batch is not None:
-            return (f"groups by {stage.batch.by!r}" if stage.batch.by else "all rows",)
+            return (f"{GROUPS}{stage.batch.by!r}" if stage.batch.by else ALL_ROWS,)
         return next(iter(levels.values()))
 
     def _below_level(self, name: str) -> Level:
@@ -99,20 +138,40 @@ class Graph:
         explodes = name != INPUT and self.stages[name].explode
         return (*self.level(name), name) if explodes else self.level(name)
 
+    def _check_by(self, name: str) -> None:
+        """Rows of a batch have of the columns of the input only the one that they are grouped by."""
+        batch = self.stages[name].batch
+        if batch is None or batch.by is None:
+            return
+        for other in self.above(name):
+            before = None if other == INPUT else self.stages[other].batch
+            if before is not None and before.by != batch.by:
+                raise GraphError(
+                    ("stages", name, "batch", "by"), f"the rows of the batch {other!r} have no column {batch.by!r}"
+                )
+
     def _check_needs(self, name: str, stage: StageSpec) -> None:
         if not stage.needed:
-            raise SpecError(f"stages.{name}.needs: name a stage, or leave it out for the rows of the input")
+            raise GraphError(("stages", name, "needs"), "name a stage, or leave it out for the rows of the input")
         if INPUT in stage.needed and len(stage.needed) > 1:
-            raise SpecError(f"stages.{name}.needs: leave {INPUT!r} out: the columns of the input are always there")
+            raise GraphError(
+                ("stages", name, "needs"), f"leave {INPUT!r} out: the columns of the input are always there"
+            )
+        if stage.batch is not None and len(stage.needed) > 1:
+            raise GraphError(("stages", name, "needs"), "a batch takes the rows of one stage; join them in one before")
+        if stage.batch is not None and '"' in (stage.batch.by or ""):
+            raise GraphError(("stages", name, "batch", "by"), "a column whose name has a quotation mark cannot be used")
         for need in stage.needed:
             if need != INPUT and need not in self.stages:
                 close = get_close_matches(need, [INPUT, *self.stages], 1)
                 hint = f"; did you mean {close[0]!r}?" if close else ""
-                raise SpecError(f"stages.{name}.needs: there is no stage {need!r}{hint}")
+                raise GraphError(("stages", name, "needs"), f"there is no stage {need!r}{hint}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.order)
 
 
 def _shown(level: Level) -> str:
-    return " › ".join("rows of the input" if part == INPUT else f"items of {part!r}" for part in level)
+    whole, *items = level
+    first = "rows of the input" if whole == INPUT else whole
+    return " › ".join([first, *(f"items of {part!r}" for part in items)])

@@ -119,7 +119,8 @@ def _listed(known: list[str]) -> str:
 
 def _models_at(path: KeyPath, tags: set[str]) -> list[Model]:
     models: list[Model] = [JobSpec]
-    for step in path:
+    named = path[:1] == ("stages",) and len(path) > 1
+    for step in (path[0], *path[2:]) if named else path:
         if isinstance(step, str):
             models = [found for model in models for found in _models_of(model, step)]
     return [model for model in models if _tags_of(model) & tags] or models

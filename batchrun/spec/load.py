@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from pydantic import ValidationError
 
 from batchrun.errors import SpecError
-from batchrun.spec.asking import RequestSpec, Turn, text_format_of
+from batchrun.spec.asking import RequestSpec
+from batchrun.spec.canonical import sha256_of
+from batchrun.spec.compiling import Complaints, check_sources, compiled
 from batchrun.spec.explain import explained
-from batchrun.spec.functions import Function, load_functions
+from batchrun.spec.functions import Function, Transform
+from batchrun.spec.graph import Graph
 from batchrun.spec.idle import idle_settings
 from batchrun.spec.judging.schemas import OutputSchema
 from batchrun.spec.model import JobSpec
-from batchrun.spec.parts import MediaPart, TextPart
+from batchrun.spec.piping import check_stage, graph_of, transform_of
 from batchrun.spec.reading.credentials import key_paths
 from batchrun.spec.reading.documents import Document, joined, read_document
 from batchrun.spec.reading.overrides import override
-from batchrun.spec.reading.positions import KeyPath
-from batchrun.spec.references import resolve_schema
-from batchrun.spec.rendering.templates import Condition, Template, last_index_of, needs
+from batchrun.spec.rendering.templates import Condition
 from batchrun.spec.requests import RequestTemplate
-from batchrun.spec.service.refused import findings
+from batchrun.spec.stages import StageSpec
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job file that can run. Paths in it are relative to `base`, the absolute directory of the file."""
+    """A job file that can run, or one stage of it. Paths in it are relative to `base`, the directory of the file.
+
+    A job of stages has a `graph` of them, and in `stages` each as a job of its own: named `stage`, with what the file
+    says of it in `stage_spec`, and a `transform` where it asks for nothing. All other jobs have none of these.
+    """
 
     spec: JobSpec
     path: Path
@@ -38,11 +45,66 @@ class Job:
     functions: tuple[Function, ...] = ()
     warnings: tuple[str, ...] = ()
     """What the service may ignore or refuse, and what does nothing here, a line for each, with file, line and key."""
+    stage: str = ""
+    stage_spec: StageSpec | None = None
+    transform: Transform | None = None
+    when: Condition | None = None
+    graph: Graph | None = None
+    stages: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def schema(self) -> OutputSchema | None:
         """The schema of a row's answer, None where any text will do."""
         return self.request.schema
+
+    def of(self, stage: str) -> Job:
+        """The job that the rows of a stage are of."""
+        return self.stages.get(stage, self)
+
+    @property
+    def each(self) -> tuple[Job, ...]:
+        """Its stages in their order; itself if it has none."""
+        return tuple(self.stages[name] for name in self.graph) if self.graph else (self,)
+
+    @property
+    def asking(self) -> tuple[Job, ...]:
+        """Those of them that ask the service."""
+        return tuple(job for job in self.each if job.transform is None)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What decides what is sent, as it is written or by what it names; in a pipeline also how rows are made."""
+        if self.graph is None:
+            return self.request.values
+        return {f"stages.{job.stage}.{name}": value for job in self.each for name, value in job.stage_values.items()}
+
+    @property
+    def stage_values(self) -> dict[str, Any]:
+        """The same of a stage alone."""
+        asked = {} if self.transform else {f"request.{name}": value for name, value in self.request.values.items()}
+        return self.making | asked
+
+    @property
+    def making(self) -> dict[str, Any]:
+        """How a stage's rows are made, whatever they are asked."""
+        assert self.stage_spec is not None
+        made = self.stage_spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=_NOT_MAKING)
+        return made | ({"code": self.transform.sha} if self.transform else {})
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """For each of `values`, a short hash."""
+        if self.graph is None:
+            return self.request.parts
+        return {name: sha256_of(value)[:12] for name, value in self.values.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 over all that decides what is sent, schemas and the code of transforms included."""
+        return self.request.fingerprint if self.graph is None else sha256_of(self.values)
+
+
+_NOT_MAKING = {"request", "limits", "timeout"}
 
 
 def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
@@ -53,18 +115,47 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
     document = read_document(path)
     override(document, overrides)
     spec = _checked(document)
+    told = Complaints(document)
+    if spec.input.where is not None:
+        check_sources([(("input", "where"), Condition, spec.input.where)], spec.request, told, ("request",))
     base = without_dots(path.absolute().parent)
-    problems = [document.problem(*found) for found in _template_problems(spec)]
-    schemas = _schemas(document, spec.request, base, problems)
-    functions = _functions(document, spec.request, base, problems)
-    found = findings(spec.request, schemas, [function.name for function in functions])
-    problems += [document.problem(each.path, each.message) for each in found if each.refused]
-    if problems:
-        raise SpecError(joined(problems))
-    warned = [*(each for each in found if not each.refused), *idle_settings(spec)]
-    warnings = tuple(document.problem(each.path, each.message) for each in warned)
-    declared = [function.declaration for function in functions]
-    return Job(spec, path, base, RequestTemplate(spec.request, schemas, declared), functions, warnings)
+    job = _single(spec, path, base, told) if spec.stages is None else _pipeline(spec, path, base, told)
+    if told.problems or job is None:
+        raise SpecError(joined(told.problems))
+    return job
+
+
+def _single(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:
+    request, functions = compiled(spec.request, base, told, ("request",))
+    told.hear(idle_settings(spec), ("request",))
+    return None if request is None else Job(spec, path, base, request, functions, tuple(told.warnings))
+
+
+def _pipeline(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:
+    assert spec.stages is not None
+    graph = graph_of(spec.stages, told)
+    stages = {job.stage: job for job in _stages(spec, spec.stages, path, base, told)}
+    if graph is None:
+        return None
+    for name, stage in spec.stages.items():
+        check_stage(graph, name, stage, told)
+    told.hear((found for found in idle_settings(spec) if found.path[0] != "request"), ())
+    top = RequestTemplate(spec.request, [None])
+    return Job(spec, path, base, top, warnings=tuple(dict.fromkeys(told.warnings)), graph=graph, stages=stages)
+
+
+def _stages(spec: JobSpec, stages: Mapping[str, StageSpec], path: Path, base: Path, told: Complaints) -> Iterator[Job]:
+    """Each stage as a job of its own, as far as it can be compiled."""
+    for name, stage in stages.items():
+        where, asked = ("stages", name, "request"), stage.request or RequestSpec()
+        own = spec.model_copy(update={"request": asked, "stages": None})
+        request, functions = compiled(asked, base, told, where)
+        if stage.request is not None:
+            told.hear((found for found in idle_settings(own) if found.path[0] == "request"), where)
+        transform = transform_of(stage, name, base, told)
+        if request is not None:
+            when = None if stage.when is None else Condition(stage.when)
+            yield Job(own, path, base, request, functions, (), name, stage, transform, when)
 
 
 def without_dots(path: Path) -> Path:
@@ -86,96 +177,3 @@ def _refuse_keys(document: Document) -> None:
     advice = "an API key does not belong in a job file; remove it and set GEMINI_API_KEY in the environment"
     if found := [document.problem(path, advice) for path in key_paths(document.data)]:
         raise SpecError(joined(found))
-
-
-def _schemas(document: Document, request: RequestSpec, base: Path, problems: list[str]) -> list[OutputSchema | None]:
-    """The schema of each turn; one that a turn does not replace is the request's."""
-    whole = _schema(document, ("request",), request.response_format, base, problems)
-    return [
-        _schema(document, ("request", "turns", number), turn.response_format, base, problems)
-        if isinstance(turn, Turn) and turn.response_format is not None
-        else whole
-        for number, turn in enumerate(request.turns or [None])
-    ]
-
-
-def _schema(
-    document: Document, where: KeyPath, formats: object, base: Path, problems: list[str]
-) -> OutputSchema | None:
-    answer = text_format_of(formats)
-    if answer is None or answer.json_schema is None:
-        return None
-    index = (formats.index(answer),) if isinstance(formats, list) else ()
-    try:
-        return resolve_schema(answer.json_schema, base)
-    except SpecError as error:
-        problems.append(document.problem((*where, "response_format", *index, "schema"), str(error)))
-        return None
-
-
-def _functions(document: Document, request: RequestSpec, base: Path, problems: list[str]) -> tuple[Function, ...]:
-    try:
-        return load_functions(request.references, base) if request.references else ()
-    except SpecError as error:
-        problems.append(document.problem(("request", "functions"), str(error)))
-        return ()
-
-
-def _template_problems(spec: JobSpec) -> Iterator[tuple[KeyPath, str]]:
-    for path, kind, source in _sources(spec):
-        try:
-            kind(source)
-        except SpecError as error:
-            yield path, str(error)
-            continue
-        yield from ((path, said) for said in _too_early(spec.request, path, source))
-
-
-def _too_early(request: RequestSpec, path: KeyPath, source: str) -> Iterator[str]:
-    """Answers that a template reads before they are there. Without `turns`, `answers` is a column like others."""
-    number = _turn_of(request, path)
-    if number == 0 and needs("answers", source):
-        yield "in the first turn there are no answers yet; a column of this name is row['answers']"
-    elif number and number <= (asked := last_index_of("answers", source)):
-        there = f"answers[0] to answers[{number - 1}]" if number > 1 else "answers[0]"
-        yield f"`answers[{asked}]` is not there yet: of the turns before there is {there}"
-
-
-def _turn_of(request: RequestSpec, path: KeyPath) -> int | None:
-    """The first turn that a template is for; None where there are no turns, or for a template of no turn."""
-    if path[:2] == ("request", "turns"):
-        return int(path[2])
-    first = request.turns[0] if request.turns else None
-    own = isinstance(first, Turn) and first.system_instruction is not None
-    return 0 if path == ("request", "system_instruction") and first is not None and not own else None
-
-
-def _sources(spec: JobSpec) -> Iterator[tuple[KeyPath, type[Template] | type[Condition], str]]:
-    if spec.input.where is not None:
-        yield ("input", "where"), Condition, spec.input.where
-    request = spec.request
-    yield from _system(("request",), request.system_instruction)
-    yield from _input(("request", "input"), request.input)
-    for number, turn in enumerate(request.turns or []):
-        path = ("request", "turns", number)
-        if isinstance(turn, Turn):
-            yield from _system(path, turn.system_instruction)
-            yield from _input((*path, "input"), turn.input)
-        else:
-            yield from _input(path, turn)
-
-
-def _system(path: KeyPath, source: str | None) -> Iterator[tuple[KeyPath, type[Template], str]]:
-    if source is not None:
-        yield (*path, "system_instruction"), Template, source
-
-
-def _input(
-    path: KeyPath, written: str | list[TextPart | MediaPart] | None
-) -> Iterator[tuple[KeyPath, type[Template], str]]:
-    if isinstance(written, str):
-        yield path, Template, written
-    for index, part in enumerate(written if isinstance(written, list) else []):
-        for name in ("text", "path", "uri", "pages"):
-            if (source := getattr(part, name, None)) is not None:
-                yield (*path, index, name), Template, source

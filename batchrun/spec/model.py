@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.fields import ColumnName, Duration, Strict
+from batchrun.spec.stages import StageName, StageSpec
 
 #: Names go into paths and labels.
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
@@ -141,6 +142,10 @@ class OutputSpec(Strict):
 
     dir: str | None = Field(default=None, description="Directory of the output files. Default: the run directory.")
     columns: list[ColumnName] = Field(default_factory=list, description="Input columns copied into the results.")
+    stage: str | None = Field(
+        default=None,
+        description="The stage whose rows `results.parquet` has. Default: the last one that no other needs.",
+    )
     jsonl: bool = Field(default=False, description="Also write `results.jsonl`.")
     thoughts: bool = Field(default=False, description="A column `thoughts` with the summaries of the model's thoughts.")
     steps: bool = Field(default=False, description="Also write `steps.jsonl`: every step of every interaction.")
@@ -157,7 +162,20 @@ class JobSpec(Strict):
     name: str = Field(pattern=NAME_PATTERN, description="Names the job and its run directory.")
     input: InputSpec = Field(description="Where the rows come from.")
     request: RequestSpec = Field(default_factory=RequestSpec, description="The request made of each row.")
+    stages: dict[StageName, StageSpec] | None = Field(
+        default=None,
+        min_length=1,
+        description="Instead of one `request`: stages that rows flow through, by name (letters, digits and _).",
+    )
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="How fast, and how much at once.")
     poll: PollSpec = Field(default_factory=PollSpec, description="How answers are fetched.")
     retry: RetrySpec = Field(default_factory=RetrySpec, description="What is tried again.")
     output: OutputSpec = Field(default_factory=OutputSpec, description="What is written.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> JobSpec:
+        if self.stages is not None and "request" in self.model_fields_set:
+            raise ValueError("give `request` or `stages`, not both: in a pipeline each stage has its request")
+        if self.output.stage is not None and self.output.stage not in (self.stages or ()):
+            raise ValueError(f"output.stage: there is no stage {self.output.stage!r}")
+        return self

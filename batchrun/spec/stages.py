@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, Tag, model_validator
 
 from batchrun.spec.asking import RequestSpec
-from batchrun.spec.fields import BY_SHAPE, ColumnName, Strict, Text
+from batchrun.spec.fields import BY_SHAPE, ColumnName, Duration, Strict, Text
 
 #: The stage that the rows of the input are in.
 INPUT = "input"
+#: What templates and transforms find in a row beside its columns: the outputs of the stages before it, by their names,
+#: and in a batch its rows.
+STAGES, ROWS = "stages", "rows"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 
 
@@ -31,8 +34,12 @@ class BatchSpec(Strict):
 
     by: ColumnName | None = Field(
         default=None,
-        description="Column of the input whose value names the group: it begins when its own rows have ended. Without "
-        "it all rows are one group.",
+        description="Column of the input whose value names the group, which begins when its own rows have ended. "
+        "Without it all rows are one group, `all`.",
+    )
+    failed: Literal["skip", "leave_out"] = Field(
+        default="skip",
+        description="What a row that failed does to its group: `skip` the group, or `leave_out` the row.",
     )
 
 
@@ -66,6 +73,13 @@ class StageSpec(Strict):
         default=False, description="The transform returns a list; each item is a row of its own for what follows."
     )
     batch: BatchSpec | None = Field(default=None, description="Take the rows in groups, not one by one.")
+    continues: str | None = Field(
+        default=None,
+        alias="continue",
+        description="A stage before this one whose interaction the service itself goes on from "
+        "(`previous_interaction_id`). What does not carry over (tools, instructions, formats) is this stage's own.",
+    )
+    timeout: Duration = Field(default=300.0, gt=0, description="Longest time that one call of the transform may take.")
     limits: StageLimitsSpec = Field(default_factory=StageLimitsSpec, description="Limits of this stage alone.")
 
     @model_validator(mode="after")
@@ -74,6 +88,10 @@ class StageSpec(Strict):
             raise ValueError("give `request` or `transform`, one of them")
         if self.explode and self.transform is None:
             raise ValueError("`explode` needs a `transform`, which returns a list")
+        if self.continues and self.request is None:
+            raise ValueError("`continue` needs a `request`: a transform asks the service for nothing")
+        if self.continues and self.batch:
+            raise ValueError("`continue` goes on from one interaction, and a batch has many rows")
         return self
 
     @property

@@ -17,11 +17,10 @@ from batchrun.rows import InputRow, Outcome
 from batchrun.store.amendment import Anew, Compare, Tell, ask_anew, edited, set_aside
 from batchrun.store.store import Store
 
-_FIND = """SELECT id, input_sha, seen, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), source, data
-           FROM row WHERE key = ?"""
+_FIND = "SELECT id, input_sha, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), data FROM row WHERE key = ?"
 _INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
              error_message, finished_at, seen, stage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_EDIT = "UPDATE row SET position = ?, source = ?, seen = ?, input_sha = ?, data = ? WHERE id = ?"
+_EDIT = "UPDATE row SET position = ?, source = ?, seen = ?, input_sha = ?, data = ?, stage = ? WHERE id = ?"
 _SHOWN = 5
 
 
@@ -76,9 +75,9 @@ def admit(
         reading = Reading(this_pass, at, compare, tell)
         rows, repeated = iter(rows), dict[str, int]()
         rest = _pass_over(db, found, rows, this_pass, None if named else repeated)
-        for position, row in enumerate(rest if named else _numbered(db, rest, this_pass, repeated), found.same):
-            admit_one(db, found, row, position, reading)
-        _refuse_duplicates(found)
+        for position, row in enumerate(rest if named else numbered(db, rest, this_pass, repeated), found.same):
+            _admit_one(db, found, row, position, reading)
+        refuse_duplicates(found)
         if complete:
             found.gone += set_aside(db, this_pass)
     return found
@@ -121,12 +120,15 @@ def _stands(
     return True
 
 
-def _numbered(
-    db: sqlite3.Connection, rows: Iterable[InputRow], this_pass: int, repeated: dict[str, int]
+def numbered(
+    db: sqlite3.Connection, rows: Iterable[InputRow], this_pass: int, repeated: dict[str, int], prefix: str = ""
 ) -> Iterator[InputRow]:
-    """Content keys made unique: the second equal row gets `-2`, and so on. `repeated` remembers repeated rows only."""
+    """Content keys made unique: the second equal row gets `-2`, and so on. `repeated` remembers repeated rows only.
+
+    Keys in the checkpoint begin with the `prefix`.
+    """
     for row in rows:
-        known = repeated.get(row.key) or _seen(db, row.key, this_pass)
+        known = repeated.get(row.key) or _seen(db, prefix + row.key, this_pass)
         if known:
             repeated[row.key] = known + 1
         yield replace(row, key=f"{row.key}-{known + 1}") if known else row
@@ -136,29 +138,50 @@ def _seen(db: sqlite3.Connection, key: str, this_pass: int) -> int:
     return db.execute("SELECT count(*) FROM row WHERE key = ? AND seen = ?", (key, this_pass)).fetchone()[0]  # type: ignore[no-any-return]
 
 
-def admit_one(
-    db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading, *, stage: str = ""
-) -> None:
-    """Take one row in, inside the caller's transaction: new, or beside what is known of its key."""
+def _admit_one(db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading) -> None:
+    """Take one row of the input in, whose key must be its own."""
+    if (at := met_at(db, row.key, reading)) is not None:
+        found.duplicates.append(repeats(row, at))
+    else:
+        take(db, found, row, position, reading)
+
+
+def met_at(db: sqlite3.Connection, key: str, reading: Reading) -> str | None:
+    """The source of the row that this reading has met by this key, None if it has met none."""
+    known = db.execute("SELECT source FROM row WHERE key = ? AND seen = ?", (key, reading.number)).fetchone()
+    return None if known is None else known[0]
+
+
+def repeats(row: InputRow, source: str) -> str:
+    """What to say of a row whose key is used already."""
+    return f"{row.source}: key {row.key!r} is already used at {source}"
+
+
+def take(
+    db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading, stage: str = ""
+) -> int:
+    """Take one row in, inside the caller's transaction: new, or beside what is known of its key. Returns its id."""
     known = db.execute(_FIND, (row.key,)).fetchone()
     if known is None:
-        db.execute(_INSERT, _values(row, position, reading, stage))
         found.new += 1
-        return
-    row_id, sha, seen, sent, source, data = known
-    if seen == reading.number:
-        found.duplicates.append(f"{row.source}: key {row.key!r} is already used at {source}")
-    elif sha == row.sha:
-        moved = "UPDATE row SET position = ?, source = ?, seen = ? WHERE id = ?"
-        db.execute(moved, (position, row.source, reading.number, row_id))
+        return _insert(db, row, position, reading, stage)
+    row_id, sha, sent, data = known
+    if sha == row.sha:
+        moved = "UPDATE row SET position = ?, source = ?, seen = ?, stage = ? WHERE id = ?"
+        db.execute(moved, (position, row.source, reading.number, stage, row_id))
         found.same += 1
     elif sent:
-        db.execute(_EDIT, (position, row.source, reading.number, row.sha, _data(row), row_id))
+        db.execute(_EDIT, (position, row.source, reading.number, row.sha, _data(row), stage, row_id))
         _amend(db, found, row, row_id, data, reading)
     else:
         db.execute("DELETE FROM row WHERE id = ?", (row_id,))
-        db.execute(_INSERT, _values(row, position, reading, stage))
         found.new += 1
+        return _insert(db, row, position, reading, stage)
+    return int(row_id)
+
+
+def _insert(db: sqlite3.Connection, row: InputRow, position: int, reading: Reading, stage: str) -> int:
+    return db.execute(_INSERT, _values(row, position, reading, stage)).lastrowid or 0
 
 
 def _amend(
@@ -190,7 +213,8 @@ def _data(row: InputRow) -> str | None:
     return None if row.data is None else json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _refuse_duplicates(found: Admission) -> None:
+def refuse_duplicates(found: Admission) -> None:
+    """Raises SpecError if keys repeat."""
     if found.duplicates:
         raise SpecError(
             f"{len(found.duplicates)} rows repeat a key; nothing was sent.\n{_some(found.duplicates)}\n"

@@ -66,30 +66,33 @@ def ask_anew(db: sqlite3.Connection, row_id: int, exchange: int, at: float) -> t
     return bool(paid), bool(in_flight)
 
 
-def review(store: Store, compare: Compare, seen: set[int], tell: Tell, at: float) -> int:
-    """Compare every row that was sent, but for those in `seen`, with what the job asks now. Returns how many differ.
+def review(store: Store, compare: Compare, seen: set[int], tell: Tell, at: float, stage: str = "") -> int:
+    """Compare every row of a stage that was sent, but for those in `seen`, with what the job asks now. Returns how many
+    differ.
 
     Rows that failed without being sent are made pending again: another request may well be one that can be sent.
     """
     db, found = store.connection, 0
-    for row_id, key, source, data in _sent(db):
+    for row_id, key, source, data in _sent(db, stage):
         exchange = None if row_id in seen else compare(key, data)
         if exchange is not None:
             found += 1
             tell(Anew(key, source, data, exchange, (), *ask_anew(db, row_id, exchange, at)))
     db.execute(
-        f"""{PENDING} WHERE outcome = 'failed' AND NOT rejected
-            AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)"""
+        f"""{PENDING} WHERE outcome = 'failed' AND NOT rejected AND stage = ?
+            AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)""",
+        (stage,),
     )
     return found
 
 
-def _sent(db: sqlite3.Connection) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
+def _sent(db: sqlite3.Connection, stage: str) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
     """Rows of the input that were sent, or about to be. In pages, because they are changed meanwhile."""
     query = """SELECT id, key, source, data FROM row WHERE seen != 0 AND data NOT NULL AND NOT rejected AND id > ?
+               AND stage = ?
                AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) ORDER BY id LIMIT ?"""
     after = 0
-    while page := db.execute(query, (after, _PAGE)).fetchall():
+    while page := db.execute(query, (after, stage, _PAGE)).fetchall():
         after = page[-1][0]
         for row_id, key, source, data in page:
             yield row_id, key, source, json.loads(data)

@@ -2,76 +2,174 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from batchrun.rows import InputRow, Outcome
-from batchrun.spec.flow import Due, Ended, How, following
+from batchrun.rows import Finish, InputRow, Outcome
+from batchrun.spec.flow import FILTERED, Due, Ended, following
 from batchrun.spec.graph import Graph
-from batchrun.store.admission import Admission, Reading, admit_one
+from batchrun.spec.stages import INPUT, STAGES
+from batchrun.store.admission import Admission, Reading, met_at, repeats, take
 from batchrun.store.amendment import ask_anew
+from batchrun.store.ended import ENDED, ended_of, key_of, key_within
+from batchrun.store.grouping import Group, Groups
+from batchrun.store.store import end_row
 
-_ENDED = "SELECT data, output, outcome, error_message FROM row WHERE key = ? AND seen != 0 AND outcome NOT NULL"
+_FIND = f"SELECT {ENDED} FROM row WHERE key = ? AND seen = ? AND outcome NOT NULL"
 _ROW = "SELECT stage, key, position, source FROM row WHERE id = ?"
-_FOLLOWER = "SELECT id, outcome FROM row WHERE key = ?"
-_SKIP = "UPDATE row SET outcome = 'skipped', error_class = 'skipped', error_message = ?, finished_at = ? WHERE id = ?"
+_OUTCOME = """SELECT outcome, error_class, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
+              FROM row WHERE id = ?"""
+_HAS_ENDED = "SELECT outcome NOT NULL FROM row WHERE key = ? AND seen = ?"
+_SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = ?, finished_at = ?, output = NULL
+           WHERE id = ? AND (outcome IS NOT 'skipped' OR error_message IS NOT ?)"""
 
-
-def key_of(stage: str, key: str) -> str:
-    """The key of a stage's row in the checkpoint."""
-    return f"{stage}:{key}"
-
-
-def key_within(stage: str, key: str) -> str:
-    """A row's key without the name of its stage."""
-    return key[len(stage) + 1 :] if stage else key
+#: A due row as one of the input is given, and how it ends at once if it does; it is told the row's source.
+Make = Callable[[Due, str], tuple[InputRow, Finish | None]]
+#: No row has as many exchanges.
+_NONE_OF_THEM = 1 << 30
 
 
 @dataclass
 class Following:
-    """Makes what follows. `made` gives a due row as one of the input is given: judged by its stage's `when`.
-
-    `reading` is the pass over the input that the run goes by. `new` are the ids of rows made pending since then.
-    """
+    """Makes what follows. `reading` is the pass over the input that the run goes by, `wall` Unix time; `found` counts
+    what was made."""
 
     graph: Graph
-    made: Callable[[Due, str], tuple[InputRow, str]]
+    make: Make
     reading: Reading
+    wall: Callable[[], float]
     found: Admission = field(default_factory=Admission)
-    new: deque[int] = field(default_factory=deque)
 
-    def after(self, db: sqlite3.Connection, row_id: int) -> None:
-        """All that can be made now that this row has ended, and what follows from rows that are skipped at once."""
-        ended = deque([row_id])
-        while ended:
-            stage, key, position, source = db.execute(_ROW, (ended.popleft(),)).fetchone()
-            for due in self._due(db, stage, key_within(stage, key)):
-                row, why = self.made(due, source)
-                admit_one(db, self.found, row, position, self.reading, stage=due.stage)
-                follower, outcome = db.execute(_FOLLOWER, (row.key,)).fetchone()
-                if why and outcome != Outcome.SKIPPED:
-                    ask_anew(db, follower, 0, self.reading.at)
-                    outcome = Outcome.SKIPPED
-                    db.execute(_SKIP, (why, self.reading.at, follower))
-                if outcome is None:
-                    self.new.append(follower)
-                else:
-                    ended.append(follower)
+    def __post_init__(self) -> None:
+        self.groups = Groups(self.graph, self.reading.number)
+
+    def after(self, db: sqlite3.Connection, row_id: int) -> list[int]:
+        """Make all that can be made now that this row has ended, and what follows from rows that are skipped at once.
+
+        Returns the ids of the rows among them that are pending.
+        """
+        self.reading = replace(self.reading, at=self.wall())
+        return self.flow(db, [row_id])
+
+    def flow(self, db: sqlite3.Connection, rows: Iterable[int], *, own_groups: bool = False) -> list[int]:
+        """The same for many rows. With `own_groups` they make only the groups that take them themselves."""
+        pending: list[int] = []
+        ended, groups = deque(rows), dict[Group, None]()
+        while ended or groups:
+            if not ended:
+                followers = self._made_of(db, groups.popitem()[0])
+            else:
+                this = ended.popleft()
+                stage, key, position, source = db.execute(_ROW, (this,)).fetchone()
+                dues = list(self._due(db, stage, key_within(stage, key)))
+                self._withdraw_others(db, stage, key_within(stage, key), dues)
+                followers = [self._met(db, *self.make(due, source), position, due.stage) for due in dues]
+                groups |= dict.fromkeys(self.groups.touched(db, stage, this, own=own_groups))
+            for follower, has_ended in followers:
+                (ended if has_ended else pending).append(follower)
+        return pending
+
+    def begin(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
+        """Take a row of the input in, at every stage that reads it."""
+        if self.graph.keeps_input:
+            self._keep(db, row, position)
+        for stage in self.graph.after[INPUT]:
+            if self.graph.stages[stage].batch is not None:
+                continue
+            at = met_at(db, key_of(stage, row.key), self.reading)
+            if at is not None:
+                self.found.duplicates.append(repeats(row, at))
+            elif row.problem is not None or row.data is None:
+                self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
+            else:
+                due = Due(stage, row.key, {**row.data, STAGES: {}})
+                self._met(db, *self.make(due, row.source), position, stage)
+
+    def _keep(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
+        """A row of the input as one that has ended, for batches of such rows."""
+        kept, end = replace(row, key=key_of(INPUT, row.key)), Finish(Outcome.SUCCEEDED)
+        row_id = take(db, self.found, kept, position, self.reading, INPUT)
+        self.groups.note(db, INPUT, row_id)
+        if row.problem is None:
+            end_row(db, row_id, end, self.reading.at, "null")
+
+    def settled(self, db: sqlite3.Connection, stage: str, key: str) -> bool:
+        """Whether all that a row was made of has ended for good: nothing above it is to be asked anew."""
+        if self.graph.stages[stage].batch is not None:
+            return not self.groups.is_open(db, Group(stage, key))
+        return all(self._is_settled(db, need, key) for need in self.graph.before(stage) if need != INPUT)
+
+    def _is_settled(self, db: sqlite3.Connection, need: str, key: str) -> bool:
+        at = key.rpartition("/")[0] if self.graph.stages[need].explode else key
+        found = db.execute(_HAS_ENDED, (key_of(need, at), self.reading.number)).fetchone()
+        return bool(found and found[0]) and self.settled(db, need, at)
 
     def _due(self, db: sqlite3.Connection, stage: str, key: str) -> Iterator[Due]:
+        known: dict[str, Ended | None] = {}
+
         def find(name: str, at: str) -> Ended | None:
-            values = db.execute(_ENDED, (key_of(name, at),)).fetchone()
-            return None if values is None else _ended(*values)
+            there = key_of(name, at)
+            if there not in known:  # a list that was split is read once, not once for each item
+                values = db.execute(_FIND, (there, self.reading.number)).fetchone()
+                known[there] = None if values is None else ended_of(there, *values)
+            return known[there]
 
         this = find(stage, key)
-        assert this is not None
-        return following(self.graph, stage, key, this, find)
+        return iter(()) if this is None else following(self.graph, stage, key, this, find)
 
+    def _made_of(self, db: sqlite3.Connection, group: Group) -> list[tuple[int, bool]]:
+        """The row of a group, once it has all its rows."""
+        if self.groups.is_open(db, group):
+            return []
+        found = self.groups.due(db, group)
+        if found is None:
+            self._withdraw(db, group.stage, group.value)
+            return []
+        due, position, source = found
+        return [self._met(db, *self.make(due, source), position, due.stage)]
 
-def _ended(data: str | None, output: str | None, outcome: str, why: str | None) -> Ended:
-    how: dict[str, How] = {Outcome.SUCCEEDED: "succeeded", Outcome.SKIPPED: "skipped"}
-    given = None if output is None else json.loads(output)
-    return Ended(how.get(outcome, "failed"), json.loads(data or "{}"), given, why or "")
+    def _met(
+        self, db: sqlite3.Connection, row: InputRow, end: Finish | None, position: int, stage: str
+    ) -> tuple[int, bool]:
+        """Take a row in, new or known; returns its id, and whether it has ended."""
+        reading = replace(self.reading, compare=lambda *_: None) if end else self.reading
+        row_id = take(db, self.found, row, position, reading, stage)
+        self.groups.note(db, stage, row_id)
+        if end is not None:
+            db.execute(_SKIP, (end.kind, end.message, self.reading.at, row_id, end.message))
+            return row_id, True
+        outcome, kind, sent = db.execute(_OUTCOME, (row_id,)).fetchone()
+        if outcome == Outcome.SKIPPED and kind != FILTERED:
+            differs = self._first_changed(row) if sent else None
+            ask_anew(db, row_id, _NONE_OF_THEM if differs is None else differs, self.reading.at)
+            return row_id, False
+        return row_id, outcome is not None
+
+    def _first_changed(self, row: InputRow) -> int | None:
+        compare = self.reading.compare
+        return 0 if compare is None or row.data is None else compare(row.key, row.data)
+
+    def _withdraw_others(self, db: sqlite3.Connection, stage: str, key: str, dues: Sequence[Due]) -> None:
+        """Set aside the items of a row that was split otherwise before."""
+        if stage != INPUT and self.graph.stages[stage].explode:
+            there = {(due.stage, due.key) for due in dues}
+            for name in self.graph.after[stage]:
+                for at in self._items(db, name, key) if self.graph.stages[name].batch is None else ():
+                    if (name, at) not in there:
+                        self._withdraw(db, name, at)
+
+    def _items(self, db: sqlite3.Connection, stage: str, parent: str) -> list[str]:
+        low, high = key_of(stage, f"{parent}/"), key_of(stage, f"{parent}0")  # "0" comes after "/"
+        found = db.execute("SELECT key FROM row WHERE seen != 0 AND key > ? AND key < ?", (low, high)).fetchall()
+        keys = (key_within(stage, at) for (at,) in found)
+        return [key for key in keys if key.rpartition("/")[0] == parent]
+
+    def _withdraw(self, db: sqlite3.Connection, stage: str, key: str) -> None:
+        """Set a row aside with all that followed from it, as rows are that have left the input."""
+        db.execute("UPDATE row SET seen = 0 WHERE key = ?", (key_of(stage, key),))
+        for name in self.graph.after[stage]:
+            if self.graph.stages[name].batch is None:
+                for at in self._items(db, name, key) if self.graph.stages[stage].explode else [key]:
+                    self._withdraw(db, name, at)

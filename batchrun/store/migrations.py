@@ -50,7 +50,8 @@ def m001_initial(db: Database) -> None:
         "CREATE INDEX row_pending ON row (position) WHERE outcome IS NULL",
         """CREATE TABLE attempt (
             id INTEGER PRIMARY KEY, row_id INTEGER NOT NULL REFERENCES row (id), number INTEGER NOT NULL,
-            exchange INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL, state TEXT NOT NULL,
+            exchange INTEGER NOT NULL DEFAULT 0, turn INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL,
+            state TEXT NOT NULL,
             intent_key TEXT NOT NULL UNIQUE, request_sha TEXT NOT NULL, evidence TEXT,
             model TEXT, agent INTEGER NOT NULL DEFAULT 0, interaction_id TEXT, interaction_status TEXT,
             service_tier TEXT, posts INTEGER NOT NULL DEFAULT 0, polls INTEGER NOT NULL DEFAULT 0,

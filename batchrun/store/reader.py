@@ -44,6 +44,8 @@ PRESENT = "seen != 0"
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
 _KEPT = "interaction_id > '' AND purged_at IS NULL AND (state != 'submitted' OR superseded_at NOT NULL)"
 
+_OF_STAGE = "(SELECT stage FROM row WHERE id = attempt.row_id) = ?"
+
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
 
@@ -143,15 +145,20 @@ class Reader:
                     ORDER BY a.submitted_at DESC LIMIT ?"""
         return [_attempt(found) for found in self.connection.execute(query, (since, limit))]
 
-    def charged(self) -> int | None:
-        """What counts against the job's limit in money, in billionths of a dollar; None if it never had one."""
-        total: int | None = self.connection.execute("SELECT sum(charge) FROM attempt").fetchone()[0]
+    def charged(self, stage: str | None = None) -> int | None:
+        """What counts against the limit in money of the job, or of a stage, in billionths of a dollar; None if there
+        never was one."""
+        of_stage = "" if stage is None else f" WHERE {_OF_STAGE}"
+        found = self.connection.execute(f"SELECT sum(charge) FROM attempt{of_stage}", () if stage is None else (stage,))
+        total: int | None = found.fetchone()[0]
         return total
 
-    def set_aside(self) -> dict[int, int]:
+    def set_aside(self, stage: str | None = None) -> dict[int, int]:
         """Of that what interactions under way may cost at most, by row id."""
         query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
-        return {row_id: charge or 0 for row_id, charge in self.connection.execute(query)}
+        of_stage = "" if stage is None else f" AND {_OF_STAGE}"
+        found = self.connection.execute(query + of_stage, () if stage is None else (stage,))
+        return {row_id: charge or 0 for row_id, charge in found}
 
     def uncharged(self, *, supposed: bool) -> Iterator[tuple[AttemptRecord, int, int]]:
         """The attempts that may have cost something and are charged with nothing yet, with their answers.
@@ -281,6 +288,16 @@ class Reader:
         if key is not None:
             return map(_attempt, self.connection.execute(f"{query} WHERE r.key = ? ORDER BY a.number, a.id", (key,)))
         return map(_attempt, self.connection.execute(f"{query} ORDER BY r.position, a.number, a.id"))
+
+    def row_of(self, row_id: int) -> RowRecord | None:
+        """A row by its id, with the attempt that stands."""
+        query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW} WHERE r.id = ?"
+        found = self.connection.execute(query, (row_id,)).fetchone()
+        return None if found is None else _row(found)
+
+    def newest_row(self) -> int:
+        """The highest id of a row."""
+        return self._count("SELECT coalesce(max(id), 0) FROM row")
 
     def pending(self, *, under_way: bool, limit: int | None = None) -> Iterator[RowRecord]:
         """Rows without an outcome: those a restarted run goes on with, or those not sent yet.

@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from batchrun.errors import StoreError
 from batchrun.interactions.models import FunctionCall
@@ -52,7 +52,14 @@ _PURGED = "UPDATE attempt SET purged_at = ? WHERE id = ?"
 _PLAN_PURGED = f"""UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?
                    WHERE outcome = 'awaiting_approval' AND id = (SELECT row_id FROM attempt WHERE id = ? AND {LIVE})"""
 _BEGIN_ANEW = f"UPDATE attempt SET superseded_at = ?, superseded_by = 'purge' WHERE row_id = ? AND {LIVE}"
-_FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ? WHERE id = ?"
+_FINISH = "UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?, output = ? WHERE id = ?"
+
+
+class Follow(Protocol):
+    """What `Store.following` may be."""
+
+    def after(self, db: sqlite3.Connection, row_id: int) -> list[int]:
+        """Make what follows from a row that has ended; return the ids of what is to be carried."""
 
 
 class Store:
@@ -61,6 +68,8 @@ class Store:
     def __init__(self, path: Path, *, behind: bool = False) -> None:
         """Raises StoreError where it cannot be opened, or knows less than its ledger unless it may be `behind`."""
         self.path = path
+        self.following: Follow | None = None
+        """Makes what follows from rows that end, in a job of stages."""
         self._ledger = Ledger(path.with_name("run.ledger"))
         if self._ledger.exists and not path.exists() and not behind:
             raise _forgotten(path, "is gone")
@@ -240,7 +249,7 @@ class Store:
                 db, _FETCHED, (status, tier, counted, packed, model, polls, at, interaction_id, at, charge, attempt_id)
             )
             if row_end is not None:
-                end_row(db, *row_end, at)
+                self._end_row(db, *row_end, at)
 
         told = (lambda _: identified(attempt_id, interaction_id, at)) if interaction_id else None
         await self._writer.write(Write(work, told))
@@ -254,7 +263,7 @@ class Store:
 
         def work(db: sqlite3.Connection) -> None:
             _one(db, _GONE, (state, polls, end.kind, end.message, attempt_id))
-            end_row(db, row_id, end, at)
+            self._end_row(db, row_id, end, at)
 
         await self.write(work)
 
@@ -269,9 +278,16 @@ class Store:
         values = (json.dumps(result), is_error, at, attempt_id, position)
         await self.write(lambda db: _one(db, _CALL_ENDS, values))
 
-    async def finish(self, row_id: int, end: Finish, at: float) -> None:
-        """The row's one outcome."""
-        await self.write(lambda db: end_row(db, row_id, end, at))
+    async def finish(self, row_id: int, end: Finish, at: float, output: str | None = None) -> list[int]:
+        """The row's one outcome, with its output (JSON) for what follows. Returns the ids of the rows to be carried
+        now that it has ended."""
+        return await self.write(lambda db: self._end_row(db, row_id, end, at, output))
+
+    def _end_row(
+        self, db: sqlite3.Connection, row_id: int, end: Finish, at: float, output: str | None = None
+    ) -> list[int]:
+        end_row(db, row_id, end, at, output)
+        return [] if self.following is None else self.following.after(db, row_id)
 
     async def supersede(self, attempt_id: int, at: float) -> None:
         """Allow another attempt at the row: a decision to pay again, on record."""
@@ -305,6 +321,6 @@ def _one(db: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> Non
         raise sqlite3.IntegrityError(f"no row changed by {statement.split(maxsplit=3)[:3]}")
 
 
-def end_row(db: sqlite3.Connection, row_id: int, end: Finish, at: float) -> None:
+def end_row(db: sqlite3.Connection, row_id: int, end: Finish, at: float, output: str | None = None) -> None:
     """Give a row its outcome."""
-    _one(db, _FINISH, (end.outcome.value, end.kind, end.message, at, row_id))
+    _one(db, _FINISH, (end.outcome.value, end.kind, end.message, at, output, row_id))

@@ -37,13 +37,19 @@ def succeeded(value: object) -> ToolResult:
     Text, dicts and lists of content blocks go as they are, anything else as {"result": value}. NaN and infinity become
     null. Raises ValueError or TypeError for what JSON cannot hold, and RecursionError.
     """
-    plain = _clean(_jsonable(value), _secrets())
-    if deeper_than(plain, _MAX_DEPTH):
+    result = plain(value)
+    if deeper_than(result, _MAX_DEPTH):
         raise ValueError(f"the result is nested more than {_MAX_DEPTH} levels deep")
-    text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(result, ensure_ascii=False, allow_nan=False)
     if len(text.encode()) > MAX_BYTES:
         raise ValueError(f"the result is larger than {MAX_BYTES:,} bytes of JSON; return less of it")
-    return ToolResult(_shaped(plain, text, value), is_error=False)
+    return ToolResult(_shaped(result, text, value), is_error=False)
+
+
+def plain(value: object) -> Any:
+    """A function's value as JSON values, in text that UTF-8 can carry, and without secrets of this process's
+    environment. NaN and infinity become null. Raises TypeError for what has no JSON form, and RecursionError."""
+    return _clean(_jsonable(value), _secrets())
 
 
 def failed(message: str) -> ToolResult:

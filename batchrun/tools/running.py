@@ -50,7 +50,7 @@ async def _on(loop: OwnLoop, work: Callable[[], object]) -> ToolResult:
 
 def _in_thread(work: Callable[[], object]) -> Awaitable[object]:
     context = contextvars.copy_context()
-    return asyncio.get_running_loop().run_in_executor(_Threads(), context.run, _result_of, work)
+    return asyncio.get_running_loop().run_in_executor(Threads(), context.run, _result_of, work)
 
 
 def _result_of(work: Callable[[], object]) -> object:
@@ -62,7 +62,7 @@ def _result_of(work: Callable[[], object]) -> object:
         return failed_by(error)
 
 
-class _Threads(Executor):
+class Threads(Executor):
     """A daemon thread for each call: a function that never ends takes no place from others and holds up no exit."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +32,33 @@ def load_functions(references: Sequence[str], base: Path) -> tuple[Function, ...
     if twice := [name for name in names if names.count(name) > 1]:
         raise SpecError(f"two functions are called {twice[0]!r}; the model knows a function by its name alone")
     return tuple(functions)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A function of the user's over rows. `name` is its reference in the job file, `sha` the hash of its module."""
+
+    name: str
+    target: Callable[..., object]
+    sha: str
+
+
+def load_transform(reference: str, base: Path) -> Transform:
+    """The function that `module:name` means, looked up as `load_functions` does. Raises SpecError."""
+    module_name, name = _parts(reference)
+    if name is None:
+        raise SpecError(f"{reference!r} names no function: write module:function")
+    with searching_first(base, module_name.partition(".")[0], keep=True):
+        module = imported(module_name, base)
+        return Transform(reference, _callable(module, name), _source_sha(module))
+
+
+def _source_sha(module: ModuleType) -> str:
+    """Hex SHA-256 of a module's file; of a module without one, of its name."""
+    try:
+        return sha256(Path(module.__file__ or "").read_bytes()).hexdigest()
+    except OSError:
+        return sha256(module.__name__.encode()).hexdigest()
 
 
 def _parts(reference: str) -> tuple[str, str | None]:

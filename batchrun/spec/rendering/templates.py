@@ -177,6 +177,18 @@ def last_index_of(name: str, source: str) -> int:
     return max((index for index in found if isinstance(index, int)), default=-1)
 
 
+def fields_read_of(name: str, source: str) -> set[str]:
+    """The fields that a template reads of a column by `name.field` or `name['field']`."""
+    tree = _compiled(lambda: _ENVIRONMENT.parse(source))
+    named = (node.attr for node in tree.find_all(jinja_nodes.Getattr) if _is_name(node.node, name))
+    items = (node.arg for node in tree.find_all(jinja_nodes.Getitem) if _is_name(node.node, name))
+    return {*named, *(item.value for item in items if isinstance(item, jinja_nodes.Const))}
+
+
+def _is_name(node: jinja_nodes.Node, name: str) -> bool:
+    return isinstance(node, jinja_nodes.Name) and node.name == name
+
+
 def needs(name: str, source: str) -> bool:
     """Whether a template reads a name without asking anywhere if it is there."""
     tree = _compiled(lambda: _ENVIRONMENT.parse(source))

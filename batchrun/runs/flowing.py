@@ -1,0 +1,174 @@
+"""The rows of a job of stages: taken in from the input, made anew after an edit, and made while a run goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.engine.media import Libraries
+from batchrun.rows import InputRow
+from batchrun.runs.comparison import Comparison
+from batchrun.runs.opening import OpenRun
+from batchrun.runs.pipeline import Pipeline
+from batchrun.spec.graph import Graph
+from batchrun.spec.load import Job
+from batchrun.spec.stages import INPUT
+from batchrun.store.admission import Admission, Reading, numbered, refuse_duplicates
+from batchrun.store.amendment import Compare, Tell, review, set_aside
+from batchrun.store.reader import Reader
+from batchrun.store.store import Store, end_row
+
+_LAST = "SELECT coalesce(max(seen), 0) FROM row"
+_STAY = "UPDATE row SET seen = ? WHERE seen = ? AND stage = ?"
+_ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
+_TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND NOT rejected
+                  AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
+_PENDING_STAGES = "SELECT DISTINCT stage FROM row WHERE seen = ? AND outcome IS NULL"
+
+
+@dataclass(frozen=True)
+class Edits:
+    """The stages whose rows are asked otherwise than they were, and those that are made otherwise."""
+
+    asked: frozenset[str]
+    made: frozenset[str]
+
+    @classmethod
+    def of(cls, job: Job, reader: Reader) -> Edits:
+        """What has been edited since the run last took the job in."""
+        before, now = json.loads(reader.meta("request_parts") or "{}"), job.parts
+        changed = {name for name in {**before, **now} if before.get(name) != now.get(name)}
+        stages = {name: name.split(".", 2)[1:] for name in changed if name.count(".") > 1}
+        asked = {stage for stage, what in stages.values() if what.startswith("request.")}
+        made = {stage for stage, what in stages.values() if not what.startswith("request.")}
+        gone = {name.split(".", 2)[1] for name in before} - set(job.stages)
+        new = set(job.stages) - {name.split(".", 2)[1] for name in before}
+        return cls(frozenset(asked & set(job.stages)), frozenset((made | gone | new) & set(job.stages)))
+
+    def __bool__(self) -> bool:
+        return bool(self.asked or self.made)
+
+    def want_the_input(self, graph: Graph) -> bool:
+        """Whether rows have to be made of those of the input."""
+        return bool(self.made.intersection(graph.after[INPUT]))
+
+    def remade(self, graph: Graph) -> frozenset[str]:
+        """The stages whose rows have to be made once more."""
+        below = {other for name in self.asked | self.made for other in graph.below(name)}
+        return frozenset(below | self.made)
+
+
+class Intake:
+    """Takes the rows of a job of stages in, in the caller's transaction. `changes` hears of rows to be asked anew."""
+
+    def __init__(
+        self, job: Job, store: Store, edits: Edits, compare: Callable[[Pipeline], Compare], tell: Tell
+    ) -> None:
+        self._job, self._store, self._db, self._edits = job, store, store.connection, edits
+        assert job.graph is not None
+        self._graph, self._compare, self._tell = job.graph, compare, tell
+
+    def take_in(self, rows: Iterable[InputRow] | None, at: float, *, named: bool) -> tuple[Admission, list[str]]:
+        """Take in the rows of the input, or without them what the edits want. Returns what was found, and the keys of
+        rows that were sent, and wait for those they follow from.
+
+        Raises SpecError, with the transaction to be undone, if keys repeat.
+        """
+        (last,) = self._db.execute(_LAST).fetchone()
+        reading = Reading(last + 1, at, lambda key, data: compare(key, data), self._tell)
+        whole = Pipeline.of(self._job, reading, lambda: at)
+        compare = self._compare(whole)
+        whole.following.groups.prepare(self._db)
+        remade = frozenset((INPUT, *self._graph)) if rows is not None else self._edits.remade(self._graph)
+        for stage in {INPUT, *self._graph} - remade:
+            self._db.execute(_STAY, (reading.number, last, stage))
+        if rows is not None:
+            self._read(whole, rows, named=named)
+        for stage in (INPUT, *self._graph):
+            self._go_through(whole, stage, remade, compare)
+        found = whole.following.found
+        return found, list(self._left(found, reading.number))
+
+    def _read(self, whole: Pipeline, rows: Iterable[InputRow], *, named: bool) -> None:
+        first, number = self._graph.after[INPUT][0], whole.following.reading.number
+        each = rows if named else numbered(self._db, rows, number, {}, "" if not first else f"{first}:")
+        for position, row in enumerate(each):
+            whole.following.begin(self._db, row, position)
+        refuse_duplicates(whole.following.found)
+
+    def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
+        """What a stage's rows are asked compared, and what follows from those that stand made."""
+        reading = whole.following.reading
+        if stage in self._edits.asked:
+            found = whole.following.found
+            found.same -= review(self._store, compare, found.edited, self._tell, reading.at, stage)
+        if stage in self._edits.made and self._job.of(stage).transform is not None:
+            self._transform(whole, stage)
+        if remade.intersection(self._graph.after[stage]):
+            ended = self._db.execute(_ENDED, (stage, reading.number)).fetchall()
+            whole.following.flow(self._db, (row_id for (row_id,) in ended), own_groups=True)
+
+    def _transform(self, whole: Pipeline, stage: str) -> None:
+        """Run a transform again that was edited: it costs nothing, and shows what will."""
+        reading = whole.following.reading
+        for row_id, key, data in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
+            end, output = whole.transformed(key, json.loads(data or "{}"), self._db)
+            end_row(self._db, row_id, end, reading.at, output)
+
+    def _left(self, found: Admission, number: int) -> Iterator[str]:
+        """Set aside what was not met. Those that may come back are yielded, the others are gone."""
+        pending = {stage for (stage,) in self._db.execute(_PENDING_STAGES, (number,))}
+        waiting = {other for stage in pending if stage in self._graph.stages for other in self._graph.below(stage)}
+        for key, source in set_aside(self._db, number):
+            if key.partition(":")[0] in waiting:
+                yield key
+            else:
+                found.gone.append((key, source))
+
+
+def comparing(
+    job: Job, reader: Reader, media: Path, libraries: Libraries, edits: Edits, store: Store
+) -> Callable[[Pipeline], Compare]:
+    """What compares the rows of each stage with what they were asked."""
+
+    def of(whole: Pipeline) -> Compare:
+        def shown(key: str, data: Mapping[str, Any]) -> dict[str, Any]:
+            return whole.shown(key, data, store.connection)
+
+        each = {
+            stage.stage: Comparison(stage, reader, media, libraries.of(stage), stage.stage in edits.asked, shown)
+            for stage in job.asking
+        }
+        return lambda key, data: each[key.partition(":")[0]].first_changed(key, data)
+
+    return of
+
+
+@contextmanager
+def flowing(opened: OpenRun, wall: Callable[[], float]) -> Iterator[Pipeline | None]:
+    """For the time of the block rows are made as those that they follow from end. None for a job without stages."""
+    job, store = opened.job, opened.store
+    if job.graph is None:
+        yield None
+        return
+    with closing(Libraries()) as libraries, Reader(opened.directory.checkpoint) as reader:
+        edits = Edits(frozenset(), frozenset())
+        compare: Compare | None = None
+
+        def first_changed(key: str, data: dict[str, Any]) -> int | None:
+            assert compare is not None
+            return compare(key, data)
+
+        (last,) = store.connection.execute(_LAST).fetchone()
+        whole = Pipeline.of(job, Reading(last, wall(), first_changed, lambda _: None), wall)
+        compare = comparing(job, reader, opened.directory.media, libraries, edits, store)(whole)
+        whole.following.groups.prepare(store.connection)
+        store.following = whole.following
+        try:
+            yield whole
+        finally:
+            store.following = None

@@ -1,0 +1,77 @@
+"""How the rows of a job of stages follow from one another: judged by the job, made by `store/following.py`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.errors import RowError
+from batchrun.rows import Finish, InputRow, Outcome, Problem
+from batchrun.spec.canonical import sha256_of
+from batchrun.spec.flow import LEFT_OUT, Due
+from batchrun.spec.graph import Graph
+from batchrun.spec.load import Job
+from batchrun.spec.stages import ROWS
+from batchrun.store.admission import Reading
+from batchrun.store.ended import key_of, key_within
+from batchrun.store.following import Following
+from batchrun.store.grouping import Group
+from batchrun.tools.transforms import Transformed, transformed
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A job's stages, and the rows among them that the reading of the input by this number has met."""
+
+    job: Job
+    graph: Graph
+    following: Following
+
+    @classmethod
+    def of(cls, job: Job, reading: Reading, wall: Callable[[], float]) -> Pipeline:
+        """That of a job that has stages."""
+        assert job.graph is not None
+        return cls(job, job.graph, Following(job.graph, lambda due, source: made(job, due, source), reading, wall))
+
+    def shown(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> dict[str, Any]:
+        """What the templates of a row find: its data, and of a batch its rows. `key` is that of the checkpoint."""
+        group = self._group(key)
+        return dict(data) if group is None else {**data, ROWS: list(self.following.groups.members(db, group))}
+
+    def transformed(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> Transformed:
+        """What the transform of a row's stage makes of it."""
+        stage = self.job.of(key.partition(":")[0])
+        assert stage.transform is not None
+        assert stage.stage_spec is not None
+        group = self._group(key)
+        given = dict(data) if group is None else self.following.groups.members(db, group)
+        return transformed(stage.transform, given, explode=stage.stage_spec.explode)
+
+    def settled(self, stage: str, key: str, db: sqlite3.Connection) -> bool:
+        """Whether all that a row was made of has ended for good."""
+        return self.following.settled(db, stage, key_within(stage, key))
+
+    def _group(self, key: str) -> Group | None:
+        stage, _, value = key.partition(":")
+        return None if self.graph.stages[stage].batch is None else Group(stage, value)
+
+
+def made(job: Job, due: Due, source: str) -> tuple[InputRow, Finish | None]:
+    """A row that is due, judged by its stage's `when`: as a row of the input is given, and how it ends at once."""
+    key = key_of(due.stage, due.key)
+    try:
+        sha = sha256_of(due.data)
+    except (ValueError, RecursionError) as error:  # half of a surrogate pair, in an answer that was kept as it came
+        problem = Problem("not_sendable", f"what {key} is made of cannot be written as JSON: {error}")
+        return InputRow(key, source, sha256_of(key), None, problem), None
+    row, when = InputRow(key, source, sha, due.data), job.of(due.stage).when
+    if due.end is not None or when is None:
+        return row, due.end
+    try:
+        holds = when.holds(due.data)
+    except RowError as error:
+        problem = Problem(error.kind, f"stages.{due.stage}.when: {error}")
+        return InputRow(key, source, sha, due.data, problem), None
+    return row, None if holds else Finish(Outcome.SKIPPED, LEFT_OUT, f"when: {when.source}")

@@ -1,0 +1,84 @@
+"""The stages of a job file, checked: that their graph holds, and that they read only what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from batchrun.errors import SpecError
+from batchrun.spec.compiling import Complaints, Source, request_sources
+from batchrun.spec.functions import Transform, load_transform
+from batchrun.spec.graph import Graph, GraphError
+from batchrun.spec.reading.positions import KeyPath
+from batchrun.spec.rendering.templates import Condition, fields_read_of
+from batchrun.spec.stages import ROWS, STAGES, StageSpec
+
+
+def graph_of(stages: Mapping[str, StageSpec], told: Complaints) -> Graph | None:
+    """The graph of the stages, None where there can be none; then it is told."""
+    try:
+        return Graph(stages)
+    except GraphError as error:
+        told.refuse(error.path, error.said)
+        return None
+
+
+def transform_of(stage: StageSpec, name: str, base: Path, told: Complaints) -> Transform | None:
+    """The transform of a stage; what is wrong with it is told."""
+    if stage.transform is None:
+        return None
+    try:
+        return load_transform(stage.transform, base)
+    except SpecError as error:
+        told.refuse(("stages", name, "transform"), str(error))
+        return None
+
+
+def check_stage(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> None:
+    """Tell what the stage wants of others that they do not have."""
+    _check_continue(graph, name, stage, told)
+    for path, kind, source in _sources(name, stage):
+        try:
+            kind(source)
+        except SpecError as error:
+            if path[-1] == "when":  # those of the request are compiled with it
+                told.refuse(path, str(error))
+            continue
+        for said in _unseen(graph, name, source):
+            told.refuse(path, said)
+
+
+def _sources(name: str, stage: StageSpec) -> Iterator[Source]:
+    here: KeyPath = ("stages", name)
+    if stage.when is not None:
+        yield (*here, "when"), Condition, stage.when
+    for path, kind, source in request_sources(stage.request) if stage.request else ():
+        yield (*here, *path), kind, source
+
+
+def _unseen(graph: Graph, name: str, source: str) -> Iterator[str]:
+    """Stages that a template reads and whose outputs its rows do not have."""
+    text = "{{ (" + source + ") }}" if "{" not in source else source
+    there = graph.seen(name) if graph.stages[name].batch is None else ()
+    for read in sorted(fields_read_of(STAGES, text) - set(there)):
+        close = get_close_matches(read, there, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(there) or 'none'}"
+        if graph.stages[name].batch is not None:
+            hint = (
+                f"; a batch reads its rows: `{{% for r in {ROWS} %}}{{{{ r.{STAGES}.{read}.output }}}}{{% endfor %}}`"
+            )
+        yield f"`{STAGES}.{read}`: no output of such a stage is there{hint}"
+
+
+def _check_continue(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> None:
+    if stage.continues is None:
+        return
+    path: KeyPath = ("stages", name, "continue")
+    before = graph.stages.get(stage.continues)
+    if stage.continues not in graph.seen(name) or before is None:
+        told.refuse(path, f"{stage.continues!r} is no stage before this one with one row for each of its rows")
+    elif before.request is None:
+        told.refuse(path, f"{stage.continues!r} is a transform: it has no interaction to go on from")
+    elif not before.request.store or not (stage.request and stage.request.store):
+        told.refuse(path, "the service goes on only from what it keeps: remove `store: false`")
