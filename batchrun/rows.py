@@ -56,3 +56,13 @@ class InputRow:
     sha: str
     data: dict[str, Any] | None
     problem: Problem | None = None
+
+
+def key_of(stage: str, key: str) -> str:
+    """The key of a stage's row among those of all stages."""
+    return f"{stage}:{key}" if stage else key
+
+
+def key_within(stage: str, key: str) -> str:
+    """A row's key without the name of its stage."""
+    return key.removeprefix(f"{stage}:") if stage else key

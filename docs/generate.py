@@ -107,13 +107,16 @@ def _described(field: Schema, definitions: Schema) -> Schema:
 
 
 def _references(schema: Schema) -> Iterator[tuple[str, str]]:
-    """Models a field may hold, with `[]` where it holds a list of them."""
+    """Models a field may hold, with `[]` where it holds a list of them, `.NAME` where they have names."""
     if "$ref" in schema:
         yield schema["$ref"].rpartition("/")[2], ""
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
         yield from _references(branch)
     for name, suffix in _references(schema["items"]) if "items" in schema else ():
         yield name, "[]" + suffix
+    named = schema.get("additionalProperties")
+    for name, suffix in _references(named) if isinstance(named, dict) else ():
+        yield name, ".NAME" + suffix
 
 
 def _section(path: str, schema: Schema) -> str:

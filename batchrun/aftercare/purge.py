@@ -130,7 +130,8 @@ def _refuse_open_rows(reader: Reader, directory: RunDir) -> None:
 
 
 async def _purge(opened: OpenRun, client: Client, wall: Callable[[], float], force: bool, files: bool) -> Purged:
-    trusting = force or not opened.job.spec.request.store  # then the service should have none of them
+    # Of what it was not to keep the service should have nothing.
+    trusting = force or not any(each.spec.request.store for each in opened.job.asking)
     try:
         done = await Purge(opened, client, wall).run(trusting=trusting)
         if files:

@@ -115,7 +115,12 @@ def summary_lines(summary: Summary) -> list[str]:
 def output_lines(summary: Summary, *, failed: bool = True) -> list[str]:
     """Where the output files are; `failed` rows' file too."""
     shown = (each for each in summary.outputs.items() if failed or each[0] != "failed")
-    return [f"{name.removesuffix('_jsonl')}: {path}" for name, path in shown]
+    whole = [f"{name.removesuffix('_jsonl')}: {path}" for name, path in shown if not name.startswith("stages.")]
+    tables = {
+        name.removeprefix("stages."): path for name, path in summary.outputs.items() if name.startswith("stages.")
+    }
+    each = [f"stages: {path.parent.parent}: {', '.join(tables)}" for path in list(tables.values())[:1]]
+    return [*whole, *each]
 
 
 def _money(summary: Summary) -> str:

@@ -47,13 +47,16 @@ def status(choice: RunChoice, as_json: bool) -> None:
 @options.run_choice
 @click.argument("key")
 def show(choice: RunChoice, key: str) -> None:
-    """Everything about one row: its request, every attempt, the raw answer, the outcome."""
-    from batchrun.reports.rows import row_document
+    """Everything about one row: its request, every attempt, the raw answer, the outcome.
+
+    In a job of stages KEY is STAGE:KEY, or without the stage the row in all of them.
+    """
+    from batchrun.reports.rows import row_documents
     from batchrun.store.reader import Reader
 
     loaded = choice.load()
     with Reader(choice.directory(loaded).checkpoint) as reader:
-        say_json(row_document(loaded, reader, key))
+        say_json(row_documents(loaded, reader, key))
 
 
 @click.command()

@@ -38,9 +38,10 @@ _HELD = (Outcome.AMBIGUOUS, Outcome.AWAITING_APPROVAL)
 
 @dataclass
 class Counts:
-    """What has happened in this process; `rows` are those it set out to do."""
+    """What has happened in this process; `rows` are those it set out to do, None where nobody knows how many."""
 
-    rows: int = 0
+    rows: int | None = 0
+    skipped: int = 0
     done: int = 0
     failed: int = 0
     held: int = 0
@@ -49,8 +50,8 @@ class Counts:
 
     def take(self, event: Event) -> None:
         match event:
-            case Started(rows, in_flight):
-                self.rows, self.in_flight = rows, in_flight
+            case Started(rows, in_flight, more):
+                self.rows, self.in_flight = None if more else rows, in_flight
             case Posted(result="submitted" | "fetched"):  # the answer to a POST that waits lands at once
                 self.in_flight += 1
             case Salvaged():
@@ -61,17 +62,20 @@ class Counts:
             case RowEnded(outcome=outcome):
                 self.done += 1
                 self.held += outcome in _HELD
-                self.failed += outcome not in (*_HELD, Outcome.SUCCEEDED)
+                self.skipped += outcome is Outcome.SKIPPED
+                self.failed += outcome not in (*_HELD, Outcome.SUCCEEDED, Outcome.SKIPPED)
 
 
 def progress_line(counts: Counts, elapsed: float) -> str:
     """`12/40 done · 1 failed · 20 in flight · 3.1 rows/s · 12,345 tokens · 9s left`."""
     rate = counts.done / elapsed if elapsed > 0 else 0.0
-    parts = [f"{counts.done:,}/{counts.rows:,} done"]
+    of_all = "" if counts.rows is None else f"/{counts.rows:,}"
+    parts = [f"{counts.done:,}{of_all} done"]
     parts += [f"{counts.failed:,} failed"] if counts.failed else []
+    parts += [f"{counts.skipped:,} skipped"] if counts.skipped else []
     parts += [f"{counts.held:,} wait for you"] if counts.held else []
     parts += [f"{counts.in_flight:,} in flight", f"{rate:,.1f} rows/s", f"{counts.tokens:,} tokens"]
-    if 0 < counts.done < counts.rows:
+    if counts.rows is not None and 0 < counts.done < counts.rows:
         parts.append(f"{duration((counts.rows - counts.done) / rate)} left")
     return " · ".join(parts)
 
@@ -115,7 +119,7 @@ class Progress:
 
     def close(self) -> None:
         """Leave the last state on the screen."""
-        if not self._quiet and self._counts.rows:
+        if not self._quiet and self._counts.rows != 0:
             with suppress(OSError, StoreError):
                 self._show()
                 if self._live:
@@ -123,7 +127,7 @@ class Progress:
 
     def _tell(self, event: Event) -> None:
         match event:
-            case RowEnded(key, outcome, kind, message) if outcome is not Outcome.SUCCEEDED:
+            case RowEnded(key, outcome, kind, message) if outcome not in (Outcome.SUCCEEDED, Outcome.SKIPPED):
                 self._failures += 1
                 if self._failures <= _SHOWN_FAILURES:
                     why = "" if kind == outcome else f" ({kind})"

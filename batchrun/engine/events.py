@@ -11,10 +11,14 @@ from batchrun.rows import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The engine sets out to carry this many rows; so many of them are in flight from an earlier run."""
+    """The engine sets out to carry this many rows; so many of them are in flight from an earlier run.
+
+    In a job of stages `more` may follow from them.
+    """
 
     rows: int
     in_flight: int
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from batchrun.interactions.models import storable
 from batchrun.outputs.fitting import json_text
 from batchrun.outputs.history import History
 from batchrun.outputs.table import COUNT, TEXT, Column
+from batchrun.rows import key_within
 from batchrun.store.records import AttemptRecord
 
 Span = tuple[int | None, int | None]
@@ -52,7 +53,8 @@ def citations_of(history: History) -> Iterator[Citation]:
 def columns() -> list[Column[Citation]]:
     """The columns of `citations.parquet` in order."""
     return [
-        Column("key", TEXT, lambda c: storable(c.attempt.key)),
+        Column("key", TEXT, lambda c: storable(key_within(c.attempt.stage, c.attempt.key))),
+        Column("stage", TEXT, lambda c: c.attempt.stage),
         Column("exchange", COUNT, lambda c: c.attempt.exchange),
         Column("turn", COUNT, lambda c: c.attempt.turn),
         Column("kind", TEXT, _text("type")),

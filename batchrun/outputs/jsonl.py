@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchrun.outputs.results import Layout, Result, media_records
-from batchrun.rows import Outcome
+from batchrun.rows import Outcome, key_within
+from batchrun.spec.stages import STAGES
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _FAILURES = (Outcome.FAILED, Outcome.INVALID_OUTPUT, Outcome.INCOMPLETE, Outcome.BLOCKED)
@@ -34,10 +35,11 @@ def result_line(result: Result, layout: Layout, schema_sha: str | None) -> bytes
     row, attempt = result.row, result.row.standing
     submitted_at = attempt.submitted_at if attempt else None
     record: dict[str, Any] = {
-        "key": row.key,
+        "key": key_within(row.stage, row.key),
         "status": row.outcome or "pending",
         "input": {field.name: (row.data or {}).get(field.name) for field in layout.inputs},
         "output": result.answer,
+        **({"stages": (row.data or {}).get(STAGES, {})} if row.stage else {}),
         "text": result.text,
         **result.extras,
         "media": media_records(result),
@@ -66,7 +68,7 @@ def failed_line(result: Result) -> bytes | None:
     row = result.row
     if row.data is None or row.outcome not in _FAILURES:
         return None
-    return line(row.data)
+    return line({name: value for name, value in row.data.items() if name != STAGES} if row.stage else row.data)
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -15,9 +16,10 @@ from batchrun.outputs.answers import parse_answer
 from batchrun.outputs.fitting import fit
 from batchrun.outputs.history import History
 from batchrun.outputs.media import Medium
-from batchrun.outputs.shapes import Field, Kind, Struct, answer_columns, apart, shape_of
+from batchrun.outputs.shapes import Field, Kind, Shape, Struct, answer_columns, apart, shape_of
 from batchrun.outputs.table import COUNT, TEXT, TIME, Column, arrow_type, microseconds
-from batchrun.rows import Outcome
+from batchrun.rows import Outcome, key_within
+from batchrun.spec.stages import STAGES
 from batchrun.store.records import AttemptRecord, RowRecord
 
 #: Columns before and after those of the input and the answer.
@@ -91,26 +93,42 @@ class UnfitInput(Exception):
         self.column = column
 
 
+class UnfitOutput(Exception):
+    """A transform's output holds a value that its column cannot: write again with all of them as JSON text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The columns of one results file that depend on the job: input columns (in order), the answer's, and EXTRAS."""
+    """The columns of one results file that depend on the job: input columns (in order), the answer's, EXTRAS, and
+    the outputs of the `stages` before. A transform's answer is its `output`."""
 
     inputs: tuple[Field, ...]
     answer: Struct
     whole: bool
     """True if the answer is one column, not one per property."""
     extras: tuple[str, ...] = ()
+    stages: tuple[Field, ...] = ()
+    output: bool = False
 
     @classmethod
-    def of(cls, schema: dict[str, Any] | None, inputs: Mapping[str, Kind], extras: tuple[str, ...] = ()) -> Layout:
+    def of(
+        cls,
+        schema: dict[str, Any] | None,
+        inputs: Mapping[str, Kind],
+        extras: tuple[str, ...] = (),
+        stages: Mapping[str, Shape] | None = None,
+        output: Shape | None = None,
+    ) -> Layout:
         ours = (*LEADING, *TRAILING, *extras)
         names = apart(inputs, ours, "input_")
         fields = tuple(map(Field, inputs, names, inputs.values()))
-        if schema is None:
-            return cls(fields, Struct(()), False, extras)
-        shape = shape_of(schema)
-        answer = answer_columns(shape, (*ours, *names))
-        return cls(fields, answer, not isinstance(shape, Struct), extras)
+        shape = output if schema is None else shape_of(schema)
+        answer = Struct(()) if shape is None else answer_columns(shape, (*ours, *names))
+        taken = (*ours, *names, *(field.column for field in answer.fields))
+        outputs = stages or {}
+        before = tuple(map(Field, outputs, apart(outputs, taken, "stage_"), outputs.values()))
+        whole = shape is not None and not isinstance(shape, Struct)
+        return cls(fields, answer, whole, extras, before, output is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +166,13 @@ def result_of(row: RowRecord, layout: Layout, history: History) -> Result:
     if row.outcome != Outcome.SUCCEEDED or not layout.answer.fields:
         return Result(row, text, None, {}, row.error_class, row.error_message, *said)
     try:
-        answer = parse_answer(text or "")
+        answer = json.loads(row.output or "null") if layout.output else parse_answer(text or "")
     except ValueError as error:
         return Result(row, text, None, {}, "output_misfit", str(error), *said)
     value = {layout.answer.fields[0].name: answer} if layout.whole else answer
     fields, problems = fit(value, layout.answer)
+    if problems and layout.output:
+        raise UnfitOutput
     if problems:
         return Result(row, text, answer, {}, "output_misfit", "; ".join(problems), *said)
     return Result(row, text, answer, fields or {}, row.error_class, row.error_message, *said)
@@ -161,10 +181,11 @@ def result_of(row: RowRecord, layout: Layout, history: History) -> Result:
 def columns(layout: Layout, schema_sha: str | None) -> list[Column[Result]]:
     """The columns of `results.parquet` in order."""
     return [
-        Column("key", TEXT, lambda r: storable(r.row.key)),
+        Column("key", TEXT, lambda r: storable(key_within(r.row.stage, r.row.key))),
         Column("status", TEXT, lambda r: r.row.outcome or "pending"),
         *(Column(f.column, arrow_type(f.shape), _input(f)) for f in layout.inputs),
         *(Column(f.column, arrow_type(f.shape), _answer(f.column)) for f in layout.answer.fields),
+        *(Column(f.column, arrow_type(f.shape), _stage_output(f)) for f in layout.stages),
         Column("text", TEXT, lambda r: _storable(r.text)),
         *(Column(name, EXTRAS[name][0], _extra(name)) for name in layout.extras),
         Column("media", MEDIA, lambda r: media_records(r) or None),
@@ -223,6 +244,16 @@ def _extra(name: str) -> Callable[[Result], Any]:
 
 def _answer(column: str) -> Callable[[Result], Any]:
     return lambda result: result.fields.get(column)
+
+
+def _stage_output(wanted: Field) -> Callable[[Result], Any]:
+    """The output of a stage before the row's; null where it does not fit, as where there is none."""
+
+    def value(result: Result) -> Any:
+        found = (result.row.data or {}).get(STAGES, {}).get(wanted.name, {}).get("output")
+        return None if found is None else fit(found, wanted.shape)[0]
+
+    return value
 
 
 def _input(wanted: Field) -> Callable[[Result], Any]:

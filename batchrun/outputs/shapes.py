@@ -8,7 +8,7 @@ is absent and one that is null are the same null.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -86,6 +86,13 @@ def input_kind(types: Collection[str]) -> Kind:
     if found <= {"integer", "real"}:
         return Kind.NUMBER if "real" in found else Kind.INTEGER
     return Kind.JSON
+
+
+def output_shape(types: Mapping[str, Collection[str]] | None) -> Shape:
+    """The shape of outputs whose properties have these SQLite `json_type` names; None: some are no objects."""
+    if not types or len(types) > _MAX_FIELDS:
+        return Kind.JSON
+    return Struct(tuple(Field(name, name, input_kind(found)) for name, found in sorted(types.items())))
 
 
 def json_paths(fields: Iterable[Field], prefix: str = "") -> list[str]:

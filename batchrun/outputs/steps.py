@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from batchrun.outputs.jsonl import line
+from batchrun.rows import key_within
 from batchrun.store.records import AttemptRecord, ToolCallRecord
 
 
@@ -12,7 +13,8 @@ def step_lines(attempt: AttemptRecord, calls: Iterable[ToolCallRecord]) -> Itera
     """The lines of an attempt that holds its `raw` answer, then those of the functions that were run for it."""
     interaction = attempt.answer()
     about = {
-        "key": attempt.key,
+        "key": key_within(attempt.stage, attempt.key),
+        "stage": attempt.stage,
         "exchange": attempt.exchange,
         "turn": attempt.turn,
         "attempt": attempt.number,

@@ -11,6 +11,7 @@ from batchrun.interactions.usage import GROUNDING
 from batchrun.outputs.counts import FAMILIES, MODALITIES, TOTALS, counts_of, search_queries
 from batchrun.outputs.fitting import json_text
 from batchrun.outputs.table import COUNT, TEXT, TIME, YES_NO, Column, microseconds
+from batchrun.rows import key_within
 from batchrun.store.records import AttemptRecord
 
 #: An attempt with the counts of its usage object, by column, and that of its searches.
@@ -24,7 +25,7 @@ def used(attempt: AttemptRecord) -> Used:
 def columns() -> list[Column[Used]]:
     """The columns of `usage.parquet` in order. `attempt` is the attempt's number within its row, 1 for the first."""
     return [
-        _text("key"),
+        Column("key", TEXT, lambda u: storable(key_within(u[0].stage, u[0].key))),
         Column("attempt", COUNT, lambda u: u[0].number),
         _text("stage"),
         _same("exchange", COUNT),

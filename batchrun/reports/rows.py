@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -12,10 +13,21 @@ from batchrun.engine.media import library_of
 from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.reports.previews import without_data
+from batchrun.runs.directory import rows_called
+from batchrun.runs.pipeline import shown_of
 from batchrun.spec.canonical import shallow
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 from batchrun.store.records import AttemptRecord, RowRecord
+
+
+def row_documents(job: Job, reader: Reader, key: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """Everything known about a row, as JSON values; about the row in every stage if `key` names none.
+
+    Raises SpecError if there is no such row.
+    """
+    found = [row_document(job, reader, each) for each in rows_called(job, reader, key)]
+    return found[0] if len(found) == 1 else found
 
 
 def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
@@ -23,9 +35,11 @@ def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
     row = reader.row(key)
     if row is None:
         raise SpecError(f"no row has the key {key!r}; `results.parquet` lists the keys.")
-    request, differs = _request(job, row)
+    stage = job.of(row.stage)
+    request, differs = (None, False) if stage.transform else _request(job, row, reader)
     return {
         "key": row.key,
+        **({"stage": row.stage, "output": without_data(shallow(_parsed(row.output)))} if row.stage else {}),
         "source": row.source,
         "outcome": row.outcome or "pending",
         "error_class": row.error_class,
@@ -38,13 +52,18 @@ def row_document(job: Job, reader: Reader, key: str) -> dict[str, Any]:
     }
 
 
-def _request(job: Job, row: RowRecord) -> tuple[object, bool]:
+def _parsed(output: str | None) -> object:
+    return None if output is None else json.loads(output)
+
+
+def _request(job: Job, row: RowRecord, reader: Reader) -> tuple[object, bool]:
     """The row's request rendered anew, and whether it is another one than was sent."""
     if row.data is None:
         return None, False
+    stage = job.of(row.stage)
     try:
-        with closing(library_of(job)) as library:
-            request = previewed(job, row.data, library, hashed=True)
+        with closing(library_of(stage)) as library:
+            request = previewed(stage, shown_of(job, row, reader), library, hashed=True)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)

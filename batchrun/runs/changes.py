@@ -17,6 +17,7 @@ from batchrun.outputs.counts import counts_of
 from batchrun.plurals import counted
 from batchrun.prices.table import Prices, load_prices
 from batchrun.runs.bills import cost_of
+from batchrun.runs.comparison import Shown
 from batchrun.runs.differences import differences
 from batchrun.runs.forecast import forecast
 from batchrun.spec.load import Job
@@ -136,9 +137,15 @@ class Changes:
 
 
 class Collector:
-    """Hears of the rows to be asked anew, and adds them up in `changes`. `media` has the files of answers."""
+    """Hears of the rows to be asked anew, and adds them up in `changes`.
 
-    def __init__(self, job: Job, reader: Reader, media: Path, libraries: Libraries) -> None:
+    `media` has the files of answers, `shown` gives what templates find in place of a row's data.
+    """
+
+    def __init__(
+        self, job: Job, reader: Reader, media: Path, libraries: Libraries, shown: Shown = lambda _, data: dict(data)
+    ) -> None:
+        self.shown = shown
         self.changes = Changes(request_lines(job, reader))
         self._job, self._reader, self._media, self._libraries = job, reader, media, libraries
         self._prices: Prices | None = None
@@ -160,7 +167,8 @@ class Collector:
         begun = so_far(known, self._reader).exchanges[: row.exchange] if known is not None else ()
         try:
             job = self._job if known is None else self._job.of(known.stage)
-            expected = forecast(job, row.data, self._libraries.of(job), begun, media=self._media)
+            data = self.shown(row.key, row.data)
+            expected = forecast(job, data, self._libraries.of(job), begun, media=self._media)
         except RowError as error:
             self.changes.unsendable.append(f"row {row.key!r}: {error.kind}: {error}")
             return

@@ -11,6 +11,7 @@ from random import Random
 
 from batchrun.disk import sync_directory
 from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
+from batchrun.rows import key_of
 from batchrun.spec.load import Job
 from batchrun.store.ledger import is_whole
 from batchrun.store.reader import Reader
@@ -164,6 +165,18 @@ def require_job(job: Job, directory: RunDir, reader: Reader) -> None:
     """Raises SpecError if the run is another job's."""
     if (name := reader.meta("job")) != job.spec.name:
         raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
+
+
+def rows_called(job: Job, reader: Reader, key: str) -> list[str]:
+    """The rows that a user means by a key: the one that has it, else those of all stages that have it within theirs.
+
+    Raises SpecError if there is none.
+    """
+    keys = [key, *(key_of(stage, key) for stage in job.stages)]
+    if found := [each for each in keys if reader.standing(each) is not None]:
+        return found
+    example = ", or as STAGE:KEY" if job.graph else ""
+    raise SpecError(f"no row has the key {key!r}; `results.parquet` lists the keys{example}. Nothing was changed.")
 
 
 def remember(store: Store, job: Job) -> None:

@@ -57,7 +57,7 @@ def write_outputs(job: Job, directory: RunDir, reader: Reader, *, posts: int = 0
         outputs = export(reader, there, context)
         hashes = hashes_of(outputs)
         summary = summarize(reader, posts=posts, elapsed=elapsed, outputs=outputs, hashes=hashes, directory=here)
-    check_written(outputs, rows=summary.rows, attempts=summary.attempts)
+    check_written(outputs, rows=reader.count_present(context.last), attempts=summary.attempts)
     summary.write(directory.summary)
     return summary
 

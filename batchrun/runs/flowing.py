@@ -11,6 +11,7 @@ from typing import Any
 
 from batchrun.engine.media import Libraries
 from batchrun.rows import InputRow
+from batchrun.runs.changes import Collector
 from batchrun.runs.comparison import Comparison
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import Pipeline
@@ -18,7 +19,7 @@ from batchrun.spec.graph import Graph
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
 from batchrun.store.admission import Admission, Reading, numbered, refuse_duplicates
-from batchrun.store.amendment import Compare, Tell, review, set_aside
+from batchrun.store.amendment import Compare, review, set_aside
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store, end_row
 
@@ -63,14 +64,14 @@ class Edits:
 
 
 class Intake:
-    """Takes the rows of a job of stages in, in the caller's transaction. `changes` hears of rows to be asked anew."""
+    """Takes the rows of a job of stages in, in the caller's transaction. `collector` hears of rows to be asked anew."""
 
     def __init__(
-        self, job: Job, store: Store, edits: Edits, compare: Callable[[Pipeline], Compare], tell: Tell
+        self, job: Job, store: Store, edits: Edits, compare: Callable[[Pipeline], Compare], collector: Collector
     ) -> None:
-        self._job, self._store, self._db, self._edits = job, store, store.connection, edits
         assert job.graph is not None
-        self._graph, self._compare, self._tell = job.graph, compare, tell
+        self._job, self._store, self._db, self._edits = job, store, store.connection, edits
+        self._graph, self._compare, self._collector, self._tell = job.graph, compare, collector, collector.add
 
     def take_in(self, rows: Iterable[InputRow] | None, at: float, *, named: bool) -> tuple[Admission, list[str]]:
         """Take in the rows of the input, or without them what the edits want. Returns what was found, and the keys of
@@ -82,10 +83,12 @@ class Intake:
         reading = Reading(last + 1, at, lambda key, data: compare(key, data), self._tell)
         whole = Pipeline.of(self._job, reading, lambda: at)
         compare = self._compare(whole)
+        self._collector.shown = lambda key, data: whole.shown(key, data, self._db)
         whole.following.groups.prepare(self._db)
         remade = frozenset((INPUT, *self._graph)) if rows is not None else self._edits.remade(self._graph)
         for stage in {INPUT, *self._graph} - remade:
-            self._db.execute(_STAY, (reading.number, last, stage))
+            stayed = self._db.execute(_STAY, (reading.number, last, stage))
+            whole.following.found.same += stayed.rowcount
         if rows is not None:
             self._read(whole, rows, named=named)
         for stage in (INPUT, *self._graph):

@@ -73,7 +73,7 @@ def stage_changes(
         compare = comparing(job, reader, media, libraries, edits, store)
         rows = read_rows(job.spec.input, job.base) if reads else None
         named = job.spec.input.key is not None
-        found, waiting = Intake(job, store, edits, compare, collector.add).take_in(rows, at, named=named)
+        found, waiting = Intake(job, store, edits, compare, collector).take_in(rows, at, named=named)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     remember(store, job)
     changes = _told(collector, found)

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.errors import RowError
-from batchrun.rows import Finish, InputRow, Outcome, Problem
+from batchrun.rows import Finish, InputRow, Outcome, Problem, key_of, key_within
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.flow import LEFT_OUT, Due
 from batchrun.spec.graph import Graph
 from batchrun.spec.load import Job
 from batchrun.spec.stages import ROWS
 from batchrun.store.admission import Reading
-from batchrun.store.ended import key_of, key_within
 from batchrun.store.following import Following
-from batchrun.store.grouping import Group
+from batchrun.store.grouping import Group, Groups
+from batchrun.store.reader import Reader
+from batchrun.store.records import RowRecord
 from batchrun.tools.transforms import Transformed, transformed
 
 
@@ -56,6 +57,15 @@ class Pipeline:
     def _group(self, key: str) -> Group | None:
         stage, _, value = key.partition(":")
         return None if self.graph.stages[stage].batch is None else Group(stage, value)
+
+
+def shown_of(job: Job, row: RowRecord, reader: Reader) -> dict[str, Any]:
+    """What the templates of a row find, as the checkpoint has it now."""
+    data, graph = row.data or {}, job.graph
+    if graph is None or row.stage not in graph.stages or graph.stages[row.stage].batch is None:
+        return data
+    group = Group(row.stage, key_within(row.stage, row.key))
+    return {**data, ROWS: list(Groups(graph, reader.last_reading()).members(reader.connection, group))}
 
 
 def made(job: Job, due: Due, source: str) -> tuple[InputRow, Finish | None]:

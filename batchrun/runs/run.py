@@ -11,11 +11,11 @@ import uvloop
 
 from batchrun.clock import wall_clock
 from batchrun.engine.events import Observer, Started, ignore
-from batchrun.errors import Exit, RunError, SpecError
+from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.budgets import budgets_of
 from batchrun.runs.carrying import Carried, carry_all
-from batchrun.runs.directory import RunDir, run_dir
+from batchrun.runs.directory import RunDir, rows_called, run_dir
 from batchrun.runs.exports import current_outputs, export_all
 from batchrun.runs.intake import take_in
 from batchrun.runs.opening import open_run
@@ -57,7 +57,8 @@ class Result:
         if self.summary.held:
             return Exit.ROWS_HELD
         due = self.summary.rows - (self.summary.pending if self.limited else 0)
-        return Exit.OK if self.summary.succeeded == due else Exit.SOME_ROWS_FAILED
+        done = self.summary.succeeded + self.summary.skipped  # what lacks a row that failed is skipped, and that failed
+        return Exit.OK if done == due else Exit.SOME_ROWS_FAILED
 
 
 def run_fast(main: Coroutine[Any, Any, T]) -> T:
@@ -91,7 +92,8 @@ def run(
         else:
             client, died = client_for(options), opened.store.begin_epoch()
             opened.store.set_meta(retention=str(job.spec.poll.retention))
-            observe(Started(opened.reader.count_pending(bound), opened.reader.count_in_flight()))
+            in_flight = opened.reader.count_in_flight()
+            observe(Started(opened.reader.count_pending(bound), in_flight, more=job.graph is not None))
             posts, stopped = run_async(carry_all(opened, client, bound, wall, observe, budgets=budgets))
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)
@@ -125,12 +127,11 @@ def retry(
 ) -> Reopened:
     """Make ended rows pending again. What has an id and no answer is polled first, unless `anew`.
 
-    Raises SpecError for a key that no row has.
+    A key without a stage means that row in all stages. Raises SpecError for a key that no row has.
     """
     with Reader(directory.checkpoint, older=True) as reader:
         target = reader.meta("target") or ""
     with open_run(job, directory, target) as opened:
-        if unknown := next((key for key in keys if opened.reader.row(key) is None), None):
-            raise SpecError(f"no row has the key {unknown!r}; `results.parquet` lists the keys. Nothing was changed.")
+        keys = [named for key in keys for named in rows_called(job, opened.reader, key)]
         to_poll = 0 if anew or from_start else poll_again(opened.store, outcomes, keys, at)
         return Reopened(to_poll, reopen(opened.store, outcomes, keys, at, from_start=from_start), target)

@@ -77,6 +77,11 @@ def try_row(
     observe: Observer = ignore,
 ) -> Trial:
     """Run one row, the first without a `key`. With `tell` the answers are streamed. Raises SpecError or RunError."""
+    if job.graph is not None:
+        raise SpecError(
+            f"{job.path}: `try` runs one request, and this job has stages; nothing was sent. `batchrun run --limit 1` "
+            "takes one row through all of them, and `--emulator` costs nothing."
+        )
     row, target = find_row(job, key), options.target
     if options.emulator:
         directory.make()  # the emulator's state is in it

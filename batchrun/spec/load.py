@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -48,9 +49,14 @@ class Job:
     stage: str = ""
     stage_spec: StageSpec | None = None
     transform: Transform | None = None
-    when: Condition | None = None
     graph: Graph | None = None
     stages: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
+
+    @cached_property
+    def when(self) -> Condition | None:
+        """The condition on which a row of the stage is carried."""
+        source = self.stage_spec and self.stage_spec.when
+        return Condition(source) if source else None
 
     @property
     def schema(self) -> OutputSchema | None:
@@ -127,8 +133,10 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
 
 def _single(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:
     request, functions = compiled(spec.request, base, told, ("request",))
+    if request is None or told.problems:
+        return None
     told.hear(idle_settings(spec), ("request",))
-    return None if request is None else Job(spec, path, base, request, functions, tuple(told.warnings))
+    return Job(spec, path, base, request, functions, tuple(told.warnings))
 
 
 def _pipeline(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:
@@ -139,6 +147,8 @@ def _pipeline(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | 
         return None
     for name, stage in spec.stages.items():
         check_stage(graph, name, stage, told)
+    if told.problems:
+        return None
     told.hear((found for found in idle_settings(spec) if found.path[0] != "request"), ())
     top = RequestTemplate(spec.request, [None])
     return Job(spec, path, base, top, warnings=tuple(dict.fromkeys(told.warnings)), graph=graph, stages=stages)
@@ -150,12 +160,11 @@ def _stages(spec: JobSpec, stages: Mapping[str, StageSpec], path: Path, base: Pa
         where, asked = ("stages", name, "request"), stage.request or RequestSpec()
         own = spec.model_copy(update={"request": asked, "stages": None})
         request, functions = compiled(asked, base, told, where)
-        if stage.request is not None:
-            told.hear((found for found in idle_settings(own) if found.path[0] == "request"), where)
         transform = transform_of(stage, name, base, told)
-        if request is not None:
-            when = None if stage.when is None else Condition(stage.when)
-            yield Job(own, path, base, request, functions, (), name, stage, transform, when)
+        if request is not None and not told.problems:
+            idle = (found for found in idle_settings(own) if found.path[0] == "request")
+            told.hear(idle if stage.request else (), where)
+            yield Job(own, path, base, request, functions, (), name, stage, transform)
 
 
 def without_dots(path: Path) -> Path:

@@ -116,7 +116,13 @@ _LAWS: tuple[tuple[str, str, str], ...] = (
         "answers",
         "is {} without an answer on record",
         f"""SELECT 'row ' || quote(key), outcome FROM row WHERE outcome IN {_ANSWERED} AND NOT EXISTS
-            (SELECT 1 FROM attempt WHERE row_id = row.id AND raw NOT NULL AND {LIVE} AND state = 'fetched')""",
+            (SELECT 1 FROM attempt WHERE row_id = row.id AND raw NOT NULL AND {LIVE} AND state = 'fetched')
+            AND NOT (stage > '' AND output NOT NULL AND NOT EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id))""",
+    ),
+    (
+        "stages",
+        "has succeeded without an output",
+        "SELECT 'row ' || quote(key), '' FROM row WHERE stage > '' AND outcome = 'succeeded' AND output IS NULL",
     ),
     (
         "answers",

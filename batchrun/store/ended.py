@@ -1,4 +1,4 @@
-"""Rows of stages by their names, and what of one that has ended its followers see."""
+"""What of a row that has ended its followers see."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from batchrun.spec.flow import UPSTREAM_FAILED, Ended, How
 ENDED = """data, output, outcome, error_class, error_message,
     (SELECT interaction_id FROM attempt WHERE row_id = row.id AND superseded_at IS NULL AND interaction_id NOT NULL
      ORDER BY exchange DESC LIMIT 1)"""
-
-
-def key_of(stage: str, key: str) -> str:
-    """The key of a stage's row in the checkpoint."""
-    return f"{stage}:{key}" if stage else key
-
-
-def key_within(stage: str, key: str) -> str:
-    """A row's key without the name of its stage."""
-    return key[len(stage) + 1 :] if stage else key
 
 
 def ended_of(

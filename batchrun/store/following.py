@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from batchrun.rows import Finish, InputRow, Outcome
+from batchrun.rows import Finish, InputRow, Outcome, key_of, key_within
 from batchrun.spec.flow import FILTERED, Due, Ended, following
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, met_at, repeats, take
 from batchrun.store.amendment import ask_anew
-from batchrun.store.ended import ENDED, ended_of, key_of, key_within
+from batchrun.store.ended import ENDED, ended_of
 from batchrun.store.grouping import Group, Groups
 from batchrun.store.store import end_row
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from batchrun.rows import Finish, Outcome
+from batchrun.rows import Finish, Outcome, key_within
 from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, items, joined
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import ROWS, STAGES
-from batchrun.store.ended import ENDED, ended_of, key_within
+from batchrun.store.ended import ENDED, ended_of
 
 _VALUE = "iif(data IS NULL, NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
 #: The key of the only group where all rows are one.
@@ -75,9 +75,9 @@ class Groups:
 
     def is_open(self, db: sqlite3.Connection, group: Group) -> bool:
         """Whether a row that may belong to it has not ended."""
-        ahead = self._ahead(group.stage)
-        query = f"""SELECT EXISTS (SELECT 1 FROM row WHERE {self._is_in(group)} AND outcome IS NULL
-                    AND stage IN ({", ".join("?" * len(ahead))}) AND seen = ?)"""
+        ahead, is_in = self._ahead(group.stage), self._is_in(group)
+        query = f"""SELECT EXISTS (SELECT 1 FROM row WHERE {is_in} AND outcome IS NULL
+                    AND stage IN ({_marks(ahead)}) AND seen = ?)"""
         return bool(db.execute(query, (group.value, *ahead, self._reading)).fetchone()[0])
 
     def due(self, db: sqlite3.Connection, group: Group) -> tuple[Due, int, str] | None:
@@ -122,7 +122,8 @@ class Groups:
         return items(self._graph, need, key, ended) if ended.how is How.SUCCEEDED else ()
 
     def _rows(self, db: sqlite3.Connection, group: Group) -> Iterator[tuple[str, int, str, str, Ended]]:
-        query = f"""SELECT key, position, source, input_sha, {ENDED} FROM row WHERE {self._is_in(group)}
+        is_in = self._is_in(group)
+        query = f"""SELECT key, position, source, input_sha, {ENDED} FROM row WHERE {is_in}
                     AND stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"""
         for key, position, source, sha, *ended in db.execute(
             query, (group.value, self._need(group.stage), self._reading)
@@ -151,3 +152,7 @@ class Groups:
     def _path(self, name: str) -> str:
         batch = self._graph.stages[name].batch
         return f'$."{batch.by}"' if batch else ""
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -26,10 +26,10 @@ _ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.e
     r.finished_at, r.stage,
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
     (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
-        AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge')"""
+        AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge'), r.output"""
 _LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
             ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
-_ROW_FIELDS = 13
+_ROW_FIELDS = 14
 _LIVE_OF_ROW = (
     f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {live('b')} ORDER BY b.exchange DESC LIMIT 1)"
 )
@@ -221,11 +221,12 @@ class Reader:
             after = page[-1][0]
             yield from map(_attempt, page)
 
-    def rows(self) -> Iterator[RowRecord]:
-        """Every row of the input, in its order, with its last attempt."""
+    def rows(self, stage: str = "") -> Iterator[RowRecord]:
+        """Every row of the input, or of a stage, in the order of the input, with its last attempt."""
+        order = "r.position, length(r.key), r.key" if stage else "r.position"
         query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
-                    WHERE r.{PRESENT} ORDER BY r.position"""
-        return map(self._with_earlier, map(_row, self.connection.execute(query)))
+                    WHERE r.{PRESENT} AND r.stage = ? ORDER BY {order}"""
+        return map(self._with_earlier, map(_row, self.connection.execute(query, (stage,))))
 
     def _with_earlier(self, row: RowRecord) -> RowRecord:
         """The row with its earlier exchanges, which most rows do not have."""
@@ -295,6 +296,10 @@ class Reader:
         found = self.connection.execute(query, (row_id,)).fetchone()
         return None if found is None else _row(found)
 
+    def last_reading(self) -> int:
+        """The number of the last reading of the input."""
+        return self._count(f"SELECT coalesce(({_LAST_PASS}), 0)")
+
     def newest_row(self) -> int:
         """The highest id of a row."""
         return self._count("SELECT coalesce(max(id), 0) FROM row")
@@ -337,10 +342,29 @@ class Reader:
         """Rows that could be read."""
         return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
 
+    def count_present(self, stage: str) -> int:
+        """The rows of a stage, or of a job without any, that are in the outputs."""
+        return self._count(f"SELECT count(*) FROM row WHERE {PRESENT} AND stage = ?", stage)
+
     def input_types(self, column: str) -> set[str]:
         """The JSON types found in an input column, in SQLite's words."""
         query = "SELECT DISTINCT e.type FROM row r, json_each(r.data) e WHERE r.data IS NOT NULL AND e.key = ?"
         return {kind for (kind,) in self.connection.execute(query, (column,))}
+
+    def output_types(self, stage: str) -> dict[str, set[str]] | None:
+        """The JSON types of each property in the outputs of a stage; None if some are no objects."""
+        others = (
+            "SELECT EXISTS (SELECT 1 FROM row WHERE stage = ? AND output NOT NULL AND json_type(output) != 'object')"
+        )
+        if self.connection.execute(others, (stage,)).fetchone()[0]:
+            return None
+        query = (
+            "SELECT DISTINCT e.key, e.type FROM row r, json_each(r.output) e WHERE r.stage = ? AND r.output NOT NULL"
+        )
+        found: dict[str, set[str]] = {}
+        for name, kind in self.connection.execute(query, (stage,)):
+            found.setdefault(name, set()).add(kind)
+        return found
 
     def _count(self, query: str, *values: object) -> int:
         count: int = self.connection.execute(query, values).fetchone()[0]
@@ -361,8 +385,8 @@ def _row(values: tuple[Any, ...]) -> RowRecord:
     except (ValueError, TypeError) as error:
         raise unreadable(f"the input of row {row[2]!r}", error) from None
     last = None if attempt[0] is None else _attempt(attempt)
-    fields: list[Any] = [*row[:5], data, *row[6:-1], last, row[-1]]
-    return RowRecord(*fields)
+    fields: list[Any] = [*row[:5], data, *row[6:-2], last, row[-2]]
+    return replace(RowRecord(*fields), output=row[-1]) if row[-1] else RowRecord(*fields)
 
 
 def _attempt(values: tuple[Any, ...]) -> AttemptRecord:

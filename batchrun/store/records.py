@@ -138,7 +138,8 @@ class RowRecord:
 
     `strikes` counts the answers that were thrown away for a new attempt since the user last reopened the row.
     `earlier` are the answered attempts at the exchanges before `attempt`'s, in their order: a row's conversation is
-    `earlier` and then `attempt`. Only `Reader.row` and `rows` read it.
+    `earlier` and then `attempt`. Only `Reader.row` and `rows` read it. `output` is what other stages are made of, as
+    JSON, None in a job without stages.
     """
 
     id: int
@@ -156,6 +157,7 @@ class RowRecord:
     attempt: AttemptRecord | None
     strikes: int = 0
     earlier: tuple[AttemptRecord, ...] = ()
+    output: str | None = None
 
     @property
     def standing(self) -> AttemptRecord | None:

@@ -44,7 +44,8 @@ def tally_of(reader: Reader) -> Tally:
     outcomes = dict(
         found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
     )
-    errors = f"SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND {PRESENT} GROUP BY 1"
+    errors = f"""SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND outcome != 'skipped' AND {PRESENT}
+                 GROUP BY 1"""
     calls, failed = found("SELECT count(*), total(is_error) FROM tool_call WHERE ended_at NOT NULL").fetchone()
     return Tally(
         rows=sum(outcomes.values()),

@@ -88,11 +88,14 @@ class Memory:
     tried: Sequence[AttemptRecord] = ()
     types: dict[str, set[str]] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[RowRecord]:
+    def rows(self, stage: str = "") -> Iterator[RowRecord]:
         yield from self.found
 
     def attempts(self, *, raw: bool = False) -> Iterator[AttemptRecord]:
         yield from (attempt if raw else replace(attempt, raw=None) for attempt in self.tried)
+
+    def output_types(self, stage: str) -> dict[str, set[str]] | None:
+        return None
 
     def input_types(self, column: str) -> set[str]:
         return self.types.get(column) or {_json_type(data[column]) for data in self._data() if column in data}

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from batchrun.spec.flow import Due, Ended, following
+from batchrun.rows import Finish, Outcome
+from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, following
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT
 from tests.spec.test_graph import ASKED, SPLIT, contracts, graph
@@ -19,11 +20,11 @@ def follow(found: Graph, stage: str, key: str, known: Mapping[tuple[str, str], E
 
 
 def read(**columns: object) -> Ended:
-    return Ended("succeeded", {**ROW, **columns})
+    return Ended(How.SUCCEEDED, {**ROW, **columns})
 
 
 def answered(output: object, **stages: object) -> Ended:
-    return Ended("succeeded", {**ROW, "stages": {name: {"output": value} for name, value in stages.items()}}, output)
+    return Ended(How.SUCCEEDED, {**ROW, "stages": {name: {"output": value} for name, value in stages.items()}}, output)
 
 
 CHAIN = graph(first=ASKED, second={**ASKED, "needs": "first"})
@@ -69,26 +70,33 @@ def test_a_join_is_made_once_by_the_last_that_it_needs(last: str) -> None:
 
 
 def test_what_failed_skips_all_that_needs_it_and_is_named() -> None:
-    (due,) = follow(CHAIN, "first", "a", {("first", "a"): Ended("failed", ROW)})
-    assert due.why == "first:a failed"
+    failed = Ended(How.FAILED, ROW, why="first:a ended as failed")
+    (due,) = follow(CHAIN, "first", "a", {("first", "a"): failed})
+    assert due.end == Finish(Outcome.SKIPPED, UPSTREAM_FAILED, "first:a ended as failed")
     later = graph(first=ASKED, second={**ASKED, "needs": "first"}, third={**ASKED, "needs": "second"})
-    (due,) = follow(later, "second", "a", {("second", "a"): Ended("skipped", ROW, why=due.why)})
-    assert (due.stage, due.why) == ("third", "first:a failed")
+    (due,) = follow(later, "second", "a", {("second", "a"): Ended(How.FAILED, ROW, why="first:a ended as failed")})
+    assert (due.stage, due.end) == ("third", Finish(Outcome.SKIPPED, UPSTREAM_FAILED, "first:a ended as failed"))
+
+
+def test_what_should_have_been_split_and_failed_is_one_row_that_cannot_be_taken_for_an_item() -> None:
+    found = graph(pages=SPLIT, read={**ASKED, "needs": "pages"})
+    (due,) = follow(found, "pages", "a", {("pages", "a"): Ended(How.FAILED, ROW, why="pages:a ended as failed")})
+    assert (due.key, due.end and due.end.kind) == ("a/-", UPSTREAM_FAILED)
 
 
 def test_branches_meet_again_where_one_of_them_was_taken() -> None:
-    left = Ended("skipped", ROW, why="left:a: when")
+    left = Ended(How.LEFT_OUT, ROW, why="left:a: when")
     (due,) = follow(MEETING, "right", "a", {("left", "a"): left, ("right", "a"): answered("r", kind="k")})
-    assert (due.why, due.data["stages"]["left"]) == ("", {"output": None})
-    right = Ended("skipped", ROW, why="right:a: when")
+    assert (due.end, due.data["stages"]["left"]) == (None, {"output": None})
+    right = Ended(How.LEFT_OUT, ROW, why="right:a: when")
     (due,) = follow(MEETING, "right", "a", {("left", "a"): left, ("right", "a"): right})
-    assert due.why == "left:a: when"
+    assert due.end == Finish(Outcome.SKIPPED, LEFT_OUT, "left:a: when")
 
 
 def test_a_failed_branch_skips_where_they_meet_though_the_other_has_an_output() -> None:
-    known = {("left", "a"): Ended("failed", ROW), ("right", "a"): answered("r")}
+    known = {("left", "a"): Ended(How.FAILED, ROW, why="left:a ended"), ("right", "a"): answered("r")}
     (due,) = follow(MEETING, "right", "a", known)
-    assert due.why == "left:a failed"
+    assert due.end == Finish(Outcome.SKIPPED, UPSTREAM_FAILED, "left:a ended")
 
 
 def test_pages_meet_the_stages_below_them() -> None:
