@@ -87,6 +87,7 @@ def summary_lines(summary: Summary) -> list[str]:
     counts = [f"{getattr(summary, name):,} {name.replace('_', ' ')}" for name in CLASSES if getattr(summary, name)]
     counts += [f"of which {summary.in_flight:,} in flight at the service"] if summary.in_flight else []
     lines = [f"{summary.job}: {counted(summary.rows, 'row')}: {', '.join(counts) or 'none'}"]
+    lines += _stage_lines(summary)
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
     if summary.charged_usd is not None:
@@ -110,6 +111,16 @@ def summary_lines(summary: Summary) -> list[str]:
     if summary.awaiting_approval:
         lines.append(f"{counted(summary.awaiting_approval, 'plan')} of research to approve before it is carried out")
     return [*lines, *output_lines(summary, failed=bool(summary.unusable))]
+
+
+def _stage_lines(summary: Summary) -> list[str]:
+    """The rows of each stage by where they stand."""
+    width = max(map(len, summary.stages), default=0)
+    return [f"  {name.ljust(width)}  {_standings(counts)}" for name, counts in summary.stages.items()]
+
+
+def _standings(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {standing.replace('_', ' ')}" for standing, count in counts.items())
 
 
 def output_lines(summary: Summary, *, failed: bool = True) -> list[str]:

@@ -36,11 +36,11 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
     Settings that the service is known to refuse are errors, those that it ignores and those that do nothing in this
     job are warnings. Nothing is sent.
     """
-    from batchrun.reports.previews import preview
+    from batchrun.cli.planning import look_ahead
     from batchrun.spec.load import load_job
 
     loaded = load_job(job, overrides)
-    found = preview(loaded, None)
+    found = look_ahead(loaded, None)
     say(f"{job}: {counted(found.rows, 'row')} read, {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
         say(f"  {line}")
@@ -64,13 +64,12 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 
     Later turns are counted with the history that they read again; what cannot be known before is named.
     """
-    from batchrun.cli.planning import plan_document, plan_lines
-    from batchrun.reports.previews import preview
+    from batchrun.cli.planning import look_ahead, plan_document, plan_lines
 
     loaded = choice.load()
     directory = choice.planned(loaded)
     warn(loaded)
-    found = preview(loaded, directory, limit=limit, show=show)
+    found = look_ahead(loaded, directory, limit=limit, show=show)
     if as_json:
         say_json(plan_document(found))
     else:

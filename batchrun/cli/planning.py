@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from batchrun.cli.printing import json_text
+from batchrun.clock import wall_clock
 from batchrun.plurals import counted
-from batchrun.reports.previews import Preview
+from batchrun.reports.previews import Preview, preview
+from batchrun.reports.stage_previews import preview_stages
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.runs.forecast import ANSWER_TOKENS
@@ -19,7 +21,10 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     standing = found.standing
     lines = [f"{job.spec.name}: {counted(found.rows, 'row')} in the input, {found.to_send:,} to send; nothing was sent"]
     names = _standings(goes_on=_goes_on(job))
-    lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
+    if found.stages:
+        lines += _stage_lines(found, names)
+    else:
+        lines += [f"  {standing[name]:>9,}  {text}" for name, text in names.items() if standing[name]]
     lines += _estimate(found)
     lines.append(f"run directory: {directory.path}")
     lines += [f"problem: {line}" for line in found.problem_lines]
@@ -27,16 +32,37 @@ def plan_lines(job: Job, directory: RunDir, found: Preview) -> list[str]:
     return [*lines, *_requests(found)]
 
 
+def look_ahead(job: Job, directory: RunDir | None, *, limit: int | None = None, show: int = 0) -> Preview:
+    """What a run would do. Raises SpecError for what is wrong with the file as a whole."""
+    if job.graph is not None:
+        return preview_stages(job, directory, wall_clock(), limit=limit, show=show)
+    return preview(job, directory, limit=limit, show=show)
+
+
+def _stage_lines(found: Preview, names: Mapping[str, str]) -> Iterator[str]:
+    for name, stage in found.stages.items():
+        counts = [f"{stage.standing[how]:,} {names[how]}" for how in names if stage.standing[how]]
+        if stage.waits:
+            counts.append(
+                "not known before how many follow" if stage.more is None else f"up to {stage.more:,} to follow"
+            )
+        yield f"  {name}: {', '.join(counts) or 'no rows'}"
+
+
 def _goes_on(job: Job) -> bool:
     """Whether a row may have more to send when an answer is there."""
-    request = job.spec.request
-    return bool(request.turns or request.references or (request.agent_config or {}).get("collaborative_planning"))
+    requests = [each.spec.request for each in job.asking]
+    return any(
+        request.turns or request.references or (request.agent_config or {}).get("collaborative_planning")
+        for request in requests
+    )
 
 
 def _standings(*, goes_on: bool) -> dict[str, str]:
     """What to call each way a row can stand."""
     return {
         "new": "new",
+        "to run": "to be transformed",
         "pending": "begun or known; figures count what is still to be sent" if goes_on else "pending, to be sent",
         "in flight": "in flight: will be fetched, not sent again"
         + ("; what follows in the conversation is in no figure" if goes_on else ""),
@@ -89,6 +115,10 @@ def plan_document(found: Preview) -> dict[str, Any]:
         "rows": found.rows,
         "to_send": found.to_send,
         "standing": dict(found.standing),
+        "stages": {
+            name: {"standing": dict(stage.standing), "may_follow": stage.waits, "at_most": stage.more}
+            for name, stage in found.stages.items()
+        },
         "interactions": {"at_least": least, "at_most": most},
         "estimated_input_tokens": found.estimated_tokens,
         "assumed_answer_tokens": ANSWER_TOKENS if found.talks else None,

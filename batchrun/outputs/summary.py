@@ -12,7 +12,7 @@ from batchrun.outputs.counts import total_usage
 from batchrun.outputs.files import write_whole
 from batchrun.rows import Outcome
 from batchrun.store.reader import Reader
-from batchrun.store.tally import tally_of
+from batchrun.store.tally import stage_tallies, tally_of
 
 #: Where a row can stand, in the order in which people are told.
 CLASSES = (*(str(outcome) for outcome in Outcome), "pending")
@@ -27,6 +27,8 @@ class Summary:
     counts rows by error class, `function_errors` the `function_calls` that gave the model an error. `charged_usd` is
     what counts against `limits.max_cost`: what is spent, and what POSTs whose usage is not known may have cost; None if
     the run never had such a limit. `posts_this_run` and `elapsed_s` are this process's own.
+
+    `stages` has the rows of each stage of a pipeline as `tally.stage_tallies` counts them.
 
     `directory` is the run directory as it was when the files were written: it may be moved or copied.
     `sha256` has the hex SHA-256 of each output file, `state` changes with the checkpoint that they were made of.
@@ -54,6 +56,7 @@ class Summary:
     errors: dict[str, int]
     elapsed_s: float
     outputs: dict[str, Path]
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
     gone: int = 0
     function_calls: int = 0
     function_errors: int = 0
@@ -134,6 +137,7 @@ def summarize(
         errors=tally.errors,
         elapsed_s=round(elapsed, 3),
         outputs=outputs or {},
+        stages={name: counts for name, counts in stage_tallies(reader).items() if name},
         gone=tally.gone,
         function_calls=tally.function_calls,
         function_errors=tally.function_errors,

@@ -24,7 +24,7 @@ from batchrun.store.reader import Reader
 _SAMPLE = 200
 _SHOWN_PROBLEMS = 10
 #: How rows stand that a run would POST.
-_TO_SEND = ("new", "pending", "in doubt")
+TO_SEND = ("new", "pending", "in doubt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,31 @@ class ShownRow:
     begun: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class StagePreview:
+    """The rows of a stage as far as they are known, by how they stand; `transforms` if nothing is sent for them.
+
+    `waits` is true where others will follow from rows that have yet to end: `more` at most, None if nobody can know.
+    """
+
+    standing: Counter[str]
+    transforms: bool
+    waits: bool = False
+    more: int | None = None
+
+    @property
+    def to_send(self) -> int:
+        """Its rows that a run would POST."""
+        return 0 if self.transforms else sum(self.standing[name] for name in TO_SEND)
+
+
 @dataclass
 class Preview:
     """What reading the whole input and rendering its first rows found. `problems` name rows and say what is wrong.
 
     `warnings` are about settings that do nothing for these rows. Of `tried` rows so many were `rendered`; `tokens`,
     `least`, `most` and `left_out` are those of their forecasts together; `talks` is true if one of them foresees
-    several interactions.
+    several interactions. `stages` are those of a pipeline.
     """
 
     rows: int = 0
@@ -61,6 +79,7 @@ class Preview:
     changes: Changes = field(default_factory=Changes)
     standing: Counter[str] = field(default_factory=Counter)
     shown: list[ShownRow] = field(default_factory=list)
+    stages: dict[str, StagePreview] = field(default_factory=dict)
 
     @property
     def problem_lines(self) -> list[str]:
@@ -76,7 +95,7 @@ class Preview:
     @property
     def to_send(self) -> int:
         """Rows that a run would POST."""
-        return sum(self.standing[name] for name in _TO_SEND)
+        return sum(self.standing[name] for name in TO_SEND)
 
     @property
     def estimated_tokens(self) -> int | None:
@@ -117,8 +136,8 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
             columns |= set(row.data or ())
             if row.problem is not None:
                 found.unreadable += 1
-                _complain(found, f"{row.problem.message} ({row.problem.kind})")
-            elif standing in _TO_SEND and found.tried < sample:
+                complain(found, f"{row.problem.message} ({row.problem.kind})")
+            elif standing in TO_SEND and found.tried < sample:
                 _render(job, row, found, show, libraries.of(job), known)
         if known is not None:
             found.changes = known.changes(complete=limit is None)
@@ -136,7 +155,7 @@ def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
         if name not in columns and found.rows > found.unreadable:
             close = get_close_matches(name, columns, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            _complain(found, f"output.columns: no row has the column {name!r}{hint}")
+            complain(found, f"output.columns: no row has the column {name!r}{hint}")
     request = job.spec.request
     if "column" in request.model_fields_set and request.column not in columns and found.rows > found.unreadable:
         close = get_close_matches(request.column, columns, 1)
@@ -165,7 +184,7 @@ def _noting_duplicates(rows: Iterator[InputRow], job: Job, found: Preview) -> It
         seen[row.key] = times + 1, first
         if times and job.spec.input.key is not None:
             found.duplicates += 1
-            _complain(found, f"{row.source}: key {row.key!r} is already used at {first}")
+            complain(found, f"{row.source}: key {row.key!r} is already used at {first}")
         numbered = times and job.spec.input.key is None
         yield replace(row, key=f"{row.key}-{times + 1}") if numbered else row
 
@@ -177,7 +196,7 @@ def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library
         begun = () if known is None else known.begun(row.key, row.data) or ()
         expected = forecast(job, row.data, library, begun, media=None if known is None else known.media)
     except RowError as error:
-        _complain(found, f"{row.source}: {error} ({error.kind})")
+        complain(found, f"{row.source}: {error} ({error.kind})")
         return
     found.rendered += 1
     found.tokens += expected.tokens
@@ -189,7 +208,8 @@ def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library
         found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests], len(begun)))
 
 
-def _complain(found: Preview, problem: str) -> None:
+def complain(found: Preview, problem: str) -> None:
+    """Note a problem; of many only the first are kept."""
     if len(found.problems) < _SHOWN_PROBLEMS:
         found.problems.append(problem)
     else:

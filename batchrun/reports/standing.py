@@ -49,7 +49,7 @@ class Known:
         if (sha != row.sha or self._comparison.new_request) and sent and self._differs(row, row.data, state):
             return "pending" if state is None else "changed"
         self._counts["same"] += 1
-        return outcome or self._open_standing(row.key, row.data, state)
+        return outcome or self.open_standing(row.key, row.data, state)
 
     def begun(self, key: str, data: dict[str, Any]) -> Sequence[Exchange] | None:
         """What the row's next request comes after; None if nothing more is to be sent. Raises RowError."""
@@ -84,7 +84,7 @@ class Known:
                 changes.add_gone(key, source)
         return changes
 
-    def _open_standing(self, key: str, data: dict[str, Any], state: str | None) -> str:
+    def open_standing(self, key: str, data: dict[str, Any], state: str | None) -> str:
         """Where a row without an outcome stands, by the state of its last attempt."""
         try:
             match state:

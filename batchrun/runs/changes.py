@@ -49,6 +49,8 @@ class Changes:
     free: int = 0
     gone: int = 0
     waiting: int = 0
+    waiting_tokens: int = 0
+    waiting_cost: Decimal = Decimal(0)
     in_flight: int = 0
     shown: list[str] = field(default_factory=list)
     estimated: int = 0
@@ -105,8 +107,9 @@ class Changes:
             yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
         if self.waiting:
             yield (
-                f"that follow from these: {counted(self.waiting, 'row')} of later stages; they are asked anew only if "
-                "what they are asked turns out to be another request"
+                f"that follow from these: {counted(self.waiting, 'row')} of later stages, which have taken "
+                f"{counted(self.waiting_tokens, 'token')}, about ${self.waiting_cost:.6f}; each is asked anew only if it "
+                "turns out to be asked otherwise"
             )
         if self.unsendable:
             looked_at = "" if self.again <= _SAMPLE else f" (of the first {_SAMPLE})"
@@ -126,6 +129,8 @@ class Changes:
             "changed": self.again,
             "gone": self.gone,
             "waiting": self.waiting,
+            "waiting_tokens": self.waiting_tokens,
+            "waiting_cost_usd": float(self.waiting_cost),
             "fields": self.fields,
             "rows": self.shown,
             "unsendable": self.unsendable,
@@ -160,6 +165,16 @@ class Collector:
         self._add_spent(row)
         if self.changes.estimated < _SAMPLE:
             self._estimate(row)
+
+    def add_waiting(self, keys: set[str]) -> None:
+        """Rows that follow from those to be asked anew: what their answers have taken is what they may take again."""
+        self.changes.waiting = len(keys)
+        self._prices = self._prices or load_prices()
+        for attempt in self._reader.attempts() if keys else ():
+            if attempt.live and attempt.key in keys:
+                self.changes.waiting_tokens += counts_of(attempt.usage).get("total_tokens", 0)
+                cost = cost_of(attempt, self._prices)
+                self.changes.waiting_cost += cost.total if cost is not None else 0
 
     def _estimate(self, row: Anew) -> None:
         self.changes.estimated += 1

@@ -76,9 +76,8 @@ def stage_changes(
         found, waiting = Intake(job, store, edits, compare, collector).take_in(rows, at, named=named)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     remember(store, job)
-    changes = _told(collector, found)
-    changes.waiting = len(waiting)
-    return found if reads else None, changes
+    collector.add_waiting(set(waiting))
+    return found if reads else None, _told(collector, found)
 
 
 def _is_new(store: Store, mark: str | None, bound: int | None) -> bool:

@@ -342,6 +342,12 @@ class Reader:
         """Rows that could be read."""
         return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
 
+    def count_input(self) -> tuple[int, int]:
+        """The rows of the input that a job of stages has taken in, and how many of them are never carried."""
+        query = f"SELECT count(DISTINCT position), total(rejected) FROM row WHERE {PRESENT}"
+        rows, rejected = self.connection.execute(query).fetchone()
+        return rows, int(rejected)
+
     def count_present(self, stage: str) -> int:
         """The rows of a stage, or of a job without any, that are in the outputs."""
         return self._count(f"SELECT count(*) FROM row WHERE {PRESENT} AND stage = ?", stage)
