@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import emulator, media, memory, polls, resume, row_cost, startup
+from benchmarks import emulator, media, memory, pipeline, polls, resume, row_cost, startup
 from benchmarks.figures import Figure, document, machine, table
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "media": media.run,
     "resume": resume.run,
     "polls": polls.run,
+    "pipeline": pipeline.run,
     "emulator": emulator.run,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"

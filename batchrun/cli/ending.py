@@ -99,9 +99,8 @@ def summary_lines(summary: Summary) -> list[str]:
         calls = f"{summary.function_errors:,} of {counted(summary.function_calls, 'function call')}"
         lines.append(f"{calls} gave the model an error; `batchrun show` has each")
     if summary.gone:
-        lines.append(
-            f"{counted(summary.gone, 'row')} left the input; what they cost is in the figures and usage.parquet"
-        )
+        why = "left the input, or may follow again from rows asked anew" if summary.stages else "left the input"
+        lines.append(f"{counted(summary.gone, 'row')} {why}; what they cost is in the figures and usage.parquet")
     interrupted = _interrupted(summary)
     if summary.ambiguous > interrupted:
         rows = counted(summary.ambiguous - interrupted, "row")

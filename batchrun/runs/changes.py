@@ -106,10 +106,10 @@ class Changes:
         if spent or lacking:
             yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
         if self.waiting:
+            taken = f"{counted(self.waiting_tokens, 'token')}, about ${self.waiting_cost:.6f}"
             yield (
-                f"that follow from these: {counted(self.waiting, 'row')} of later stages, which have taken "
-                f"{counted(self.waiting_tokens, 'token')}, about ${self.waiting_cost:.6f}; each is asked anew only if it "
-                "turns out to be asked otherwise"
+                f"that follow from these: {counted(self.waiting, 'row')} of later stages, which have taken {taken}; "
+                "each is asked anew only if its request turns out to be another one"
             )
         if self.unsendable:
             looked_at = "" if self.again <= _SAMPLE else f" (of the first {_SAMPLE})"

@@ -64,7 +64,10 @@ class Reader:
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
             address = f"{path.resolve().as_uri()}?{_mode(path)}"
-            self.connection = sqlite3.connect(address, uri=True, timeout=10, isolation_level=None)
+            # A run's writer compares rows that follow from others in its own thread, with a reader that no other uses.
+            self.connection = sqlite3.connect(
+                address, uri=True, timeout=10, isolation_level=None, check_same_thread=False
+            )
             self.connection.execute("SELECT count(*) FROM meta").fetchone()
             self._refuse_others(path, older=older)
         except sqlite3.Error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from batchrun.store.migrations import OPEN
@@ -68,12 +69,18 @@ def tally_of(reader: Reader) -> Tally:
 def stage_tallies(reader: Reader) -> dict[str, dict[str, int]]:
     """Rows of each stage by outcome; those without one are `in_flight` at the service, or else `pending`.
 
-    A row is in one count only, and one that has left the input, or what it followed from, is in none. The rows of a
-    job without stages are those of the stage "".
+    They are in the order of the job. A row is in one count only, and one that has left the input, or what it followed
+    from, is in none. The rows of a job without stages are those of the stage "".
     """
     query = f"""SELECT stage, coalesce(outcome, iif(id IN ({_IN_FLIGHT}), 'in_flight', 'pending')), count(*)
                 FROM row WHERE {PRESENT} GROUP BY 1, 2"""
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, int]] = {stage: {} for stage in _order(reader)}
     for stage, standing, count in reader.connection.execute(query):
         found.setdefault(stage, {})[standing] = count
-    return found
+    return {stage: counts for stage, counts in found.items() if counts}
+
+
+def _order(reader: Reader) -> list[str]:
+    """The stages in the order of the job, as the run has noted what it asks."""
+    names = json.loads(reader.meta("request_parts") or "{}")
+    return [name.split(".")[1] for name in names if name.startswith("stages.")]
