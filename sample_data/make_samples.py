@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+from recipe import contracts
 from recipe.invoices import Invoice, make_invoices, truth
 from recipe.layouts import LAYOUTS
 from recipe.media import media
@@ -36,9 +37,10 @@ def make(folder: Path) -> None:
     _write_jsonl(folder / "invoices.jsonl", ({"id": row["id"], "file": row["file"]} for row in truths))
     _write_jsonl(folder / "invoice_texts.jsonl", texts)
     _write_parquet(folder / "invoice_texts.parquet", texts)
-    (folder / "media").mkdir(exist_ok=True)
-    for name, content in media():
-        (folder / "media" / name).write_bytes(content)
+    _write_files(folder / "media", media())
+    _write_files(folder / "contracts", contracts.contracts())
+    _write_jsonl(folder / "contracts.jsonl", map(contracts.row, contracts.CONTRACTS))
+    _write_jsonl(folder / "contracts.truth.jsonl", map(contracts.truth, contracts.CONTRACTS))
     for recipe in sorted((HERE / "recipe" / "rows").glob("*.yaml")):
         _write_jsonl(folder / f"{recipe.stem}.jsonl", YAML(typ="safe", pure=True).load(recipe))
 
@@ -55,6 +57,12 @@ def _text_row(invoice: Invoice, place: int) -> dict[str, str]:
         "language": invoice.vendor.language,
         "text": plain_text(printed(invoice), place),
     }
+
+
+def _write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, content in files:
+        (folder / name).write_bytes(content)
 
 
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

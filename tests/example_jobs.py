@@ -25,6 +25,8 @@ from tests.emulator.in_process import KEY, URL, talk
 
 FOLDER = Path(__file__).parent.parent / "jobs"
 JOBS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+#: Those whose rows flow through stages.
+PIPELINES = [name for name in JOBS if load_job(FOLDER / f"{name}.yaml").graph]
 #: Of the jobs with many rows, the first.
 LIMITS = {"extract_invoices": 4, "extract_invoice_texts": 4}
 #: Nothing is learned from waiting.
@@ -61,6 +63,15 @@ class Done:
     def row(self, key: str) -> dict[str, Any]:
         (record,) = self.table()[key]
         return record
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """The outputs of a stage's rows by their keys, in their order; of rows that were left out None."""
+        query = """SELECT key, outcome, error_class, output FROM row WHERE stage = ? AND seen != 0
+            ORDER BY position, length(key), key"""
+        with closing(sqlite3.connect(self.directory / "run.db")) as database:
+            found = database.execute(query, [name]).fetchall()
+        assert {(outcome, kind) for _, outcome, kind, _ in found} <= {("succeeded", None), ("skipped", "left_out")}
+        return {key.partition(":")[2]: output and json.loads(output) for key, _, _, output in found}
 
     def answers(self, key: str) -> list[dict[str, Any]]:
         """A row's interactions, as they are kept."""
@@ -104,14 +115,14 @@ class Done:
         return found
 
 
-def run_job(name: str, directory: Path, url: str | None) -> Done:
-    """Run a job of `jobs/` on the emulator at an address, or on one in this process."""
+def run_job(name: str, directory: Path, url: str | None, *options: str) -> Done:
+    """Run a job of `jobs/` on the emulator at an address, or on one in this process, with more `options`."""
     service = ["--emulator", "--latency", "0ms"] if url is None else ["--base-url", url]
     limit = ["--limit", str(LIMITS[name])] if name in LIMITS else []
     command = ["run", str(FOLDER / f"{name}.yaml"), "--run-dir", str(directory), *FAST]
     with pytest.MonkeyPatch.context() as patch:
         bodies = _recorded(patch)
-        result = CliRunner().invoke(commands, [*command, *service, *limit])
+        result = CliRunner().invoke(commands, [*command, *service, *limit, *options])
     return Done(directory, url, bodies, result.exit_code, result.output)
 
 

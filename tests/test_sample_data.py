@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import operator
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +64,8 @@ def half_up(number: Decimal, currency: str) -> Decimal:
 
 def made_files(folder: Path) -> dict[str, bytes]:
     """Parquet is left out: its bytes name the version of pyarrow, so its rows are compared instead."""
-    paths = [*folder.glob("*.jsonl"), *folder.glob("invoices/*"), *folder.glob("media/*")]
+    folders = ("invoices", "contracts", "media")
+    paths = [*folder.glob("*.jsonl"), *(path for name in folders for path in folder.glob(f"{name}/*"))]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -149,7 +152,38 @@ def test_an_example_job_is_valid_and_finds_its_input(path: Path) -> None:
     spec = JobSpec.model_validate(YAML(typ="safe", pure=True).load(path))
     assert spec.name == path.stem
     assert (path.parent / spec.input.path).is_file()
-    assert (path.parent / spec.request.media_root).is_dir()
+    requests = [stage.request for stage in (spec.stages or {}).values() if stage.request] or [spec.request]
+    assert all((path.parent / request.media_root).is_dir() for request in requests)
+
+
+def test_a_contract_has_the_pages_that_its_row_and_its_truth_say() -> None:
+    truths = {truth["id"]: truth for truth in rows("contracts.truth.jsonl")}
+    assert [row["id"] for row in rows("contracts.jsonl")] == list(truths)
+    for row in rows("contracts.jsonl"):
+        texts, truth = list(pages(SAMPLES / row["file"])), truths[row["id"]]
+        assert len(texts) == row["pages"] == len(truth["kinds"])
+        for number, (text, kind) in enumerate(zip(texts, truth["kinds"], strict=True), 1):
+            assert text.startswith(f"Part {number}: {kind.capitalize()}")
+        wanted = [truth[name] for name in ("supplier", "customer", "governing_law")]
+        wanted += [price["item"] for price in truth["prices"]]
+        assert [value for value in wanted if value not in "".join(texts)] == []
+
+
+def test_the_sums_in_the_steps_of_a_word_problem_are_right() -> None:
+    for problem in rows("word_problems.jsonl"):
+        sums = re.findall(r"<<(.+?)=(.+?)>>", problem["answer"])
+        assert [(asked, value) for asked, value in sums if worked_out(asked) != Decimal(value)] == []
+        assert problem["answer"].rpartition("#### ")[2].replace(",", "") == sums[-1][1]
+
+
+def worked_out(asked: str) -> Decimal:
+    """A sum such as `12*24` or `-7+10`, from left to right."""
+    first, *rest = re.findall(r"^-?[0-9.]+|[-+*/]|[0-9.]+", asked)
+    signs = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+    value = Decimal(first)
+    for sign, number in zip(rest[::2], rest[1::2], strict=True):
+        value = signs[sign](value, Decimal(number))
+    return value
 
 
 def test_the_truth_satisfies_the_schema_of_the_jobs() -> None:
