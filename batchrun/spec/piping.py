@@ -45,7 +45,7 @@ def check_stage(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> 
             if path[-1] == "when":  # those of the request are compiled with it
                 told.refuse(path, str(error))
             continue
-        for said in _unseen(graph, name, source):
+        for said in _unseen(graph, name, "{{ (" + source + ") }}" if kind is Condition else source):
             told.refuse(path, said)
 
 
@@ -57,9 +57,8 @@ def _sources(name: str, stage: StageSpec) -> Iterator[Source]:
         yield (*here, *path), kind, source
 
 
-def _unseen(graph: Graph, name: str, source: str) -> Iterator[str]:
+def _unseen(graph: Graph, name: str, text: str) -> Iterator[str]:
     """Stages that a template reads and whose outputs its rows do not have."""
-    text = "{{ (" + source + ") }}" if "{" not in source else source
     there = graph.seen(name) if graph.stages[name].batch is None else ()
     for read in sorted(fields_read_of(STAGES, text) - set(there)):
         close = get_close_matches(read, there, 1)
