@@ -33,10 +33,11 @@ _PENDING_STAGES = "SELECT DISTINCT stage FROM row WHERE seen = ? AND outcome IS 
 
 @dataclass(frozen=True)
 class Edits:
-    """The stages whose rows are asked otherwise than they were, and those that are made otherwise."""
+    """The stages whose rows are asked otherwise than they were, those that are made otherwise, and those no more."""
 
-    asked: frozenset[str]
-    made: frozenset[str]
+    asked: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, job: Job, reader: Reader) -> Edits:
@@ -48,10 +49,10 @@ class Edits:
         made = {stage for stage, what in stages.values() if not what.startswith("request.")}
         gone = {name.split(".", 2)[1] for name in before} - set(job.stages)
         new = set(job.stages) - {name.split(".", 2)[1] for name in before}
-        return cls(frozenset(asked & set(job.stages)), frozenset((made | gone | new) & set(job.stages)))
+        return cls(frozenset(asked & set(job.stages)), frozenset((made | new) & set(job.stages)), frozenset(gone))
 
     def __bool__(self) -> bool:
-        return bool(self.asked or self.made)
+        return bool(self.asked or self.made or self.gone)
 
     def want_the_input(self, graph: Graph) -> bool:
         """Whether rows have to be made of those of the input."""
@@ -86,7 +87,8 @@ class Intake:
         self._collector.shown = lambda key, data: whole.shown(key, data, self._db)
         whole.following.groups.prepare(self._db)
         remade = frozenset((INPUT, *self._graph)) if rows is not None else self._edits.remade(self._graph)
-        for stage in {INPUT, *self._graph} - remade:
+        kept = {INPUT, *self._graph} if self._graph.keeps_input else set(self._graph)
+        for stage in kept - remade:
             stayed = self._db.execute(_STAY, (reading.number, last, stage))
             whole.following.found.same += stayed.rowcount
         if rows is not None:
@@ -159,7 +161,7 @@ def flowing(opened: OpenRun, wall: Callable[[], float]) -> Iterator[Pipeline | N
         yield None
         return
     with closing(Libraries()) as libraries, Reader(opened.directory.checkpoint) as reader:
-        edits = Edits(frozenset(), frozenset())
+        edits = Edits()
         compare: Compare | None = None
 
         def first_changed(key: str, data: dict[str, Any]) -> int | None:

@@ -89,7 +89,7 @@ def review(store: Store, compare: Compare, seen: set[int], tell: Tell, at: float
 def _sent(db: sqlite3.Connection, stage: str) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
     """Rows of the input that were sent, or about to be. In pages, because they are changed meanwhile."""
     query = """SELECT id, key, source, data FROM row WHERE seen != 0 AND data NOT NULL AND NOT rejected AND id > ?
-               AND stage = ?
+               AND stage = ? AND outcome IS NOT 'skipped'
                AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id) ORDER BY id LIMIT ?"""
     after = 0
     while page := db.execute(query, (after, stage, _PAGE)).fetchall():

@@ -63,7 +63,7 @@ class Following:
             else:
                 this = ended.popleft()
                 stage, key, position, source = db.execute(_ROW, (this,)).fetchone()
-                dues = list(self._due(db, stage, key_within(stage, key)))
+                dues = list(self._due(db, stage, key_within(stage, key))) if stage != INPUT else []  # see `begin`
                 self._withdraw_others(db, stage, key_within(stage, key), dues)
                 followers = [self._met(db, *self.make(due, source), position, due.stage) for due in dues]
                 groups |= dict.fromkeys(self.groups.touched(db, stage, this, own=own_groups))
