@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from batchrun.store.migrations import OPEN
 from batchrun.store.reader import PRESENT, Reader
 
+_IN_FLIGHT = f"SELECT row_id FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -60,3 +62,17 @@ def tally_of(reader: Reader) -> Tally:
         function_calls=calls,
         function_errors=int(failed),
     )
+
+
+def stage_tallies(reader: Reader) -> dict[str, dict[str, int]]:
+    """Rows of each stage by outcome; those without one are `in_flight` at the service, or else `pending`.
+
+    A row is in one count only, and one that has left the input, or what it followed from, is in none. The rows of a
+    job without stages are those of the stage "".
+    """
+    query = f"""SELECT stage, coalesce(outcome, iif(id IN ({_IN_FLIGHT}), 'in_flight', 'pending')), count(*)
+                FROM row WHERE {PRESENT} GROUP BY 1, 2"""
+    found: dict[str, dict[str, int]] = {}
+    for stage, standing, count in reader.connection.execute(query):
+        found.setdefault(stage, {})[standing] = count
+    return found
