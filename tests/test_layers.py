@@ -19,6 +19,7 @@ ALLOWED = {
     "version": set(),
     "clock": set(),
     "plurals": set(),
+    "glyphs": set(),
     "disk": set(),
     "environment": set(),
     "emulator": {"errors"},
@@ -34,7 +35,9 @@ ALLOWED = {
         "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",
         "store", "inputs", "outputs", "tools", "engine", "emulator",
     },
-    "reports": {"errors", "rows", "spec", "interactions", "store", "inputs", "engine", "runs"},
+    "reports": {
+        "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
+    },
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",
@@ -52,7 +55,9 @@ PURE = (
     "spec/flow.py", "spec/graph.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
-    "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py",
+    "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py", "glyphs.py",
+    "reports/drawing/diagram.py", "reports/drawing/lanes.py", "reports/drawing/layers.py", "reports/drawing/text.py",
+    "reports/drawing/mermaid.py", "reports/drawing/svg.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 

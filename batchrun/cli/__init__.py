@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from batchrun import environment
-from batchrun.cli import after, emulate, files, look, make, recovering, resolving, scaffold, trying
+from batchrun.cli import after, drawing, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
@@ -64,6 +64,7 @@ for command in (
     look.status,
     look.show,
     look.verify,
+    drawing.graph,
     make.retry,
     resolving.resolve,
     after.approve,

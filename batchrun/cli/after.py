@@ -126,7 +126,7 @@ def purge(
 
 
 def _confirmed(question: str) -> bool:
-    from batchrun.cli.printing import safe
+    from batchrun.glyphs import safe
 
     if sys.stdin is None or not sys.stdin.isatty():
         raise click.UsageError(f"{safe(question)} Nobody is there to confirm that: say --yes. Nothing was deleted.")

@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from batchrun.cli.printing import note, safe, shortened, write
+from batchrun.cli.printing import note, shortened, write
 from batchrun.engine.events import Called, Paused, UploadFailed
 from batchrun.errors import StoreError
+from batchrun.glyphs import safe
 from batchrun.interactions import pieces
 from batchrun.plurals import counted
 

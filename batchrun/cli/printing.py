@@ -11,21 +11,8 @@ import click
 
 from batchrun.cli.output import errors, output
 from batchrun.errors import StoreError
+from batchrun.glyphs import HIDDEN, KEPT, safe
 from batchrun.spec.canonical import shallow
-
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_KEPT = frozenset("\n\u200c\u200d")  # line ends are ours; the joiners are letters of Persian and other scripts
-
-
-def safe(text: str) -> str:
-    """`text` with control, bidirectional and other invisible characters written as escapes."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else _escaped(c) for c in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def say(text: str = "") -> None:
@@ -68,7 +55,7 @@ def json_text(value: Any) -> str:
         text = json.dumps(value, indent=2, default=str, ensure_ascii=False)
     except RecursionError:
         text = json.dumps(shallow(value), indent=2, default=str, ensure_ascii=False)
-    return "".join(c if c in _KEPT or unicodedata.category(c) not in _HIDDEN else json.dumps(c)[1:-1] for c in text)
+    return "".join(c if c in KEPT or unicodedata.category(c) not in HIDDEN else json.dumps(c)[1:-1] for c in text)
 
 
 def shortened(text: str, width: int) -> str:

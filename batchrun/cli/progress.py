@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from batchrun.cli.output import errors
-from batchrun.cli.printing import safe, shortened, tell
+from batchrun.cli.printing import shortened, tell
 from batchrun.engine.events import (
     Event,
     Expiring,
@@ -24,6 +24,7 @@ from batchrun.engine.events import (
     UploadFailed,
 )
 from batchrun.errors import StoreError
+from batchrun.glyphs import safe
 from batchrun.rows import Outcome
 
 _LIVE_SECONDS = 0.2
