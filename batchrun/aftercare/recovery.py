@@ -15,7 +15,9 @@ from batchrun.errors import SpecError, StoreError
 from batchrun.inputs.read import read_rows
 from batchrun.plurals import counted
 from batchrun.runs.directory import RunDir
+from batchrun.runs.flowing import first_stages
 from batchrun.spec.load import Job
+from batchrun.spec.stages import INPUT
 from batchrun.store.admission import admit
 from batchrun.store.events import META, Replay
 from batchrun.store.ledger import Event, faults, is_whole, numbered
@@ -29,6 +31,7 @@ from batchrun.store.trust import is_sound
 class Recovered:
     """What came of it. `submitted` interactions are fetched by the next run, for free; `doubtful` POSTs have no id.
 
+    `later` rows are of stages that follow from others, and are met again as those are fetched.
     `gone` are rows of the ledger that the input does not have, `edited` those that were last sent with another input,
     `damaged` lines that cannot be read; `aside` is what the damaged checkpoint's files are called now. `target` is the
     service that the run was made against. If `ledger_anew`, it was the ledger that was made, from the checkpoint.
@@ -38,6 +41,7 @@ class Recovered:
     submitted: int = 0
     doubtful: int = 0
     target: str = ""
+    later: int = 0
     gone: list[str] = field(default_factory=list)
     edited: list[str] = field(default_factory=list)
     damaged: int = 0
@@ -75,7 +79,9 @@ def recover(job: Job, directory: RunDir, at: float, *, accept_damage: bool = Fal
                 replay.leave_doubtful()
                 found.edited = replay.leave_edited()
                 store.set_meta(input=None, input_bound=None)  # the next run is to read it, and compare
-            found.gone = replay.unknown
+            later = set() if job.graph is None else set(job.graph) - set(job.graph.after[INPUT])
+            found.gone = [key for key in replay.unknown if key.partition(":")[0] not in later]
+            found.later = len(replay.unknown) - len(found.gone)
             store.caught_up()
             _count(store.connection, found)
     return found
@@ -160,9 +166,12 @@ def _take_in(store: Store, job: Job, told: tuple[Any, ...], at: float) -> None:
     """The run's own words and the input's rows, where the checkpoint does not have them. Raises SpecError."""
     if store.meta("run_id") is None:
         store.set_meta(**dict(zip(META, told[1:], strict=True)))
-    rows = read_rows(job.spec.input, job.base, limit=None)
+    rows, named = read_rows(job.spec.input, job.base, limit=None), job.spec.input.key is not None
     with store.db.atomic():
-        found = admit(store, rows, at, named=job.spec.input.key is not None, complete=False)
+        if job.graph is None:
+            found = admit(store, rows, at, named=named, complete=False)
+        else:
+            found = first_stages(job, store, rows, at, named=named)
         if found.changed:
             raise SpecError(
                 f"{job.path}: what the input says of {counted(found.changed, 'row')} that had been sent has changed "

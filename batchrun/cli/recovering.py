@@ -51,6 +51,8 @@ def _lines(found: Recovered, words: str) -> Iterator[str]:
     if found.doubtful:
         said = "were made or not, nobody can tell: the job's retry.ambiguous decides"
         yield f"{counted(found.doubtful, 'POST')} whose id the ledger does not have {said}"
+    if found.later:
+        yield f"{counted(found.later, 'row')} of later stages: fetched as the rows are that they follow from"
     if found.gone:
         names = ", ".join(repr(key) for key in found.gone[:_SHOWN]) + (" …" if len(found.gone) > _SHOWN else "")
         told = f"{counted(len(found.gone), 'row')} that the input does not have"

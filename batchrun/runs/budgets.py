@@ -89,7 +89,7 @@ def _require_room(job: Job, limit: float, prices: Prices, at: float) -> None:
     if most is not None and _units(most) > units:
         raise SpecError(
             f"{_place(job)}: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, more than the "
-            f"{dollars(units)} of the run. Raise it, or lower generation_config.max_output_tokens; nothing was sent."
+            f"{dollars(units)} of the limit. Raise it, or lower generation_config.max_output_tokens; nothing was sent."
         )
 
 

@@ -92,18 +92,11 @@ class Intake:
             stayed = self._db.execute(_STAY, (reading.number, last, stage))
             whole.following.found.same += stayed.rowcount
         if rows is not None:
-            self._read(whole, rows, named=named)
+            read(whole, self._store, rows, named=named)
         for stage in (INPUT, *self._graph):
             self._go_through(whole, stage, remade, compare)
         found = whole.following.found
         return found, list(self._left(found, reading.number))
-
-    def _read(self, whole: Pipeline, rows: Iterable[InputRow], *, named: bool) -> None:
-        first, number = self._graph.after[INPUT][0], whole.following.reading.number
-        each = rows if named else numbered(self._db, rows, number, {}, "" if not first else f"{first}:")
-        for position, row in enumerate(each):
-            whole.following.begin(self._db, row, position)
-        refuse_duplicates(whole.following.found)
 
     def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
         """What a stage's rows are asked compared, and what follows from those that stand made."""
@@ -133,6 +126,25 @@ class Intake:
                 yield key
             else:
                 found.gone.append((key, source))
+
+
+def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:
+    """Take the rows of the input into the stages that read it, in the caller's transaction; every other input of a row
+    that was sent is taken for another request. Raises SpecError, with the transaction to be undone, if keys repeat."""
+    (last,) = store.connection.execute(_LAST).fetchone()
+    whole = Pipeline.of(job, Reading(last + 1, at, None, lambda _: None), lambda: at)
+    whole.following.groups.prepare(store.connection)
+    read(whole, store, rows, named=named)
+    return whole.following.found
+
+
+def read(whole: Pipeline, store: Store, rows: Iterable[InputRow], *, named: bool) -> None:
+    """Take the rows of the input into the stages that read it. Raises SpecError if keys repeat."""
+    db, following = store.connection, whole.following
+    first = INPUT if whole.graph.keeps_input else whole.graph.after[INPUT][0]
+    for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, f"{first}:")):
+        following.begin(db, row, position)
+    refuse_duplicates(following.found)
 
 
 def comparing(

@@ -123,9 +123,7 @@ class Flow:
         """One life; what came of it, None if it died."""
         self.write(life.plan)
         self.clocks.dies_at = life.dies_at
-        options = Options(
-            self.directory.path, emulator=self._service(life), seed=self.seed, accept_change=accept
-        )
+        options = Options(self.directory.path, emulator=self._service(life), seed=self.seed, accept_change=accept)
         try:
             job = load_job(self.where / "job.json")
             return run(job, options, self.clocks.wall, _stopping(life.stops_at), self.clocks.run)
@@ -244,7 +242,10 @@ def expected(plan: Plan) -> dict[str, oracle.Row]:
     kept = any(step.by and step.needs == ("input",) for step in plan.steps)
     found = oracle.tables(plan)
     return {
-        f"{stage}:{key}": row for stage, table in found.items() if stage != "input" or kept for key, row in table.items()
+        f"{stage}:{key}": row
+        for stage, table in found.items()
+        if stage != "input" or kept
+        for key, row in table.items()
     }
 
 
@@ -295,7 +296,9 @@ def _period(flow: Flow, life: Life, *, first: bool) -> Result | None:
     result = flow.live(life)
     for key, sha in flow.payments()[paid:]:
         if (key, sha) in standing:
-            flow.broken.append(f"{key} was paid for again, and it had the answer to the same request (edit: {life.edit})")
+            flow.broken.append(
+                f"{key} was paid for again, and it had the answer to the same request (edit: {life.edit})"
+            )
     return result
 
 

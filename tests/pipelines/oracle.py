@@ -1,5 +1,4 @@
-"""What the tables of a pipeline must be in the end, by the plainest reading of its plan. Nothing of the flow's own code.
-"""
+"""What the tables of a pipeline must be in the end, by the plainest reading of its plan. Nothing of the flow's own code."""
 
 from __future__ import annotations
 
@@ -58,8 +57,7 @@ def _input(lines: tuple[Line, ...]) -> Table:
 def _rows(plan: Plan, step: Step, found: dict[str, Table]) -> Table:
     if step.needs == ("input",):
         return {
-            key: row if row.failed else _done(plan, step, dict(row.data), row)
-            for key, row in found["input"].items()
+            key: row if row.failed else _done(plan, step, dict(row.data), row) for key, row in found["input"].items()
         }
     items = [_items(plan.step(need), found[need]) for need in step.needs]
     keys = [key for key in items[0] if all(key in each for each in items)]
@@ -170,7 +168,9 @@ def _done(plan: Plan, step: Step, data: dict[str, Any], base: Row, *, alone: boo
         return _with(base, outcome="failed", kind="nothing_to_continue")
     asked = _prompt(plan, step, data)
     said: Said = said_to(asked, schema=step.schema)
-    return _with(base, outcome=said.outcome, kind=None if said.outcome == "succeeded" else ANY, output=said.output, asked=asked)
+    return _with(
+        base, outcome=said.outcome, kind=None if said.outcome == "succeeded" else ANY, output=said.output, asked=asked
+    )
 
 
 def _holds(plan: Plan, step: Step, data: dict[str, Any]) -> bool:

@@ -129,7 +129,11 @@ class Plan:
 
     def _condition(self, step: Step) -> str:
         if step.by:
-            return f"rows | length % 3 != {step.when}" if step.by == "all" else f"(g | default('', true)) | length % 3 != {step.when}"
+            return (
+                f"rows | length % 3 != {step.when}"
+                if step.by == "all"
+                else f"(g | default('', true)) | length % 3 != {step.when}"
+            )
         seen = self.seen(step)
         if not seen:
             return f"n % 3 != {step.when}"
@@ -237,7 +241,8 @@ EDITS: dict[str, Edit] = {
     "prompt": _edit_step(lambda r, s: replace(s, salt=r.randrange(50)), lambda s: s.kind == "request"),
     "code": _edit_step(lambda r, s: replace(s, salt=r.randrange(50)), lambda s: s.kind != "request"),
     "what code does": _edit_step(
-        lambda r, s: replace(s, kind=r.choice(("map", "filter", "raise"))), lambda s: s.kind in ("map", "filter", "raise")
+        lambda r, s: replace(s, kind=r.choice(("map", "filter", "raise"))),
+        lambda s: s.kind in ("map", "filter", "raise"),
     ),
     "reads": _edit_step(lambda r, s: replace(s, reads=not s.reads), lambda s: s.kind == "request"),
     "schema": _edit_step(lambda r, s: replace(s, schema=not s.schema), lambda s: s.kind == "request"),

@@ -1,0 +1,142 @@
+"""An edit pays for the stage it is of and for what really changes below; `plan` and the refusal say so before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batchrun.errors import Exit, SpecError
+from batchrun.reports.stage_previews import preview_stages
+from batchrun.runs.directory import RunDir
+from tests.pipelines.piped import Piped, ask
+
+STAGES = {
+    "first": ask("say {{ word }}"),
+    "second": ask("say {{ stages.first.output }}!", needs="first"),
+    "third": ask("say {{ stages.second.output }}?", needs="second"),
+}
+
+
+def done(where: Path, **stages: object) -> Piped:
+    job = Piped(where, {**STAGES, **stages})
+    assert job.run().exit_code == Exit.OK
+    return job
+
+
+def accepted(job: Piped) -> list[str]:
+    """The rows that a run sends after an edit, which it first refuses to make."""
+    before = len(job.sent())
+    with pytest.raises(SpecError, match="nothing was sent"):
+        job.run()
+    assert len(job.sent()) == before
+    assert job.run(accept_change=True).exit_code == Exit.OK
+    return sorted(job.sent()[before:])
+
+
+def test_an_edit_of_the_last_stage_sends_only_that_again(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["third"] = ask("say {{ stages.second.output }}.", needs="second")
+    assert accepted(job) == [f"third:r{n}" for n in range(4)]
+
+
+def test_an_edit_of_the_first_stage_that_changes_no_answer_leaves_all_below(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["first"] = ask("please say {{ word }}")
+    assert accepted(job) == [f"first:r{n}" for n in range(4)]
+
+
+def test_an_edit_that_changes_some_answers_sends_what_reads_them(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["first"] = ask("say {{ 'new' if id == 'r2' else word }}")
+    assert accepted(job) == ["first:r2", "second:r2", "third:r2"]
+
+
+def test_an_edit_that_is_undone_costs_nothing(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["first"] = ask("say something else")
+    with pytest.raises(SpecError, match="4 changed"):
+        job.run()
+    job.spec["stages"]["first"] = STAGES["first"]
+    assert job.run().nothing_to_do
+
+
+def test_limits_are_no_edit(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["second"] = {**STAGES["second"], "limits": {"rpm": 1000}}
+    assert job.run().nothing_to_do
+
+
+def test_the_plan_says_what_an_edit_would_send_and_touches_nothing(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    job.spec["stages"]["second"] = ask("say {{ stages.first.output }}!!", needs="first")
+    before = (job.directory / "run.db").read_bytes()
+    found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
+    assert (job.directory / "run.db").read_bytes() == before
+    assert (found.changes.again, found.changes.waiting, found.changes.waiting_tokens > 0) == (4, 4, True)
+    assert {name: stage.to_send for name, stage in found.stages.items()} == {"first": 0, "second": 4, "third": 0}
+    assert (found.stages["third"].waits, found.stages["third"].more) == (True, 4)
+
+
+def test_a_plan_of_what_never_ran_counts_what_may_follow(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {**STAGES, "all": ask("say {{ rows | length }}", needs="third", batch={})})
+    found = preview_stages(job.load(), None, job.clock.wall())
+    assert (found.rows, found.to_send, found.interactions) == (4, 4, (4, 4))
+    assert [(stage.waits, stage.more) for stage in found.stages.values()] == [
+        (False, None),
+        (True, 4),
+        (True, 4),
+        (True, None),
+    ]
+
+
+def test_a_condition_that_leaves_rows_out_costs_nothing_and_brings_them_back_for_nothing(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    sent = len(job.sent())
+    job.spec["stages"]["second"] = {**STAGES["second"], "when": "id != 'r1'"}
+    assert (job.run().exit_code, job.ends("third")["r1"]) == (Exit.OK, ("skipped", "when: id != 'r1'"))
+    job.spec["stages"]["second"] = STAGES["second"]
+    assert (job.run().exit_code, job.outputs("third")["r1"]) == (Exit.OK, '"w1!?"')
+    assert len(job.sent()) == sent
+
+
+def test_a_stage_may_be_added_and_taken_away(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    sent = len(job.sent())
+    job.spec["stages"]["fourth"] = ask("say {{ stages.third.output }}", needs="third")
+    assert job.run().exit_code == Exit.OK
+    assert sorted(job.sent()[sent:]) == [f"fourth:r{n}" for n in range(4)]
+    del job.spec["stages"]["fourth"]
+    with pytest.raises(SpecError, match="4 gone"):
+        job.run()
+    assert job.run(accept_change=True).summary.rows == 12
+
+
+def test_rows_of_the_input_come_go_and_change_with_all_that_follows(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    sent = len(job.sent())
+    job.rows.append({"id": "r9", "word": "w9", "group": "g1"})
+    assert job.run().exit_code == Exit.OK
+    assert sorted(job.sent()[sent:]) == ["first:r9", "second:r9", "third:r9"]
+    del job.rows[0]
+    job.rows[0]["word"] = "other"
+    assert accepted(job) == ["first:r1", "second:r1", "third:r1"]
+    assert sorted(job.ends("third")) == ["r1", "r2", "r3", "r9"]
+
+
+def test_a_group_is_asked_anew_when_one_of_its_rows_says_something_else(tmp_path: Path) -> None:
+    job = Piped(
+        tmp_path,
+        {
+            "first": STAGES["first"],
+            "sum": ask(
+                "say {{ rows | map(attribute='stages.first.output') | join('+') }}",
+                needs="first",
+                batch={"by": "group"},
+            ),
+        },
+    )
+    assert job.run().exit_code == Exit.OK
+    job.rows[3]["word"] = "new"
+    assert accepted(job) == ["first:r3", "sum:g1"]
+    assert job.outputs("sum") == {"g0": '"w0+w2"', "g1": '"w1+new"'}
