@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from batchrun import environment
-from batchrun.cli import after, drawing, emulate, files, look, make, recovering, resolving, scaffold, trying
+from batchrun.cli import after, costing, drawing, emulate, files, look, make, recovering, resolving, scaffold, trying
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
@@ -63,6 +63,7 @@ for command in (
     make.run,
     look.status,
     look.show,
+    costing.cost,
     look.verify,
     drawing.graph,
     make.retry,

@@ -113,7 +113,7 @@ def test_the_books_of_a_pipeline_add_up(tmp_path: Path) -> None:
     job = piped(tmp_path)
     job.run()
     found = verify(RunDir(job.directory))
-    assert (found.differences, found.rows, found.attempts) == ([], 12, 8)
+    assert (found.differences, found.rows, found.attempts) == ((), 12, 8)
 
 
 def test_a_pipeline_is_recovered_from_its_ledger_and_pays_for_nothing_twice(tmp_path: Path) -> None:
