@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from batchrun.glyphs import columns, packed, safe, wrapped
 from batchrun.plurals import counted
-from batchrun.reports.drawing.diagram import STANDINGS, Diagram, Node
+from batchrun.reports.drawing.diagram import STANDINGS, Diagram, Kind, Node
 from batchrun.reports.drawing.layers import Point, Size, placed
 
 #: Pixels: of a column of the names' text and of the other's, between lines, inside a box, around all.
@@ -76,7 +76,7 @@ class _Box:
 
     @property
     def has_bar(self) -> bool:
-        return bool(self.node.counts)
+        return bool(self.node.counts) and self.node.kind is not Kind.INPUT
 
 
 def svg_of(diagram: Diagram) -> str:
@@ -145,7 +145,7 @@ def _draw_box(parent: Element, box: _Box, corner: Point) -> None:
     ]
     for number, (line, kind) in enumerate(lines):
         _text(group, (_INSIDE, _INSIDE + 12 + number * _LEADING), line, kind)
-    if box.node.counts:
+    if box.node.counts and box.has_bar:
         _draw_bar(group, box.node.counts, (_INSIDE, height - _INSIDE), width - 2 * _INSIDE)
 
 

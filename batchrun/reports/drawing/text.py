@@ -42,14 +42,17 @@ _BOXES = Strokes(
     " · ",
 )
 _PLAIN = Strokes(
-    {cells: {" ": " ", "│": "|", "─": "-"}.get(line, "+") for cells, line in _BOXES.lines.items()},
+    {cells: line.translate(str.maketrans("│─╭╮┬╰╯┴├┤┼", "|-...'''+++")) for cells, line in _BOXES.lines.items()},
     {Kind.INPUT: "o", Kind.REQUEST: "*", Kind.TRANSFORM: "#"},
     "; ",
 )
 
 
 def text_of(diagram: Diagram, width: int, encoding: str = "utf-8") -> str:
-    """Lines of at most `width` columns, for a terminal of an encoding that may not have every character."""
+    """Lines of at most `width` columns, as long as no more lanes run side by side than fit.
+
+    What the terminal's `encoding` cannot show is drawn in ASCII, and written as escapes.
+    """
     return "".join(f"{line}\n" for line in _Page(diagram, width, encoding).lines())
 
 
