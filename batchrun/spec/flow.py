@@ -13,7 +13,7 @@ from typing import Any
 
 from batchrun.rows import Finish, Outcome
 from batchrun.spec.graph import Graph
-from batchrun.spec.stages import STAGES
+from batchrun.spec.stages import INPUT, STAGES
 
 #: Error classes of rows that are skipped: left out by a condition, lacking what they need, left out by a transform.
 LEFT_OUT, UPSTREAM_FAILED, FILTERED = "left_out", "upstream_failed", "filtered"
@@ -106,7 +106,12 @@ def _found(graph: Graph, need: str, key: str, find: Find) -> Ended | None:
 
 
 def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any]:
-    """What a row of a stage is made of: the columns of the input, and the outputs of the stages that it may read."""
+    """What a row of a stage is made of: the columns of the input, and the outputs of the stages that it may read.
+
+    Nothing, where a row of the input could not be read.
+    """
+    if not all(ended.data or need == INPUT for need, ended in needs.items()):
+        return {}
     outputs: dict[str, Any] = {}
     for need, ended in needs.items():
         outputs |= ended.outputs
