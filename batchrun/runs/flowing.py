@@ -20,24 +20,31 @@ from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
 from batchrun.store.admission import Admission, Reading, numbered, refuse_duplicates
 from batchrun.store.amendment import Compare, review, set_aside
+from batchrun.store.migrations import PENDING
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store, end_row
 
 _LAST = "SELECT coalesce(max(seen), 0) FROM row"
-_STAY = "UPDATE row SET seen = ? WHERE seen = ? AND stage = ?"
+_STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
 _ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
 _TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND NOT rejected
                   AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
+_ANEW = f"""{PENDING} WHERE stage = ? AND seen = ? AND NOT rejected
+            AND (outcome != 'skipped' OR error_class = 'filtered')"""
 _PENDING_STAGES = "SELECT DISTINCT stage FROM row WHERE seen = ? AND outcome IS NULL"
 
 
 @dataclass(frozen=True)
 class Edits:
-    """The stages whose rows are asked otherwise than they were, those that are made otherwise, and those no more."""
+    """The stages whose rows are asked otherwise than they were, those that are made otherwise, those no more.
+
+    Those `turned` from a request into a transform, or the other way, are made otherwise too.
+    """
 
     asked: frozenset[str] = frozenset()
     made: frozenset[str] = frozenset()
     gone: frozenset[str] = frozenset()
+    turned: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, job: Job, reader: Reader) -> Edits:
@@ -49,7 +56,10 @@ class Edits:
         made = {stage for stage, what in stages.values() if not what.startswith("request.")}
         gone = {name.split(".", 2)[1] for name in before} - set(job.stages)
         new = set(job.stages) - {name.split(".", 2)[1] for name in before}
-        return cls(frozenset(asked & set(job.stages)), frozenset((made | new) & set(job.stages)), frozenset(gone))
+        still = {each.stage for each in job.asking}
+        turned = {name for name in set(job.stages) - new if (f"stages.{name}.transform" in before) == (name in still)}
+        made = (made | new) & set(job.stages)
+        return cls(frozenset(asked & still), frozenset(made), frozenset(gone), frozenset(turned))
 
     def __bool__(self) -> bool:
         return bool(self.asked or self.made or self.gone)
@@ -101,6 +111,8 @@ class Intake:
     def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
         """What a stage's rows are asked compared, and what follows from those that stand made."""
         reading = whole.following.reading
+        if stage in self._edits.turned:
+            self._db.execute(_ANEW, (stage, reading.number))
         if stage in self._edits.asked:
             found = whole.following.found
             found.same -= review(self._store, compare, found.edited, self._tell, reading.at, stage)

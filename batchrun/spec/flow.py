@@ -6,14 +6,14 @@ they begin when no row is left that may belong to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
 from batchrun.rows import Finish, Outcome
 from batchrun.spec.graph import Graph
-from batchrun.spec.stages import STAGES
+from batchrun.spec.stages import INPUT, STAGES
 
 #: Error classes of rows that are skipped: left out by a condition, lacking what they need, left out by a transform.
 LEFT_OUT, UPSTREAM_FAILED, FILTERED = "left_out", "upstream_failed", "filtered"
@@ -66,14 +66,13 @@ class Due:
 Find = Callable[[str, str], Ended | None]
 
 
-def following(graph: Graph, stage: str, key: str, ended: Ended, find: Find) -> Iterator[Due]:
-    """The rows that can be made now that this one has ended, but for groups."""
-    split = items(graph, stage, key, ended)
+def following(graph: Graph, stage: str, keys: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The rows to look at now that one of a stage has ended, by stage and key, but for groups. `keys` are those of its
+    `items`."""
+    each = tuple(keys)
     for name in graph.after[stage]:
         if graph.stages[name].batch is None:
-            for item, _ in split:
-                if (due := _due(graph, name, item, find)) is not None:
-                    yield due
+            yield from ((name, key) for key in each)
 
 
 #: The last part of the key by which what follows knows a row that should have been split, and was not.
@@ -89,7 +88,8 @@ def items(graph: Graph, stage: str, key: str, ended: Ended) -> list[tuple[str, E
     return [(f"{key}/{number}", ended.item(number)) for number in range(len(ended.output))]
 
 
-def _due(graph: Graph, name: str, key: str, find: Find) -> Due | None:
+def due(graph: Graph, name: str, key: str, find: Find) -> Due | None:
+    """A row of a stage that is no batch, None where one that it needs has not ended."""
     found = {need: _found(graph, need, key, find) for need in graph.before(name)}
     known = {need: ended for need, ended in found.items() if ended is not None}
     if len(known) < len(found):
@@ -106,7 +106,12 @@ def _found(graph: Graph, need: str, key: str, find: Find) -> Ended | None:
 
 
 def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any]:
-    """What a row of a stage is made of: the columns of the input, and the outputs of the stages that it may read."""
+    """What a row of a stage is made of: the columns of the input, and the outputs of the stages that it may read.
+
+    Nothing, where a row of the input could not be read.
+    """
+    if not all(ended.data or need == INPUT for need, ended in needs.items()):
+        return {}
     outputs: dict[str, Any] = {}
     for need, ended in needs.items():
         outputs |= ended.outputs

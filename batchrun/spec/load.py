@@ -82,7 +82,8 @@ class Job:
         """What decides what is sent, as it is written or by what it names; in a pipeline also how rows are made."""
         if self.graph is None:
             return self.request.values
-        return {f"stages.{job.stage}.{name}": value for job in self.each for name, value in job.stage_values.items()}
+        each = {f"stages.{job.stage}.{name}": value for job in self.each for name, value in job.stage_values.items()}
+        return each | {f"stages.{name}.continued": True for name in sorted(self.graph.continued)}
 
     @property
     def stage_values(self) -> dict[str, Any]:

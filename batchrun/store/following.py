@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from itertools import count
 
 from batchrun.rows import Finish, InputRow, Outcome, key_of, key_within
-from batchrun.spec.flow import FILTERED, Due, Ended, following
+from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, met_at, repeats, take
@@ -31,6 +32,38 @@ Make = Callable[[Due, str], tuple[InputRow, Finish | None]]
 _NONE_OF_THEM = 1 << 30
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row of a stage that may be ready, with the place in the input of what it comes from; of a batch, a group."""
+
+    stage: str
+    key: str
+    position: int
+    source: str
+
+
+class Waiting:
+    """Candidates in the order of the stages: each is looked at once, when nothing above it is left to be made."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._places = {name: place for place, name in enumerate(graph)}
+        self._heap: list[tuple[int, int, Candidate]] = []
+        self._known: set[tuple[str, str]] = set()
+        self._numbers = count()
+
+    def add(self, candidate: Candidate) -> None:
+        if (candidate.stage, candidate.key) not in self._known:
+            self._known.add((candidate.stage, candidate.key))
+            heappush(self._heap, (self._places[candidate.stage], next(self._numbers), candidate))
+
+    def pop(self) -> Candidate | None:
+        if not self._heap:
+            return None
+        candidate = heappop(self._heap)[2]
+        self._known.remove((candidate.stage, candidate.key))
+        return candidate
+
+
 @dataclass
 class Following:
     """Makes what follows. `reading` is the pass over the input that the run goes by, `wall` Unix time; `found` counts
@@ -44,6 +77,7 @@ class Following:
 
     def __post_init__(self) -> None:
         self.groups = Groups(self.graph, self.reading.number)
+        self._list: tuple[str, Ended] | None = None
 
     def after(self, db: sqlite3.Connection, row_id: int) -> list[int]:
         """Make all that can be made now that this row has ended, and what follows from rows that are skipped at once.
@@ -55,21 +89,59 @@ class Following:
 
     def flow(self, db: sqlite3.Connection, rows: Iterable[int], *, own_groups: bool = False) -> list[int]:
         """The same for many rows. With `own_groups` they make only the groups that take them themselves."""
+        self._list = None
         pending: list[int] = []
-        ended, groups = deque(rows), dict[Group, None]()
-        while ended or groups:
-            if not ended:
-                followers = self._made_of(db, groups.popitem()[0])
+        waiting = Waiting(self.graph)
+        for ended in rows:
+            self._look_below(db, ended, waiting, own=own_groups)
+        while (candidate := waiting.pop()) is not None:
+            if (made := self._made(db, candidate)) is None:
+                continue
+            row_id, has_ended = made
+            if has_ended:
+                self._look_below(db, row_id, waiting, own=own_groups)
             else:
-                this = ended.popleft()
-                stage, key, position, source = db.execute(_ROW, (this,)).fetchone()
-                dues = list(self._due(db, stage, key_within(stage, key))) if stage != INPUT else []  # see `begin`
-                self._withdraw_others(db, stage, key_within(stage, key), dues)
-                followers = [self._met(db, *self.make(due, source), position, due.stage) for due in dues]
-                groups |= dict.fromkeys(self.groups.touched(db, stage, this, own=own_groups))
-            for follower, has_ended in followers:
-                (ended if has_ended else pending).append(follower)
+                pending.append(row_id)
         return pending
+
+    def _look_below(self, db: sqlite3.Connection, row_id: int, waiting: Waiting, *, own: bool) -> None:
+        """What may follow from a row that has ended is to be looked at."""
+        stage, key, position, source = db.execute(_ROW, (row_id,)).fetchone()
+        if stage != INPUT:  # what needs no more than the input has been made by `begin`
+            keys = self._keys_below(db, stage, key_within(stage, key))
+            for name, at in following(self.graph, stage, keys):
+                waiting.add(Candidate(name, at, position, source))
+        for group in self.groups.touched(db, stage, row_id, own=own):
+            waiting.add(Candidate(group.stage, group.value, position, source))
+
+    def _keys_below(self, db: sqlite3.Connection, stage: str, key: str) -> list[str]:
+        """By what keys those below a stage know a row of it."""
+        if not self.graph.stages[stage].explode:
+            return [key]
+        ended = self._found(db, stage, key)
+        keys = [] if ended is None else [at for at, _ in items(self.graph, stage, key, ended)]
+        self._withdraw_others(db, stage, key, keys)
+        return keys
+
+    def _made(self, db: sqlite3.Connection, candidate: Candidate) -> tuple[int, bool] | None:
+        """The id of the row, and whether it has ended; None where it cannot be made yet."""
+        if self.graph.stages[candidate.stage].batch is not None:
+            return self._made_of(db, Group(candidate.stage, candidate.key))
+        found = due(self.graph, candidate.stage, candidate.key, lambda name, at: self._found(db, name, at))
+        if found is None:
+            return None
+        return self._met(db, *self.make(found, candidate.source), candidate.position, candidate.stage)
+
+    def _found(self, db: sqlite3.Connection, stage: str, key: str) -> Ended | None:
+        """A row that has ended, and that nothing above it will make another one. A list is read once for all items."""
+        there = key_of(stage, key)
+        if self._list is not None and self._list[0] == there:
+            return self._list[1]
+        values = db.execute(_FIND, (there, self.reading.number)).fetchone()
+        found = ended_of(there, *values) if values is not None and self.settled(db, stage, key) else None
+        if found is not None and self.graph.stages[stage].explode:
+            self._list = there, found
+        return found
 
     def begin(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """Take a row of the input in, at every stage that reads it."""
@@ -84,8 +156,8 @@ class Following:
             elif row.problem is not None or row.data is None:
                 self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
             else:
-                due = Due(stage, row.key, {**row.data, STAGES: {}})
-                self._met(db, *self.make(due, row.source), position, stage)
+                first = Due(stage, row.key, {**row.data, STAGES: {}})
+                self._met(db, *self.make(first, row.source), position, stage)
 
     def _keep(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """A row of the input as one that has ended, for batches of such rows."""
@@ -106,29 +178,16 @@ class Following:
         found = db.execute(_HAS_ENDED, (key_of(need, at), self.reading.number)).fetchone()
         return bool(found and found[0]) and self.settled(db, need, at)
 
-    def _due(self, db: sqlite3.Connection, stage: str, key: str) -> Iterator[Due]:
-        known: dict[str, Ended | None] = {}
-
-        def find(name: str, at: str) -> Ended | None:
-            there = key_of(name, at)
-            if there not in known:  # a list that was split is read once, not once for each item
-                values = db.execute(_FIND, (there, self.reading.number)).fetchone()
-                known[there] = None if values is None else ended_of(there, *values)
-            return known[there]
-
-        this = find(stage, key)
-        return iter(()) if this is None else following(self.graph, stage, key, this, find)
-
-    def _made_of(self, db: sqlite3.Connection, group: Group) -> list[tuple[int, bool]]:
+    def _made_of(self, db: sqlite3.Connection, group: Group) -> tuple[int, bool] | None:
         """The row of a group, once it has all its rows."""
         if self.groups.is_open(db, group):
-            return []
+            return None
         found = self.groups.due(db, group)
         if found is None:
             self._withdraw(db, group.stage, group.value)
-            return []
-        due, position, source = found
-        return [self._met(db, *self.make(due, source), position, due.stage)]
+            return None
+        made, position, source = found
+        return self._met(db, *self.make(made, source), position, made.stage)
 
     def _met(
         self, db: sqlite3.Connection, row: InputRow, end: Finish | None, position: int, stage: str
@@ -151,14 +210,13 @@ class Following:
         compare = self.reading.compare
         return 0 if compare is None or row.data is None else compare(row.key, row.data)
 
-    def _withdraw_others(self, db: sqlite3.Connection, stage: str, key: str, dues: Sequence[Due]) -> None:
+    def _withdraw_others(self, db: sqlite3.Connection, stage: str, key: str, keys: Collection[str]) -> None:
         """Set aside the items of a row that was split otherwise before."""
-        if stage != INPUT and self.graph.stages[stage].explode:
-            there = {(due.stage, due.key) for due in dues}
-            for name in self.graph.after[stage]:
-                for at in self._items(db, name, key) if self.graph.stages[name].batch is None else ():
-                    if (name, at) not in there:
-                        self._withdraw(db, name, at)
+        there = frozenset(keys)
+        for name in self.graph.after[stage]:
+            for at in self._items(db, name, key) if self.graph.stages[name].batch is None else ():
+                if at not in there:
+                    self._withdraw(db, name, at)
 
     def _items(self, db: sqlite3.Connection, stage: str, parent: str) -> list[str]:
         low, high = key_of(stage, f"{parent}/"), key_of(stage, f"{parent}0")  # "0" comes after "/"

@@ -12,10 +12,11 @@ from typing import Any
 from batchrun.rows import Finish, Outcome, key_within
 from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, items, joined
 from batchrun.spec.graph import Graph
-from batchrun.spec.stages import ROWS, STAGES
+from batchrun.spec.stages import INPUT, ROWS, STAGES
 from batchrun.store.ended import ENDED, ended_of
 
-_VALUE = "iif(data IS NULL, NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
+#: Of a row that could not be read, and of what follows from it, nobody knows the group.
+_VALUE = f"iif(data IS NULL OR (data = '{{}}' AND stage != '{INPUT}'), NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
 #: The key of the only group where all rows are one.
 ALL = "all"
 

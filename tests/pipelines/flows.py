@@ -36,8 +36,6 @@ PASSING = (
 )  # fmt: skip
 #: Faults that end rows, which the user has tried again.
 ENDING = ("failed", "incomplete", "cancelled", "no_steps", "expired")
-#: Error classes by which rows end without any fault.
-_OWN = ("failed", "incomplete", "schema_mismatch", "transform_failed", "nothing_to_continue", "bad_json", "bad_key")
 ENDS = ["failed", "invalid_output", "incomplete", "blocked", "ambiguous"]
 
 
@@ -166,9 +164,13 @@ class Flow:
     def pending(self) -> int:
         return sum(outcome is None for outcome, *_ in self.rows().values())
 
-    def held(self) -> int:
+    def held(self, plan: Plan) -> int:
         """How many rows have ended as only faults of the service make them end."""
-        return sum(outcome in ENDS and kind not in _OWN for outcome, kind, *_ in self.rows().values())
+        wanted = expected(plan)
+        return sum(
+            outcome in ENDS and (key not in wanted or wanted[key].outcome != outcome)
+            for key, (outcome, *_) in self.rows().items()
+        )
 
     def attempts(self) -> list[dict[str, Any]]:
         with closing(self._db()) as db:
@@ -273,10 +275,10 @@ def lived(flow: Flow, fate: Fate) -> History:
             break
     last = Life(fate.lives[-1].plan)
     for number in range(_HEALED):
-        if flow.broken or (number and not flow.pending() and not flow.held()):
+        if flow.broken or (number and not flow.pending() and not flow.held(last.plan)):
             break
         flow.write(last.plan)
-        if flow.held():
+        if flow.held(last.plan):
             retried += flow.retry() > 0
         _period(flow, last, first=False)
     if not flow.broken:

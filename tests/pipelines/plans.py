@@ -105,6 +105,28 @@ class Plan:
         lines += [f"def {step.name}(given): return work({step.kind!r}, {step.salt}, given)" for step in made]
         return "\n".join([*lines, ""])
 
+    @property
+    def valid(self) -> bool:
+        """Whether the stages can be put together."""
+        known = {"input"}
+        for step in self.steps:
+            if not known.issuperset(step.needs) or not self._holds(step):
+                return False
+            known.add(step.name)
+        return True
+
+    def _holds(self, step: Step) -> bool:
+        above = [self.step(need) for need in step.needs if need != "input"]
+        if len({self.below(each) for each in above}) > 1 or (step.by and len(step.needs) > 1):
+            return False
+        if step.by == "g" and {each.by for each in above_of(self, step)} - {"", "g"}:
+            return False
+        before = next((each for each in self.steps if each.name == step.continues), None)
+        return not step.continues or (
+            step.kind == "request" and not step.by and before is not None
+            and before.name in self.seen(step) and before.kind == "request"
+        )  # fmt: skip
+
     def _stage(self, step: Step) -> dict[str, Any]:
         found: dict[str, Any] = {"needs": list(step.needs)} if step.needs != ("input",) else {}
         if step.by:
@@ -129,11 +151,7 @@ class Plan:
 
     def _condition(self, step: Step) -> str:
         if step.by:
-            return (
-                f"rows | length % 3 != {step.when}"
-                if step.by == "all"
-                else f"(g | default('', true)) | length % 3 != {step.when}"
-            )
+            return f"rows | length % 3 != {step.when}" if step.by == "all" else f"(g | default('', true)) | length % 3 != {step.when}"
         seen = self.seen(step)
         if not seen:
             return f"n % 3 != {step.when}"
@@ -237,13 +255,33 @@ def _remove_step(random: Random, plan: Plan) -> Plan:
     return replace(plan, steps=tuple(step for step in plan.steps if step is not gone))
 
 
+def _other_needs(random: Random, plan: Plan) -> Plan:
+    at = random.randrange(len(plan.steps))
+    step = replace(plan.steps[at], needs=needs_of(random, replace(plan, steps=plan.steps[:at])))
+    return replace(plan, steps=(*plan.steps[:at], step, *plan.steps[at + 1 :]))
+
+
+def _other_batch(random: Random, step: Step) -> Step:
+    by = random.choice(("", "g", "all"))
+    return replace(step, by=by, when=None if by == "all" else step.when)
+
+
+def _other_continue(random: Random, plan: Plan) -> Plan:
+    at = random.randrange(len(plan.steps))
+    step = plan.steps[at]
+    step = replace(step, continues="" if step.continues else random.choice(["", *plan.seen(step)]))
+    return replace(plan, steps=(*plan.steps[:at], step, *plan.steps[at + 1 :]))
+
+
 EDITS: dict[str, Edit] = {
     "prompt": _edit_step(lambda r, s: replace(s, salt=r.randrange(50)), lambda s: s.kind == "request"),
     "code": _edit_step(lambda r, s: replace(s, salt=r.randrange(50)), lambda s: s.kind != "request"),
-    "what code does": _edit_step(
-        lambda r, s: replace(s, kind=r.choice(("map", "filter", "raise"))),
-        lambda s: s.kind in ("map", "filter", "raise"),
+    "what is done": _edit_step(
+        lambda r, s: replace(s, kind=r.choice(("request", "map", "filter", "raise", "explode"))), lambda s: True
     ),
+    "needs": _other_needs,
+    "batch": _edit_step(_other_batch, lambda s: True),
+    "continue": _other_continue,
     "reads": _edit_step(lambda r, s: replace(s, reads=not s.reads), lambda s: s.kind == "request"),
     "schema": _edit_step(lambda r, s: replace(s, schema=not s.schema), lambda s: s.kind == "request"),
     "when": _edit_step(lambda r, s: replace(s, when=r.choice((None, 0, 1, 2))), lambda s: s.by != "all"),
@@ -262,7 +300,8 @@ EDITS: dict[str, Edit] = {
 def edited(random: Random, plan: Plan) -> tuple[str, Plan]:
     """An edit's name, and the plan after it."""
     name = random.choice(list(EDITS))
-    return name, EDITS[name](random, plan)
+    after = EDITS[name](random, plan)
+    return (name, after) if after.valid else (f"no {name}", plan)
 
 
 def told(plans: Sequence[Plan]) -> str:

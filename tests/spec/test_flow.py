@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from batchrun.rows import Finish, Outcome
-from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, following
+from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, due, following, items
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT
 from tests.spec.test_graph import ASKED, SPLIT, contracts, graph
@@ -16,7 +16,9 @@ ROW = {"id": "a", "text": "hello"}
 
 
 def follow(found: Graph, stage: str, key: str, known: Mapping[tuple[str, str], Ended]) -> list[Due]:
-    return list(following(found, stage, key, known[stage, key], lambda name, at: known.get((name, at))))
+    keys = [at for at, _ in items(found, stage, key, known[stage, key])]
+    each = (due(found, name, at, lambda *of: known.get(of)) for name, at in following(found, stage, keys))
+    return [made for made in each if made is not None]
 
 
 def read(**columns: object) -> Ended:
