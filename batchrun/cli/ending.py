@@ -18,6 +18,7 @@ from batchrun.runs.run import Result
 
 #: How the classes of errors begin that mending a file can end, with nothing changed in the input.
 _ABOUT_FILES = ("media_", "bad_pages", "upload_", "files_", "fetch_")
+_ABOUT_TRANSFORMS = ("transform_", "bad_transform")
 
 
 def run_words(choice: RunChoice, target: str) -> str:
@@ -53,6 +54,8 @@ def _advice(result: Result, same: str) -> Iterator[str]:
         yield f"{counted(never_sent, 'row')} failed before being sent: mend the input or the job and run again."
     if any(kind.startswith(_ABOUT_FILES) for kind in result.never_sent):
         yield f"If you mend a file, or where the job looks for it, make the rows pending first: batchrun retry {same}"
+    if any(kind.startswith(_ABOUT_TRANSFORMS) for kind in result.never_sent):
+        yield f"A transform is run again by itself once it is edited; as it is, with: batchrun retry {same}"
     if summary.incomplete:
         yield "What is cut off would be cut off again: raise the limit, and make failed.jsonl a job of its own."
     if summary.blocked:

@@ -64,6 +64,8 @@ def _unseen(graph: Graph, name: str, template: str) -> Iterator[str]:
     for read in sorted(fields_read_of(STAGES, template) - set(there)):
         close = get_close_matches(read, there, 1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; there is {', '.join(there) or 'none'}"
+        if read in graph.stages and read not in (name, *graph.above(name), *graph.below(name)):
+            hint = f"; name {read!r} in `needs`"
         if graph.stages[name].batch is not None:
             hint = (
                 f"; a batch reads its rows: `{{% for r in {ROWS} %}}{{{{ r.{STAGES}.{read}.output }}}}{{% endfor %}}`"

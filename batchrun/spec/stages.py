@@ -86,6 +86,8 @@ class StageSpec(Strict):
     def _one_work(self) -> StageSpec:
         if (self.request is None) == (self.transform is None):
             raise ValueError("give `request` or `transform`, one of them")
+        if self.batch is None and "batch" in self.model_fields_set:
+            raise ValueError("`batch` is empty: write `batch: {}` for all rows in one, or `batch: {by: COLUMN}`")
         if self.explode and self.transform is None:
             raise ValueError("`explode` needs a `transform`, which returns a list")
         if self.continues and self.request is None:

@@ -89,6 +89,7 @@ def test_what_cannot_begin_or_be_joined_is_refused(stages: dict[str, Any], messa
         ({}, "give `request` or `transform`"),
         ({**ASKED, "transform": "a:b"}, "give `request` or `transform`"),
         ({**ASKED, "explode": True}, "`explode` needs a `transform`"),
+        ({**ASKED, "batch": None}, "`batch` is empty: write `batch: {}`"),
     ],
 )
 def test_a_stage_does_one_thing(stage: dict[str, Any], message: str) -> None:

@@ -42,3 +42,15 @@ def test_an_output_that_is_not_there_is_told_where_it_is_read(
     request = {"request": {"model": "gemini-3.5-flash", "input": "Go on."}}
     with pytest.raises(SpecError, match=rf"{where}: `stages.frist`: no output .* did you mean 'first'"):
         load(tmp_path, **request | second)
+
+
+def test_a_stage_that_is_there_and_not_needed_is_told_to_be_named(tmp_path: Path) -> None:
+    request = {"model": "gemini-3.5-flash", "input": "{{ stages.first.output }}"}
+    with pytest.raises(SpecError, match=r"`stages.first`: no output .* name 'first' in `needs`"):
+        load(tmp_path, needs="input", request=request)
+
+
+def test_an_async_transform_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    (tmp_path / "later.py").write_text("async def later(row):\n    return row\n")
+    with pytest.raises(SpecError, match="'later:later' is async"):
+        load(tmp_path, transform="later:later")

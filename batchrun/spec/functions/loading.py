@@ -50,7 +50,10 @@ def load_transform(reference: str, base: Path) -> Transform:
         raise SpecError(f"{reference!r} names no function: write module:function")
     with searching_first(base, module_name.partition(".")[0], keep=True):
         module = imported(module_name, base)
-        return Transform(reference, _callable(module, name), _source_sha(module))
+        target = _callable(module, name)
+    if inspect.iscoroutinefunction(target):
+        raise SpecError(f"{reference!r} is async, and a transform is a plain function")
+    return Transform(reference, target, _source_sha(module))
 
 
 def _source_sha(module: ModuleType) -> str:
