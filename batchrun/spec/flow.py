@@ -100,9 +100,11 @@ def due(graph: Graph, name: str, key: str, find: Find) -> Due | None:
 def _found(graph: Graph, need: str, key: str, find: Find) -> Ended | None:
     if need not in graph.stages or not graph.stages[need].explode:
         return find(need, key)
-    parent, _, _ = key.rpartition("/")
+    parent, _, item = key.rpartition("/")
     above = find(need, parent)
-    return None if above is None else dict(items(graph, need, parent, above)).get(key)
+    if above is None or above.how is not How.SUCCEEDED:
+        return above if item == NO_ITEM else None
+    return above.item(int(item)) if item.isdecimal() and int(item) < len(above.output) else None
 
 
 def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from batchrun.spec.stages import INPUT, ROWS, STAGES
 from batchrun.store.ended import ENDED, ended_of
 
 #: Of a row that could not be read, and of what follows from it, nobody knows the group.
-_VALUE = f"iif(data IS NULL OR (data = '{{}}' AND stage != '{INPUT}'), NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
+_VALUE = f"""iif(data IS NULL OR (data = '{{}}' AND stage != '{INPUT}'), NULL,
+              CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"""
 #: The key of the only group where all rows are one.
 ALL = "all"
 

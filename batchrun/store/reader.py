@@ -183,11 +183,14 @@ class Reader:
         return self._count(query, bound)
 
     def count_open(self) -> int:
-        """Rows that may go on from what the service keeps: begun ones, and plans that wait for approval."""
+        """Rows that may go on from what the service keeps: begun ones, plans that wait for approval, and in a job of
+        stages that go on from others' interactions all that are pending."""
         query = f"""SELECT count(*) FROM row WHERE (outcome IS NULL OR outcome = 'awaiting_approval') AND {PRESENT}
-                    AND EXISTS (SELECT 1 FROM attempt a WHERE a.row_id = row.id AND a.superseded_at IS NULL
-                                AND a.interaction_id > '')"""
-        return self._count(query)
+                    AND ((outcome IS NULL AND ?) OR EXISTS
+                         (SELECT 1 FROM attempt a WHERE a.row_id = row.id AND a.superseded_at IS NULL
+                          AND a.interaction_id > ''))"""
+        asked = json.loads(self.meta("request_parts") or "{}")
+        return self._count(query, any(name.endswith(".continue") for name in asked if name.startswith("stages.")))
 
     def in_flight(self) -> Iterator[AttemptRecord]:
         """The attempts whose interactions are under way at the service, whichever rows the last run was about."""

@@ -16,6 +16,7 @@ from batchrun.reports.rows import row_documents
 from batchrun.runs.directory import RunDir
 from batchrun.runs.trial import try_row
 from batchrun.store.reader import Reader
+from tests.aftercare.visits import purge_all
 from tests.pipelines.piped import Piped, ask
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -133,3 +134,12 @@ def test_one_request_is_tried_and_not_a_pipeline(tmp_path: Path) -> None:
     job = piped(tmp_path)
     with pytest.raises(SpecError, match="this job has stages"):
         try_row(job.load(), Options(emulator=job.settings()), None, RunDir(tmp_path / "tried"))
+
+
+def test_what_stages_may_go_on_from_is_not_purged_before_they_have(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {"first": ask("say one"), "more": ask("say two", needs="first", **{"continue": "first"})})
+    job.run(limit=2)
+    with pytest.raises(SpecError, match="2 rows are begun"):
+        purge_all(job)
+    job.run()
+    assert purge_all(job).deleted == 8
