@@ -206,16 +206,20 @@ def test_the_files_that_the_readme_promises_are_written(newcomer: Path) -> None:
     assert [name for name in promised if not (newcomer / "runs" / "tickets.emulated" / name).is_file()] == []
 
 
-def complete_jobs() -> Iterator[str]:
+def complete_jobs() -> Iterator[tuple[str, str]]:
+    """Each, after the page that it is in."""
     for path in PAGES:
         name = str(path.relative_to(ROOT))
-        yield from (block for block in blocks(name, "yaml") if block.startswith("name:"))
+        yield from ((name, block) for block in blocks(name, "yaml") if block.startswith("name:"))
 
 
-@pytest.mark.parametrize("job", list(complete_jobs()))
-def test_every_complete_job_file_in_the_pages_is_valid(tmp_path: Path, job: str) -> None:
+@pytest.mark.parametrize(("name", "job"), list(complete_jobs()))
+def test_every_complete_job_file_in_the_pages_is_valid(tmp_path: Path, name: str, job: str) -> None:
     (tmp_path / "job.yaml").write_text(job)
     (tmp_path / "shop.py").write_text('def price(item: str) -> float:\n    """Looks up a price."""\n    return 1.0\n')
+    for module in blocks(name, "python"):
+        if named := re.match(r"# (\w+\.py)\n", module):
+            (tmp_path / named[1]).write_text(module)
     loaded = load_job(tmp_path / "job.yaml")
     assert (bool(loaded.spec.name), loaded.warnings) == (True, ())
 
