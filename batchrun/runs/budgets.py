@@ -60,14 +60,15 @@ def prices_of(job: Job, at: float) -> Prices:
     prices = load_prices(job.base / spec.prices if spec.prices else None)
     for each in job.asking:
         _require_bound(each, prices, at)
-        for limit in (spec.max_cost, _own_limit(each)):
+        for limit, where in ((spec.max_cost, ""), (_own_limit(each), f"stages.{each.stage}.")):
             if limit is not None:
-                _require_room(each, limit, prices, at)
+                _require_room(each, limit, f"{job.path}: {where}limits.max_cost", prices, at)
     return prices
 
 
 def _require_bound(job: Job, prices: Prices, at: float) -> None:
-    request, where = job.spec.request, _place(job)
+    request = job.spec.request
+    where = f"{job.path}: limits.max_cost" + (f", stage {job.stage}" if job.stage else "")
     named = request.model or request.agent
     if named and prices.find(named, day_of(at)) is None:
         raise SpecError(
@@ -81,20 +82,16 @@ def _require_bound(job: Job, prices: Prices, at: float) -> None:
         )
 
 
-def _require_room(job: Job, limit: float, prices: Prices, at: float) -> None:
+def _require_room(job: Job, limit: float, place: str, prices: Prices, at: float) -> None:
     """Raises SpecError if not even one answer fits: all rows would only fail."""
     request, units = job.spec.request, _units(Decimal(str(limit)))
     written = most_written(request.model_dump(exclude_none=True)) or LONGEST_ANSWER
     most = prices.most(request.model or request.agent or "", request.service_tier, 0, written, day_of(at))
     if most is not None and _units(most) > units:
         raise SpecError(
-            f"{_place(job)}: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, more than the "
+            f"{place}: an answer of {written:,} tokens may cost {dollars(_units(most))} by itself, more than the "
             f"{dollars(units)} of the limit. Raise it, or lower generation_config.max_output_tokens; nothing was sent."
         )
-
-
-def _place(job: Job) -> str:
-    return f"{job.path}: limits.max_cost" + (f": stages.{job.stage}" if job.stage else "")
 
 
 def most_of(request: Request, prices: Prices, at: float) -> int | None:

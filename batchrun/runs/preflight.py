@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
@@ -25,6 +26,7 @@ def check_outputs(job: Job, reader: Reader, outputs: Path) -> None:
     Raises StoreError where the disk refuses.
     """
     _refuse_unknown_columns(job, reader)
+    _refuse_unknown_groups(job, reader)
     try:
         outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
         usable = os.access(outputs, os.W_OK | os.X_OK)
@@ -42,6 +44,21 @@ def _refuse_unknown_columns(job: Job, reader: Reader) -> None:
         raise SpecError(
             f"{job.path}: output.columns: no row has the column {', '.join(map(repr, missing))}; nothing was sent."
         )
+
+
+def _refuse_unknown_groups(job: Job, reader: Reader) -> None:
+    """Rows without the column would be one group, called null, after all that comes before it was paid."""
+    for stage, column in grouped_by(job):
+        if not reader.has_column(column) and reader.count_rows():
+            raise SpecError(f"{job.path}: stages.{stage}.batch.by: no row has the column {column!r}; nothing was sent.")
+
+
+def grouped_by(job: Job) -> Iterator[tuple[str, str]]:
+    """The stages that take rows in groups, each with the column of the input."""
+    for each in job.each:
+        batch = each.stage_spec and each.stage_spec.batch
+        if batch and batch.by:
+            yield each.stage, batch.by
 
 
 def _refuse_inputs_as_outputs(job: Job, outputs: Path) -> None:

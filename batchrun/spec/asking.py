@@ -66,6 +66,15 @@ _Turn = Annotated[
 ]
 
 
+#: Fields that take the place of others.
+_INSTEAD = {
+    "model": ("agent", "agent_config"),
+    "agent": ("model", "generation_config"),
+    "input": ("turns",),
+    "turns": ("input",),
+}
+
+
 class RequestSpec(Strict):
     """The request made of each row. Fields not listed as templates are passed to the API as they are."""
 
@@ -157,6 +166,13 @@ class RequestSpec(Strict):
     def references(self) -> list[str]:
         """The functions, as a list."""
         return [self.functions] if isinstance(self.functions, str) else self.functions or []
+
+    def filled_in(self, defaults: RequestSpec) -> RequestSpec:
+        """With the fields of `defaults` that this one leaves out, but for what goes with another model or prompt."""
+        own = self.model_fields_set
+        clash = {other for field, others in _INSTEAD.items() if field in own for other in others}
+        taken = defaults.model_fields_set - own - clash
+        return self.model_copy(update={name: getattr(defaults, name) for name in taken})
 
     def each_turn(self) -> list[RequestSpec]:
         """The request of each turn by itself, without `turns`; one for a request that has only an `input`."""

@@ -14,6 +14,7 @@ from batchrun.spec.model import InputSpec, JobSpec, LimitsSpec, OutputSpec, Poll
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.service.accepted import GENERATION
+from batchrun.spec.stages import StageLimitsSpec, StageSpec
 
 Model = type[BaseModel]
 
@@ -51,6 +52,17 @@ _INSTEAD: Mapping[Model, Mapping[str, str]] = {
         **dict.fromkeys(("concurrency", "workers", "parallel", "max_concurrency"), "write `in_flight`"),
         **dict.fromkeys(("requests_per_minute", "rps", "qps"), "write `rpm`, POSTs a minute"),
         "tokens_per_minute": "write `tpm`",
+    },
+    StageLimitsSpec: dict.fromkeys(
+        ("in_flight", "posts", "prices"), "it is the job's: write it in `limits` of the file"
+    ),
+    StageSpec: {
+        **dict.fromkeys(("model", "agent", "input", "prompt", "response_format", "tools"), "write it inside `request`"),
+        **dict.fromkeys(("by", "group_by", "group"), "write `batch: {by: column}`"),
+        **dict.fromkeys(("depends_on", "after", "from", "inputs"), "write `needs`"),
+        **dict.fromkeys(("if", "where", "filter"), "write `when`"),
+        **dict.fromkeys(("function", "python", "map"), "write `transform`"),
+        **dict.fromkeys(("previous", "chain", "continues"), "write `continue`"),
     },
     PollSpec: {"timeout": "write `deadline`", "interval": "write `first`, and `ceiling` for the longest"},
     RetrySpec: dict.fromkeys(("max_attempts", "max_retries", "retries"), "write `attempts`"),

@@ -141,18 +141,32 @@ def _single(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | No
 
 
 def _pipeline(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:
-    assert spec.stages is not None
-    graph = graph_of(spec.stages, told)
-    stages = {job.stage: job for job in _stages(spec, spec.stages, path, base, told)}
+    filled = {name: _filled_in(stage, spec.request) for name, stage in (spec.stages or {}).items()}
+    graph = graph_of(filled, told)
+    stages = {job.stage: job for job in _stages(spec, filled, path, base, told)}
     if graph is None:
         return None
-    for name, stage in spec.stages.items():
+    for name, stage in filled.items():
         check_stage(graph, name, stage, told)
     if told.problems:
         return None
-    told.hear((found for found in idle_settings(spec) if found.path[0] != "request"), ())
-    top = RequestTemplate(spec.request, [None])
-    return Job(spec, path, base, top, warnings=tuple(dict.fromkeys(told.warnings)), graph=graph, stages=stages)
+    plain = spec.model_copy(update={"request": RequestSpec()})
+    told.hear((found for found in idle_settings(plain) if found.path[0] != "request"), ())
+    return Job(
+        plain,
+        path,
+        base,
+        RequestTemplate(RequestSpec(), [None]),
+        warnings=tuple(dict.fromkeys(told.warnings)),
+        graph=graph,
+        stages=stages,
+    )
+
+
+def _filled_in(stage: StageSpec, defaults: RequestSpec) -> StageSpec:
+    if stage.request is None:
+        return stage
+    return stage.model_copy(update={"request": stage.request.filled_in(defaults)})
 
 
 def _stages(spec: JobSpec, stages: Mapping[str, StageSpec], path: Path, base: Path, told: Complaints) -> Iterator[Job]:

@@ -165,7 +165,8 @@ class JobSpec(Strict):
     stages: dict[StageName, StageSpec] | None = Field(
         default=None,
         min_length=1,
-        description="Instead of one `request`: stages that rows flow through, by name (letters, digits and _).",
+        description="Stages that rows flow through, by name (letters, digits and _). What their requests leave out is "
+        "taken from `request`.",
     )
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="How fast, and how much at once.")
     poll: PollSpec = Field(default_factory=PollSpec, description="How answers are fetched.")
@@ -173,9 +174,7 @@ class JobSpec(Strict):
     output: OutputSpec = Field(default_factory=OutputSpec, description="What is written.")
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> JobSpec:
-        if self.stages is not None and "request" in self.model_fields_set:
-            raise ValueError("give `request` or `stages`, not both: in a pipeline each stage has its request")
+    def _known_stage(self) -> JobSpec:
         if self.output.stage is not None and self.output.stage not in (self.stages or ()):
             raise ValueError(f"output.stage: there is no stage {self.output.stage!r}")
         return self

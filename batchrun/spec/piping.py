@@ -11,8 +11,11 @@ from batchrun.spec.compiling import Complaints, Source, request_sources
 from batchrun.spec.functions import Transform, load_transform
 from batchrun.spec.graph import Graph, GraphError
 from batchrun.spec.reading.positions import KeyPath
-from batchrun.spec.rendering.templates import Condition, fields_read_of
+from batchrun.spec.rendering.templates import Condition, columns_of, fields_read_of, needs
 from batchrun.spec.stages import ROWS, STAGES, StageSpec
+
+#: Names that templates have beside the columns of a row.
+_NOT_COLUMNS = ("row", "answers", "item")
 
 
 def graph_of(stages: Mapping[str, StageSpec], told: Complaints) -> Graph | None:
@@ -46,7 +49,7 @@ def check_stage(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> 
                 told.refuse(path, str(error))
             continue
         template = f"{{{{ ({source}) }}}}" if kind is Condition else source
-        for said in _unseen(graph, name, template):
+        for said in (*_unseen(graph, name, template), *_not_of_a_batch(stage, template)):
             told.refuse(path, said)
 
 
@@ -71,6 +74,16 @@ def _unseen(graph: Graph, name: str, template: str) -> Iterator[str]:
                 f"; a batch reads its rows: `{{% for r in {ROWS} %}}{{{{ r.{STAGES}.{read}.output }}}}{{% endfor %}}`"
             )
         yield f"`{STAGES}.{read}`: no output of such a stage is there{hint}"
+
+
+def _not_of_a_batch(stage: StageSpec, template: str) -> Iterator[str]:
+    """Columns that a template of a batch reads, which are those of its rows."""
+    if stage.batch is None:
+        return
+    there = {ROWS, STAGES, stage.batch.by, *_NOT_COLUMNS}
+    for column in sorted(columns_of(template) - there):
+        if needs(column, template):
+            yield f"a batch has no column {column!r} of its own; its rows have: `{ROWS}[0].{column}`"
 
 
 def _check_continue(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> None:

@@ -1,4 +1,4 @@
-"""What the tables of a pipeline must be in the end, by the plainest reading of its plan. Nothing of the flow's own code."""
+"""What the tables of a pipeline must be in the end, by the plainest reading of its plan; none of the flow's own code."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def _rows(plan: Plan, step: Step, found: dict[str, Table]) -> Table:
         }
     items = [_items(plan.step(need), found[need]) for need in step.needs]
     keys = [key for key in items[0] if all(key in each for each in items)]
-    return {key: _joined(plan, step, key, {need: each[key] for need, each in zip(step.needs, items)}) for key in keys}
+    return {
+        key: _joined(plan, step, key, {need: each[key] for need, each in zip(step.needs, items, strict=True)})
+        for key in keys
+    }
 
 
 def _items(step: Step, table: Table) -> dict[str, tuple[str, Row]]:
