@@ -41,11 +41,11 @@ def look_ahead(job: Job, directory: RunDir | None, *, limit: int | None = None, 
 
 def _stage_lines(found: Preview, names: Mapping[str, str]) -> Iterator[str]:
     for name, stage in found.stages.items():
-        counts = [f"{stage.standing[how]:,} {names[how]}" for how in names if stage.standing[how]]
+        told = {str(outcome): outcome.replace("_", " ") for outcome in Outcome} if stage.transforms else {}
+        counts = [f"{stage.standing[how]:,} {told.get(how, names[how])}" for how in names if stage.standing[how]]
         if stage.waits:
-            counts.append(
-                "not known before how many follow" if stage.more is None else f"up to {stage.more:,} to follow"
-            )
+            more = "how many is not known yet" if stage.more is None else f"up to {stage.more:,}"
+            counts.append(f"more follow: {more}")
         yield f"  {name}: {', '.join(counts) or 'no rows'}"
 
 
@@ -83,13 +83,15 @@ def _estimate(found: Preview) -> Iterator[str]:
     least, most = interactions
     about = "about " if found.tried < found.to_send else ""
     how_many = counted(least, "interaction") if least == most else f"{least:,} to {counted(most, 'interaction')}"
-    yield f"to send: {about}{how_many}"
-    bound = "at least" if found.left_out else "about"
+    yield f"to send: {'at least ' if found.more_follow else about}{how_many}"
+    bound = "at least" if found.left_out or found.more_follow else "about"
     yield f"to read: {bound} {counted(tokens, 'input token')}, estimated from {counted(found.rendered, 'rendered row')}"
     if found.talks:
         yield f"  if answers have {ANSWER_TOKENS} tokens, or max_output_tokens where that is less;"
         yield "  each turn reads, and is billed for, all that was said before it"
     yield from (f"  not counted: {text}" for text in found.left_out)
+    if found.more_follow:
+        yield "  not counted: rows of stages that follow from answers still to come"
 
 
 def _changes(found: Preview) -> Iterator[str]:
@@ -119,7 +121,7 @@ def plan_document(found: Preview) -> dict[str, Any]:
             name: {"standing": dict(stage.standing), "may_follow": stage.waits, "at_most": stage.more}
             for name, stage in found.stages.items()
         },
-        "interactions": {"at_least": least, "at_most": most},
+        "interactions": {"at_least": least, "at_most": None if found.more_follow else most},
         "estimated_input_tokens": found.estimated_tokens,
         "assumed_answer_tokens": ANSWER_TOKENS if found.talks else None,
         "not_counted": list(found.left_out),

@@ -103,6 +103,11 @@ class Preview:
         return self._of_all(self.tokens)
 
     @property
+    def more_follow(self) -> bool:
+        """Whether others may have to be sent that follow from these."""
+        return any(stage.waits for stage in self.stages.values())
+
+    @property
     def interactions(self) -> tuple[int, int] | None:
         """The least and the most interactions of all rows to send; None if none could be rendered."""
         least, most = self._of_all(self.least), self._of_all(self.most)

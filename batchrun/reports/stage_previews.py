@@ -6,6 +6,7 @@ which have yet to end are not known before; where one row follows from one, it i
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -15,23 +16,28 @@ from tempfile import TemporaryDirectory
 
 from batchrun.engine.media import Libraries
 from batchrun.errors import RowError
+from batchrun.plurals import counted
 from batchrun.reports.previews import Preview, ShownRow, StagePreview, complain, without_data
 from batchrun.reports.standing import Known
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
 from batchrun.runs.forecast import forecast
 from batchrun.runs.intake import stage_changes
-from batchrun.runs.pipeline import shown_of
+from batchrun.runs.pipeline import Pipeline, shown_of
+from batchrun.runs.preflight import grouped_by
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
+from batchrun.store.admission import Reading
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
-from batchrun.store.store import Store
+from batchrun.store.store import Store, end_row
 from batchrun.store.tally import stage_tallies
 
 #: Rows of each stage that are rendered for the estimate; the rest are taken to be like them.
 _SAMPLE = 200
-_ENDED = ("pending", "in_flight")
+_OPEN = ("pending", "in_flight")
+_TO_RUN = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND outcome IS NULL AND data NOT NULL
+             AND position < ? ORDER BY position, length(key), key"""
 
 
 def preview_stages(
@@ -45,6 +51,7 @@ def preview_stages(
     with _thrown_away(job, directory) as (store, reader, media), closing(Libraries()) as libraries:
         with store.db.atomic():
             _, changes = stage_changes(job, store, reader, media, at)
+            _transform(job, store, at, limit)
         found.changes = changes or Changes()
         for stage in job.each:
             _Stage(job, stage, reader, media, libraries).add_to(found, limit, show)
@@ -66,6 +73,20 @@ def _thrown_away(job: Job, directory: RunDir | None) -> Iterator[tuple[Store, Re
             yield store, reader, directory.media if directory is not None else Path(where)
 
 
+def _transform(job: Job, store: Store, at: float, limit: int | None) -> None:
+    """Run the transforms that a run would run at once: they cost nothing, and make known what follows from them."""
+    (last,) = store.connection.execute("SELECT coalesce(max(seen), 0) FROM row").fetchone()
+    whole = Pipeline.of(job, Reading(last, at, None, lambda _: None), lambda: at)
+    for stage in job.each:
+        if stage.transform is not None:
+            bound = 1 << 62 if limit is None else limit
+            for row_id, key, data in store.connection.execute(_TO_RUN, (stage.stage, last, bound)).fetchall():
+                if whole.settled(stage.stage, key, store.connection):
+                    end, output = whole.transformed(key, json.loads(data), store.connection)
+                    end_row(store.connection, row_id, end, at, output)
+                    whole.following.flow(store.connection, [row_id])
+
+
 class _Stage:
     """One stage of the copy, looked at."""
 
@@ -78,7 +99,7 @@ class _Stage:
         """Add its rows to what was found."""
         standing: Counter[str] = Counter()
         for outcome, count in stage_tallies(self._reader).get(self._stage.stage, {}).items():
-            standing[outcome] += 0 if outcome in _ENDED else count
+            standing[outcome] += 0 if outcome in _OPEN else count
         for row in self._pending(limit):
             data = shown_of(self._job, row, self._reader)
             state = str(row.attempt.state) if row.attempt else None
@@ -126,10 +147,14 @@ class _Stage:
 def _count_input(job: Job, found: Preview, reader: Reader) -> None:
     found.rows, found.unreadable = reader.count_input()
     if found.unreadable:
-        complain(found, f"{found.unreadable:,} rows of the input cannot be read, or judged; see their source in a run")
-    missing = [name for name in job.spec.output.columns if not reader.has_column(name)]
-    for name in missing if found.rows > found.unreadable else ():
-        complain(found, f"output.columns: no row has the column {name!r}")
+        complain(
+            found, f"{counted(found.unreadable, 'row')} cannot be read, or judged by `when`: fails unsent in a run"
+        )
+    wanted = [*(("output.columns", name) for name in job.spec.output.columns)]
+    wanted += [(f"stages.{stage}.batch.by", name) for stage, name in grouped_by(job)]
+    for place, name in wanted if found.rows > found.unreadable else ():
+        if not reader.has_column(name):
+            complain(found, f"{place}: no row has the column {name!r}")
 
 
 def _add_what_follows(job: Job, found: Preview, reader: Reader) -> None:
@@ -142,5 +167,5 @@ def _add_what_follows(job: Job, found: Preview, reader: Reader) -> None:
         if waiting.intersection(job.graph.before(name)):
             more = found.rows - sum(counts.values()) if job.graph.level(name) == (INPUT,) else None
             found.stages[name] = StagePreview(stage.standing, stage.transforms, more is None or more > 0, more)
-        if found.stages[name].waits or any(counts.get(each) for each in _ENDED):
+        if found.stages[name].waits or any(counts.get(each) for each in _OPEN):
             waiting.add(name)

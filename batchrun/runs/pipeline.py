@@ -84,4 +84,4 @@ def made(job: Job, due: Due, source: str) -> tuple[InputRow, Finish | None]:
     except RowError as error:
         problem = Problem(error.kind, f"stages.{due.stage}.when: {error}")
         return InputRow(key, source, sha, due.data, problem), None
-    return row, None if holds else Finish(Outcome.SKIPPED, LEFT_OUT, f"when: {when.source}")
+    return row, None if holds else Finish(Outcome.SKIPPED, LEFT_OUT, f"stages.{due.stage}.when: {when.source}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from batchrun.rows import Finish, Outcome
 from batchrun.spec.graph import Graph
-from batchrun.spec.stages import INPUT, STAGES
+from batchrun.spec.stages import INPUT, ROWS, STAGES
 
 #: Error classes of rows that are skipped: left out by a condition, lacking what they need, left out by a transform.
 LEFT_OUT, UPSTREAM_FAILED, FILTERED = "left_out", "upstream_failed", "filtered"
@@ -119,6 +119,7 @@ def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any
         outputs |= ended.outputs
         outputs[need] = {"output": ended.output, **(ended.more if need in graph.continued else {})}
     columns = {column: value for ended in needs.values() for column, value in ended.data.items()}
+    columns.pop(ROWS, None)  # those of a batch are not its followers'
     seen = {stage: outputs[stage] for stage in graph.seen(name) if stage in outputs}
     return {**columns, STAGES: seen}
 

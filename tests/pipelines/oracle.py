@@ -1,4 +1,4 @@
-"""What the tables of a pipeline must be in the end, by the plainest reading of its plan; none of the flow's own code."""
+"""What the tables of a pipeline must be in the end, by the plainest reading of its plan; no code of the flow's own."""
 
 from __future__ import annotations
 

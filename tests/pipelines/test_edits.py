@@ -94,7 +94,7 @@ def test_a_condition_that_leaves_rows_out_costs_nothing_and_brings_them_back_for
     job = done(tmp_path)
     sent = len(job.sent())
     job.spec["stages"]["second"] = {**STAGES["second"], "when": "id != 'r1'"}
-    assert (job.run().exit_code, job.ends("third")["r1"]) == (Exit.OK, ("skipped", "when: id != 'r1'"))
+    assert (job.run().exit_code, job.ends("third")["r1"]) == (Exit.OK, ("skipped", "stages.second.when: id != 'r1'"))
     job.spec["stages"]["second"] = STAGES["second"]
     assert (job.run().exit_code, job.outputs("third")["r1"]) == (Exit.OK, '"w1!?"')
     assert len(job.sent()) == sent

@@ -45,7 +45,7 @@ def test_what_requests_of_stages_leave_out_is_taken_from_the_file_s_request(tmp_
         None,
         None,
         None,
-        "Be brief.",
+        None,
     )
 
 
