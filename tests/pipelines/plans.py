@@ -151,7 +151,11 @@ class Plan:
 
     def _condition(self, step: Step) -> str:
         if step.by:
-            return f"rows | length % 3 != {step.when}" if step.by == "all" else f"(g | default('', true)) | length % 3 != {step.when}"
+            return (
+                f"rows | length % 3 != {step.when}"
+                if step.by == "all"
+                else f"(g | default('', true)) | length % 3 != {step.when}"
+            )
         seen = self.seen(step)
         if not seen:
             return f"n % 3 != {step.when}"
