@@ -19,7 +19,7 @@ from batchrun.spec.graph import Graph
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
 from batchrun.store.admission import Admission, Reading, numbered, refuse_duplicates
-from batchrun.store.amendment import Compare, review, set_aside
+from batchrun.store.amendment import NONE_OF_THEM, Compare, review, set_aside
 from batchrun.store.migrations import PENDING
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store, end_row
@@ -120,7 +120,7 @@ class Intake:
             self._transform(whole, stage)
         if remade.intersection(self._graph.after[stage]):
             ended = self._db.execute(_ENDED, (stage, reading.number)).fetchall()
-            whole.following.flow(self._db, (row_id for (row_id,) in ended), own_groups=True)
+            whole.following.flow(self._db, (row_id for (row_id,) in ended), one_step=True)
 
     def _transform(self, whole: Pipeline, stage: str) -> None:
         """Run a transform again that was edited: it costs nothing, and shows what will."""
@@ -172,7 +172,12 @@ def comparing(
             stage.stage: Comparison(stage, reader, media, libraries.of(stage), stage.stage in edits.asked, shown)
             for stage in job.asking
         }
-        return lambda key, data: each[key.partition(":")[0]].first_changed(key, data)
+
+        def first_changed(key: str, data: dict[str, Any]) -> int | None:
+            stage = each.get(key.partition(":")[0])  # none is for a transform that was a request before
+            return NONE_OF_THEM if stage is None else stage.first_changed(key, data)
+
+        return first_changed
 
     return of
 

@@ -18,6 +18,8 @@ from batchrun.store.store import Store
 #: Finds the first exchange of the row with this key that would be asked otherwise of `data`; None if all are the same.
 Compare = Callable[[str, dict[str, Any]], int | None]
 
+#: No row has as many exchanges: whatever it was answered stands.
+NONE_OF_THEM = 1 << 30
 _LIVE_FROM = f"row_id = ? AND exchange >= ? AND {LIVE}"
 _PAGE = 256
 

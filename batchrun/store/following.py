@@ -13,7 +13,7 @@ from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, met_at, repeats, take
-from batchrun.store.amendment import ask_anew
+from batchrun.store.amendment import NONE_OF_THEM, ask_anew
 from batchrun.store.ended import ENDED, ended_of
 from batchrun.store.grouping import Group, Groups
 from batchrun.store.store import end_row
@@ -28,8 +28,6 @@ _SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = 
 
 #: A due row as one of the input is given, and how it ends at once if it does; it is told the row's source.
 Make = Callable[[Due, str], tuple[InputRow, Finish | None]]
-#: No row has as many exchanges.
-_NONE_OF_THEM = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +85,21 @@ class Following:
         self.reading = replace(self.reading, at=self.wall())
         return self.flow(db, [row_id])
 
-    def flow(self, db: sqlite3.Connection, rows: Iterable[int], *, own_groups: bool = False) -> list[int]:
-        """The same for many rows. With `own_groups` they make only the groups that take them themselves."""
+    def flow(self, db: sqlite3.Connection, rows: Iterable[int], *, one_step: bool = False) -> list[int]:
+        """The same for many rows. With `one_step` only what they themselves are needed for is made."""
         self._list = None
         pending: list[int] = []
         waiting = Waiting(self.graph)
         for ended in rows:
-            self._look_below(db, ended, waiting, own=own_groups)
+            self._look_below(db, ended, waiting, own=one_step)
         while (candidate := waiting.pop()) is not None:
             if (made := self._made(db, candidate)) is None:
                 continue
             row_id, has_ended = made
-            if has_ended:
-                self._look_below(db, row_id, waiting, own=own_groups)
-            else:
+            if not has_ended:
                 pending.append(row_id)
+            elif not one_step:
+                self._look_below(db, row_id, waiting, own=False)
         return pending
 
     def _look_below(self, db: sqlite3.Connection, row_id: int, waiting: Waiting, *, own: bool) -> None:
@@ -202,7 +200,7 @@ class Following:
         outcome, kind, sent = db.execute(_OUTCOME, (row_id,)).fetchone()
         if outcome == Outcome.SKIPPED and kind != FILTERED:
             differs = self._first_changed(row) if sent else None
-            ask_anew(db, row_id, _NONE_OF_THEM if differs is None else differs, self.reading.at)
+            ask_anew(db, row_id, NONE_OF_THEM if differs is None else differs, self.reading.at)
             return row_id, False
         return row_id, outcome is not None
 

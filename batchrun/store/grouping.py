@@ -16,8 +16,8 @@ from batchrun.spec.stages import INPUT, ROWS, STAGES
 from batchrun.store.ended import ENDED, ended_of
 
 #: Of a row that could not be read, and of what follows from it, nobody knows the group.
-_VALUE = f"""iif(data IS NULL OR (data = '{{}}' AND stage != '{INPUT}'), NULL,
-              CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"""
+_UNKNOWN = f"data IS NULL OR (data = '{{}}' AND stage != '{INPUT}')"
+_VALUE = f"iif({_UNKNOWN}, NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
 #: The key of the only group where all rows are one.
 ALL = "all"
 
@@ -58,10 +58,16 @@ class Groups:
         for by in self._columns:
             if by not in known:
                 db.execute(f"ALTER TABLE row ADD COLUMN {by} TEXT")
-                db.execute(f"UPDATE row SET {by} = {_VALUE}", (self._columns[by],))
             db.execute(f"CREATE INDEX IF NOT EXISTS row_{by} ON row ({by}, stage, outcome)")
+            self._fill(db, by)
         if any(self._by(name) is None for name in self._batches):
             db.execute("CREATE INDEX IF NOT EXISTS row_stage ON row (stage, outcome)")
+
+    def _fill(self, db: sqlite3.Connection, by: str) -> None:
+        """Note the values of rows that came before any batch asked for them."""
+        members = tuple(self._members)
+        query = f"UPDATE row SET {by} = {_VALUE} WHERE {by} IS NULL AND stage IN ({_marks(members)})"
+        db.execute(query, (self._columns[by], *members))
 
     def note(self, db: sqlite3.Connection, stage: str, row_id: int) -> None:
         """Note the values by which a row is grouped."""

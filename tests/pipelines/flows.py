@@ -10,16 +10,14 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from batchrun.emulator import EmulatorSettings, parse_latency
+from batchrun.emulator import EmulatorSettings, parse_latency, read_ledger
 from batchrun.emulator.faults import Rule
-from batchrun.emulator.ledger import read_ledger
 from batchrun.engine.events import Event, Observer, Started, Stopping, ignore
-from batchrun.errors import SpecError
 from batchrun.runs.directory import RunDir
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, retry, run
@@ -121,7 +119,7 @@ class Flow:
         """One life; what came of it, None if it died."""
         self.write(life.plan)
         self.clocks.dies_at = life.dies_at
-        options = Options(self.directory.path, emulator=self._service(life), seed=self.seed, accept_change=accept)
+        options = Options(self.directory.path, emulator=self.service(life), seed=self.seed, accept_change=accept)
         try:
             job = load_job(self.where / "job.json")
             return run(job, options, self.clocks.wall, _stopping(life.stops_at), self.clocks.run)
@@ -130,13 +128,15 @@ class Flow:
             self._image.rename(self.directory.path)
         except Endless as error:
             self.broken.append(f"a life without an end: {error}")
+        except Exception as error:
+            self.broken.append(f"a life broke: {type(error).__name__}: {error}")
         return None
 
     def retry(self) -> int:
         again = retry(load_job(self.where / "job.json"), self.directory, ENDS, [], self.clocks.wall())
         return again.to_poll + again.to_send
 
-    def _service(self, life: Life) -> EmulatorSettings:
+    def service(self, life: Life) -> EmulatorSettings:
         return EmulatorSettings(
             latency=parse_latency(self.latency),
             faults=life.faults,
@@ -259,6 +259,7 @@ class History:
     broken: tuple[str, ...]
     lives: int = 0
     deaths: int = 0
+    edits: int = 0
     posts: int = 0
     rows: int = 0
 
@@ -284,7 +285,9 @@ def lived(flow: Flow, fate: Fate) -> History:
     if not flow.broken:
         flow.broken += list(differences(flow, last.plan))
         flow.broken += list(overpaid(flow, fate, retried))
-    return History(fate.seed, tuple(flow.broken), len(fate.lives), deaths, len(flow.payments()), len(flow.rows()))
+    edits = sum(bool(life.edit) for life in fate.lives)
+    paid, rows = len(flow.payments()), len(flow.rows())
+    return History(fate.seed, tuple(flow.broken), len(fate.lives), deaths, edits, paid, rows)
 
 
 def _period(flow: Flow, life: Life, *, first: bool) -> Result | None:
@@ -318,6 +321,3 @@ def overpaid(flow: Flow, fate: Fate, retried: int) -> Iterator[str]:
         wanted = {key for key, row in expected(fate.lives[-1].plan).items() if row.asked and row.outcome != "failed"}
         if (paid := {key for key, _ in flow.payments()}) != wanted:
             yield f"paid for {sorted(paid - wanted)} needlessly, not for {sorted(wanted - paid)}"
-
-
-__all__ = ["Fate", "Flow", "History", "Life", "SpecError", "fate_of", "lived", "replace"]

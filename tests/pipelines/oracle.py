@@ -1,4 +1,4 @@
-"""What the tables of a pipeline must be in the end, by the plainest reading of its plan; no code of the flow's own."""
+"""What the tables of a pipeline must be in the end, by the plainest reading of its plan. It shares no code with it."""
 
 from __future__ import annotations
 
@@ -61,10 +61,8 @@ def _rows(plan: Plan, step: Step, found: dict[str, Table]) -> Table:
         }
     items = [_items(plan.step(need), found[need]) for need in step.needs]
     keys = [key for key in items[0] if all(key in each for each in items)]
-    return {
-        key: _joined(plan, step, key, {need: each[key] for need, each in zip(step.needs, items, strict=True)})
-        for key in keys
-    }
+    by_need = dict(zip(step.needs, items, strict=True))
+    return {key: _joined(plan, step, {need: each[key] for need, each in by_need.items()}) for key in keys}
 
 
 def _items(step: Step, table: Table) -> dict[str, tuple[str, Row]]:
@@ -84,18 +82,18 @@ def _with(row: Row, **changes: Any) -> Row:
     return Row(**values)
 
 
-def _joined(plan: Plan, step: Step, key: str, needs: dict[str, tuple[str, Row]]) -> Row:
+def _joined(plan: Plan, step: Step, needs: dict[str, tuple[str, Row]]) -> Row:
     first = next(iter(needs.values()))[1]
     data = _data(plan, step, {need: row for need, (_, row) in needs.items()})
     base = _with(first, data=data)
     if (end := _skipped(list(needs.values()), base)) is not None:
         return end
-    if step.continues and not _goes_on(step, needs, data):
+    if step.continues and not _goes_on(step, data):
         return _done(plan, step, data, base, alone=True)
     return _done(plan, step, data, base)
 
 
-def _goes_on(step: Step, needs: dict[str, tuple[str, Row]], data: dict[str, Any]) -> bool:
+def _goes_on(step: Step, data: dict[str, Any]) -> bool:
     return data["stages"][step.continues]["output"] is not None
 
 
@@ -216,6 +214,3 @@ def _text(output: Any) -> str:
     if isinstance(output, dict):
         return str(output["n"])
     return "" if output is None else json.loads(json.dumps(output))
-
-
-__all__ = ["ANY", "Row", "tables"]
