@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.media import Libraries
-from batchrun.rows import InputRow
+from batchrun.rows import InputRow, key_within
 from batchrun.runs.changes import Collector
 from batchrun.runs.comparison import Comparison
 from batchrun.runs.opening import OpenRun
@@ -31,7 +31,6 @@ _TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND
                   AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
 _ANEW = f"""{PENDING} WHERE stage = ? AND seen = ? AND NOT rejected
             AND (outcome != 'skipped' OR error_class = 'filtered')"""
-_PENDING_STAGES = "SELECT DISTINCT stage FROM row WHERE seen = ? AND outcome IS NULL"
 
 
 @dataclass(frozen=True)
@@ -105,8 +104,7 @@ class Intake:
             read(whole, self._store, rows, named=named)
         for stage in (INPUT, *self._graph):
             self._go_through(whole, stage, remade, compare)
-        found = whole.following.found
-        return found, list(self._left(found, reading.number))
+        return whole.following.found, list(self._left(whole))
 
     def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
         """What a stage's rows are asked compared, and what follows from those that stand made."""
@@ -129,15 +127,16 @@ class Intake:
             end, output = whole.transformed(key, json.loads(data or "{}"), self._db)
             end_row(self._db, row_id, end, reading.at, output)
 
-    def _left(self, found: Admission, number: int) -> Iterator[str]:
+    def _left(self, whole: Pipeline) -> Iterator[str]:
         """Set aside what was not met. Those that may come back are yielded, the others are gone."""
-        pending = {stage for (stage,) in self._db.execute(_PENDING_STAGES, (number,))}
-        waiting = {other for stage in pending if stage in self._graph.stages for other in self._graph.below(stage)}
-        for key, source in set_aside(self._db, number):
-            if key.partition(":")[0] in waiting:
-                yield key
-            else:
-                found.gone.append((key, source))
+        following, waiting = whole.following, set[str]()
+        left = dict(set_aside(self._db, following.reading.number))
+        for stage in self._graph:
+            for key in [key for key in left if key.startswith(f"{stage}:")]:
+                if following.may_come(self._db, stage, key_within(stage, key), waiting):
+                    waiting.add(key)
+        yield from waiting
+        following.found.gone += [(key, source) for key, source in left.items() if key not in waiting]
 
 
 def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:

@@ -16,6 +16,7 @@ from batchrun.store.admission import Admission, Reading, met_at, repeats, take
 from batchrun.store.amendment import NONE_OF_THEM, ask_anew
 from batchrun.store.ended import ENDED, ended_of
 from batchrun.store.grouping import Group, Groups
+from batchrun.store.migrations import LIVE
 from batchrun.store.store import end_row
 
 _FIND = f"SELECT {ENDED} FROM row WHERE key = ? AND seen = ? AND outcome NOT NULL"
@@ -23,6 +24,8 @@ _ROW = "SELECT stage, key, position, source FROM row WHERE id = ?"
 _OUTCOME = """SELECT outcome, error_class, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
               FROM row WHERE id = ?"""
 _HAS_ENDED = "SELECT outcome NOT NULL FROM row WHERE key = ? AND seen = ?"
+_PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped'
+            AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id AND {LIVE})"""
 _SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = ?, finished_at = ?, output = NULL
            WHERE id = ? AND (outcome IS NOT 'skipped' OR error_message IS NOT ?)"""
 
@@ -192,6 +195,8 @@ class Following:
     ) -> tuple[int, bool]:
         """Take a row in, new or known; returns its id, and whether it has ended."""
         reading = replace(self.reading, compare=lambda *_: None) if end else self.reading
+        if end is not None:
+            self._leave_out(db, row.key)
         row_id = take(db, self.found, row, position, reading, stage)
         self.groups.note(db, stage, row_id)
         if end is not None:
@@ -224,8 +229,30 @@ class Following:
 
     def _withdraw(self, db: sqlite3.Connection, stage: str, key: str) -> None:
         """Set a row aside with all that followed from it, as rows are that have left the input."""
+        self._leave_out(db, key_of(stage, key))
         db.execute("UPDATE row SET seen = 0 WHERE key = ?", (key_of(stage, key),))
         for name in self.graph.after[stage]:
             if self.graph.stages[name].batch is None:
                 for at in self._items(db, name, key) if self.graph.stages[stage].explode else [key]:
                     self._withdraw(db, name, at)
+
+    def _leave_out(self, db: sqlite3.Connection, key: str) -> None:
+        """A row leaves the results: what was paid for it is told as gone."""
+        found = db.execute(_PAID, (key,)).fetchone()
+        if found is not None:
+            self.found.gone.append((key, found[0]))
+
+    def may_come(self, db: sqlite3.Connection, stage: str, key: str, waiting: Collection[str]) -> bool:
+        """Whether a row that was not met may follow yet: from rows that have not ended, or are `waiting` themselves."""
+        if self.graph.stages[stage].batch is not None:
+            return self.groups.is_open(db, Group(stage, key))
+        found = [self._standing(db, need, key, waiting) for need in self.graph.before(stage)]
+        return None not in found and False in found
+
+    def _standing(self, db: sqlite3.Connection, need: str, key: str, waiting: Collection[str]) -> bool | None:
+        """Whether what a row is made of has ended; None where it is there no more."""
+        if need == INPUT:
+            return None
+        at = key_of(need, key.rpartition("/")[0] if self.graph.stages[need].explode else key)
+        found = db.execute(_HAS_ENDED, (at, self.reading.number)).fetchone()
+        return False if at in waiting else None if found is None else bool(found[0])

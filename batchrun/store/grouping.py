@@ -55,19 +55,15 @@ class Groups:
         It is no index of an expression, which is code, and a checkpoint is trusted with none.
         """
         known = {name for _, name, *_ in db.execute("PRAGMA table_info(row)")}
+        members = tuple(self._members)
         for by in self._columns:
             if by not in known:
                 db.execute(f"ALTER TABLE row ADD COLUMN {by} TEXT")
             db.execute(f"CREATE INDEX IF NOT EXISTS row_{by} ON row ({by}, stage, outcome)")
-            self._fill(db, by)
+            unfilled = f"UPDATE row SET {by} = {_VALUE} WHERE {by} IS NULL AND stage IN ({_marks(members)})"
+            db.execute(unfilled, (self._columns[by], *members))  # of rows that came before any batch asked for them
         if any(self._by(name) is None for name in self._batches):
             db.execute("CREATE INDEX IF NOT EXISTS row_stage ON row (stage, outcome)")
-
-    def _fill(self, db: sqlite3.Connection, by: str) -> None:
-        """Note the values of rows that came before any batch asked for them."""
-        members = tuple(self._members)
-        query = f"UPDATE row SET {by} = {_VALUE} WHERE {by} IS NULL AND stage IN ({_marks(members)})"
-        db.execute(query, (self._columns[by], *members))
 
     def note(self, db: sqlite3.Connection, stage: str, row_id: int) -> None:
         """Note the values by which a row is grouped."""

@@ -90,11 +90,16 @@ def test_a_plan_of_what_never_ran_counts_what_may_follow(tmp_path: Path) -> None
     ]
 
 
-def test_a_condition_that_leaves_rows_out_costs_nothing_and_brings_them_back_for_nothing(tmp_path: Path) -> None:
+def test_a_condition_that_leaves_out_what_was_paid_is_told_and_undone_for_nothing(tmp_path: Path) -> None:
     job = done(tmp_path)
     sent = len(job.sent())
     job.spec["stages"]["second"] = {**STAGES["second"], "when": "id != 'r1'"}
-    assert (job.run().exit_code, job.ends("third")["r1"]) == (Exit.OK, ("skipped", "stages.second.when: id != 'r1'"))
+    with pytest.raises(SpecError, match=r"2 gone.*\n.*gone: row 'second:r1'"):
+        job.run()
+    assert (job.run(accept_change=True).exit_code, job.ends("third")["r1"]) == (
+        Exit.OK,
+        ("skipped", "stages.second.when: id != 'r1'"),
+    )
     job.spec["stages"]["second"] = STAGES["second"]
     assert (job.run().exit_code, job.outputs("third")["r1"]) == (Exit.OK, '"w1!?"')
     assert len(job.sent()) == sent
@@ -140,3 +145,25 @@ def test_a_group_is_asked_anew_when_one_of_its_rows_says_something_else(tmp_path
     job.rows[3]["word"] = "new"
     assert accepted(job) == ["first:r3", "sum:g1"]
     assert job.outputs("sum") == {"g0": '"w0+w2"', "g1": '"w1+new"'}
+
+
+def test_items_that_are_no_more_are_told_with_what_followed_from_them(tmp_path: Path) -> None:
+    stages = {
+        "items": {"transform": "steps:items", "explode": True},
+        "each": ask("say {{ stages.items.output }}", needs="items"),
+        "again": ask("say {{ stages.each.output }}", needs="each"),
+    }
+    job = Piped(tmp_path, stages, code="def items(row):\n    return [1, 2, 3]\n", rows=1)
+    assert job.run().exit_code == Exit.OK
+    job.code = "def items(row):\n    return [1, 2]\n"
+    with pytest.raises(SpecError, match="0 changed, 2 gone"):
+        job.run()
+    assert (job.run(accept_change=True).exit_code, list(job.outputs("again"))) == (Exit.OK, ["r0/0", "r0/1"])
+
+
+def test_what_followed_from_a_row_that_left_the_input_is_gone_and_not_waiting(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    del job.rows[0]
+    job.rows[0]["word"] = "other"
+    found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
+    assert (found.changes.again, found.changes.gone, found.changes.waiting) == (1, 3, 2)
