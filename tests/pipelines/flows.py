@@ -111,9 +111,15 @@ class Flow:
         """The user's files."""
         self.plan = plan
         document = {**plan.document(), **({"limits": self.limits} if self.limits else {})}
-        (self.where / "job.json").write_text(json.dumps(document))
-        (self.where / "rows.jsonl").write_text("".join(f"{line.text}\n" for line in plan.lines))
-        (self.where / "steps.py").write_text(plan.module())
+        self._write("job.json", json.dumps(document))
+        self._write("rows.jsonl", "".join(f"{line.text}\n" for line in plan.lines))
+        self._write("steps.py", plan.module())
+
+    def _write(self, name: str, text: str) -> None:
+        """What has not changed is left alone: an input with another time is read again."""
+        path = self.where / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
 
     def live(self, life: Life, *, accept: bool = True) -> Result | None:
         """One life; what came of it, None if it died."""
@@ -132,8 +138,9 @@ class Flow:
             self.broken.append(f"a life broke: {type(error).__name__}: {error}")
         return None
 
-    def retry(self) -> int:
-        again = retry(load_job(self.where / "job.json"), self.directory, ENDS, [], self.clocks.wall())
+    def retry(self, *keys: str) -> int:
+        """What `batchrun retry` does, for all rows without keys; how many rows are pending again."""
+        again = retry(load_job(self.where / "job.json"), self.directory, ENDS, [*keys], self.clocks.wall())
         return again.to_poll + again.to_send
 
     def service(self, life: Life) -> EmulatorSettings:
