@@ -34,7 +34,12 @@ class Pipeline:
     def of(cls, job: Job, reading: Reading, wall: Callable[[], float]) -> Pipeline:
         """That of a job that has stages."""
         assert job.graph is not None
-        return cls(job, job.graph, Following(job.graph, lambda due, source: made(job, due, source), reading, wall))
+
+        def make(db: sqlite3.Connection, due: Due, source: str) -> tuple[InputRow, Finish | None]:
+            return made(job, due, source, lambda: list(following.groups.members(db, Group(due.stage, due.key))))
+
+        following = Following(job.graph, make, reading, wall)
+        return cls(job, job.graph, following)
 
     def shown(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> dict[str, Any]:
         """What the templates of a row find: its data, and of a batch its rows. `key` is that of the checkpoint."""
@@ -68,8 +73,13 @@ def shown_of(job: Job, row: RowRecord, reader: Reader) -> dict[str, Any]:
     return {**data, ROWS: list(Groups(graph, reader.last_reading()).members(reader.connection, group))}
 
 
-def made(job: Job, due: Due, source: str) -> tuple[InputRow, Finish | None]:
-    """A row that is due, judged by its stage's `when`: as a row of the input is given, and how it ends at once."""
+def made(
+    job: Job, due: Due, source: str, members: Callable[[], list[dict[str, Any]]]
+) -> tuple[InputRow, Finish | None]:
+    """A row that is due, judged by its stage's `when`: as a row of the input is given, and how it ends at once.
+
+    `members` gives the rows of a batch, which are read only if the condition wants them.
+    """
     key = key_of(due.stage, due.key)
     try:
         sha = sha256_of(due.data)
@@ -80,7 +90,8 @@ def made(job: Job, due: Due, source: str) -> tuple[InputRow, Finish | None]:
     if due.end is not None or when is None:
         return row, due.end
     try:
-        holds = when.holds(due.data)
+        wants_rows = ROWS in due.data and ROWS in when.columns
+        holds = when.holds({**due.data, ROWS: members()} if wants_rows else due.data)
     except RowError as error:
         problem = Problem(error.kind, f"stages.{due.stage}.when: {error}")
         return InputRow(key, source, sha, due.data, problem), None

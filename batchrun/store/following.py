@@ -30,7 +30,7 @@ _SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = 
            WHERE id = ? AND (outcome IS NOT 'skipped' OR error_message IS NOT ?)"""
 
 #: A due row as one of the input is given, and how it ends at once if it does; it is told the row's source.
-Make = Callable[[Due, str], tuple[InputRow, Finish | None]]
+Make = Callable[[sqlite3.Connection, Due, str], tuple[InputRow, Finish | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Following:
         found = due(self.graph, candidate.stage, candidate.key, lambda name, at: self._found(db, name, at))
         if found is None:
             return None
-        return self._met(db, *self.make(found, candidate.source), candidate.position, candidate.stage)
+        return self._met(db, *self.make(db, found, candidate.source), candidate.position, candidate.stage)
 
     def _found(self, db: sqlite3.Connection, stage: str, key: str) -> Ended | None:
         """A row that has ended, and that nothing above it will make another one. A list is read once for all items."""
@@ -158,7 +158,7 @@ class Following:
                 self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
             else:
                 first = Due(stage, row.key, {**row.data, STAGES: {}})
-                self._met(db, *self.make(first, row.source), position, stage)
+                self._met(db, *self.make(db, first, row.source), position, stage)
 
     def _keep(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """A row of the input as one that has ended, for batches of such rows."""
@@ -188,7 +188,7 @@ class Following:
             self._withdraw(db, group.stage, group.value)
             return None
         made, position, source = found
-        return self._met(db, *self.make(made, source), position, made.stage)
+        return self._met(db, *self.make(db, made, source), position, made.stage)
 
     def _met(
         self, db: sqlite3.Connection, row: InputRow, end: Finish | None, position: int, stage: str

@@ -205,7 +205,7 @@ def a_step(random: Random, plan: Plan, name: str) -> Step:
     can = [each for each in plan.seen(step) if plan.step(each).kind == "request" and not plan.step(each).by]
     if kind == "request" and not step.by and can and random.random() < 0.3:
         step = replace(step, continues=random.choice(can))
-    return step if not step.by or step.when is None or step.by != "all" else replace(step, when=None)
+    return step
 
 
 def needs_of(random: Random, plan: Plan) -> tuple[str, ...]:
@@ -274,7 +274,7 @@ def _other_needs(random: Random, plan: Plan) -> Plan:
 
 def _other_batch(random: Random, step: Step) -> Step:
     by = random.choice(("", "g", "all"))
-    return replace(step, by=by, when=None if by == "all" else step.when)
+    return replace(step, by=by)
 
 
 def _other_continue(random: Random, plan: Plan) -> Plan:
@@ -295,7 +295,7 @@ EDITS: dict[str, Edit] = {
     "continue": _other_continue,
     "reads": _edit_step(lambda r, s: replace(s, reads=not s.reads), lambda s: s.kind == "request"),
     "schema": _edit_step(lambda r, s: replace(s, schema=not s.schema), lambda s: s.kind == "request"),
-    "when": _edit_step(lambda r, s: replace(s, when=r.choice((None, 0, 1, 2))), lambda s: s.by != "all"),
+    "when": _edit_step(lambda r, s: replace(s, when=r.choice((None, 0, 1, 2))), lambda s: True),
     "failed": _edit_step(
         lambda r, s: replace(s, failed="skip" if s.failed == "leave_out" else "leave_out"), lambda s: bool(s.by)
     ),

@@ -187,6 +187,13 @@ def test_a_stage_that_has_used_up_its_money_waits_and_the_others_go_on(tmp_path:
     assert 0 < counts["second"]["succeeded"] < 30 == sum(counts["second"].values())
 
 
+def test_a_condition_of_a_batch_sees_its_rows(tmp_path: Path) -> None:
+    large = {"batch": {"by": "group"}, "when": "rows | length > 1 and rows[0].word == 'w0'"}
+    job = Piped(tmp_path, {"sum": ask("say {{ group }}", **large)}, rows=5)
+    assert job.run().exit_code == Exit.OK
+    assert [end for end, _ in job.ends("sum").values()] == ["succeeded", "skipped"]
+
+
 def test_a_limit_takes_the_first_rows_and_makes_no_group_of_some(tmp_path: Path) -> None:
     stages = {"first": CHAIN["first"], "sum": ask("say {{ rows | length }}", needs="first", batch={"by": "group"})}
     job = Piped(tmp_path, stages)
