@@ -51,6 +51,7 @@ class Poster:
     async def post(self, posting: Posting) -> PostResult:
         """Send the request once. Raises StoreError if what happens cannot be made durable."""
         stage, budget = self._work.of(posting.row), self._work.budget_of(posting.row)
+        timeout = self._work.spec.poll.deadline if stage.waits else None
         charge = None if budget is None else await budget.set_aside(posting.row.id, posting.request)
         posting.lease = await self._paces[stage.name].start(posting.request.tokens)
         posting.started = asyncio.get_running_loop().time()
@@ -60,7 +61,7 @@ class Poster:
         with self._shelter.hold():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(body, self._work.spec.poll.deadline if stage.waits else None)
+            call = await self._client.create(body, timeout)
             result = evidence.of_post(call, self._wall(), waits=stage.waits, intent_key=intent.intent_key)
             await self._record(posting, result)
         self._observe(Posted(posting.row.key, state_of(result).value))

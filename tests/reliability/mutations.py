@@ -42,10 +42,10 @@ MUTATIONS = (
         "engine/post.py",
         """            posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1
-            call = await self._client.create(body, self._timeout)
+            call = await self._client.create(body, timeout)
 """,
         """            self.posts += 1
-            call = await self._client.create(body, self._timeout)
+            call = await self._client.create(body, timeout)
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
 """,
         (SEEDS,),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from batchrun.errors import SpecError
 from batchrun.spec.load import Job, load_job
@@ -23,7 +23,7 @@ def then(needs: str | list[str], text: str, **more: Any) -> dict[str, Any]:
 def load(where: Path, stages: dict[str, Any], **more: Any) -> Job:
     (where / "steps.py").write_text("def split(row):\n    return []\n\nasync def late(row):\n    return {}\n")
     job = {"name": "job", "input": {"path": "rows.jsonl"}, "stages": stages, **more}
-    (where / "job.yaml").write_text(yaml.safe_dump(job, sort_keys=False))
+    YAML(typ="safe", pure=True).dump(job, where / "job.yaml")
     return load_job(where / "job.yaml")
 
 
@@ -68,7 +68,7 @@ def test_what_requests_of_stages_leave_out_is_taken_from_the_file_s_request(tmp_
         ({"a": {"transform": "steps:split"}, "b": {**FIRST, "needs": "a", "continue": "a"}}, "'a' is a transform"),
         ({"a": {**FIRST, "limits": {"posts": 3}}}, "stages.a.limits.posts: unknown key: it is the job's"),
         ({"a": {**FIRST, "depends_on": "b"}}, "stages.a.depends_on: unknown key: write `needs`"),
-        ({"a": {"request": {**MODEL, "input": "{{ text"}}}, "job.yaml:8: stages.a.request.input: unexpected end"),
+        ({"a": {"request": {**MODEL, "input": "{{ text"}}}, "job.yaml:5: stages.a.request.input: unexpected end"),
         (
             {"p": SPLIT, "a": then("p", "x"), "b": FIRST, "c": then(["a", "b"], "x")},
             "the keys of 'a' and 'b' name different things",
