@@ -15,7 +15,7 @@ from batchrun.engine.request import Draft, Request, next_request, script_of
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError
 from batchrun.interactions.fetching import Fetcher
-from batchrun.interactions.models import Interaction
+from batchrun.interactions.models import Interaction, storable
 from batchrun.outputs.answers import parse_answer
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
@@ -85,7 +85,7 @@ def outputs_of(job: Job) -> Callable[[RowRecord, Interaction], str]:
         text = answer.output_text
         has_schema = job.request.schema_for(row.data or {}) is not None
         value = parse_answer(text or "") if has_schema else text
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
     return output_of
 
