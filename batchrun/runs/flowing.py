@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.media import Libraries
-from batchrun.rows import InputRow, key_within
+from batchrun.rows import InputRow, key_of, key_within
 from batchrun.runs.changes import Collector
 from batchrun.runs.comparison import Comparison
 from batchrun.runs.opening import OpenRun
@@ -152,8 +152,8 @@ def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *,
 def read(whole: Pipeline, store: Store, rows: Iterable[InputRow], *, named: bool) -> None:
     """Take the rows of the input into the stages that read it. Raises SpecError if keys repeat."""
     db, following = store.connection, whole.following
-    first = INPUT if whole.graph.keeps_input else whole.graph.after[INPUT][0]
-    for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, f"{first}:")):
+    prefix = key_of(whole.graph.first, "")
+    for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, prefix)):
         following.begin(db, row, position)
     refuse_duplicates(following.found)
 

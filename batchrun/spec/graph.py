@@ -107,6 +107,11 @@ class Graph:
         return any(self.stages[name].batch is not None for name in self.after[INPUT])
 
     @cached_property
+    def first(self) -> str:
+        """A stage that has a row for each row of the input."""
+        return INPUT if self.keeps_input else self.after[INPUT][0]
+
+    @cached_property
     def continued(self) -> frozenset[str]:
         """The stages whose interactions others go on from."""
         return frozenset(stage.continues for stage in self.stages.values() if stage.continues)

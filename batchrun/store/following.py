@@ -146,19 +146,22 @@ class Following:
 
     def begin(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """Take a row of the input in, at every stage that reads it."""
+        at = met_at(db, key_of(self.graph.first, row.key), self.reading)
+        if at is not None:
+            self.found.duplicates.append(repeats(row, at))
+            return
         if self.graph.keeps_input:
             self._keep(db, row, position)
         for stage in self.graph.after[INPUT]:
-            if self.graph.stages[stage].batch is not None:
-                continue
-            at = met_at(db, key_of(stage, row.key), self.reading)
-            if at is not None:
-                self.found.duplicates.append(repeats(row, at))
-            elif row.problem is not None or row.data is None:
-                self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
-            else:
-                first = Due(stage, row.key, {**row.data, STAGES: {}})
-                self._met(db, *self.make(db, first, row.source), position, stage)
+            if self.graph.stages[stage].batch is None:
+                self._begin_at(db, stage, row, position)
+
+    def _begin_at(self, db: sqlite3.Connection, stage: str, row: InputRow, position: int) -> None:
+        if row.problem is not None or row.data is None:
+            self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
+        else:
+            first = Due(stage, row.key, {**row.data, STAGES: {}})
+            self._met(db, *self.make(db, first, row.source), position, stage)
 
     def _keep(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """A row of the input as one that has ended, for batches of such rows."""
