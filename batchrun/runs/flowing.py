@@ -25,6 +25,7 @@ from batchrun.store.reader import Reader
 from batchrun.store.store import Store, end_row
 
 _LAST = "SELECT coalesce(max(seen), 0) FROM row"
+_UNMET = "SELECT key FROM row WHERE stage = ? AND seen NOT IN (0, ?) ORDER BY position"
 _STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
 _ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
 _TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND NOT rejected
@@ -130,13 +131,16 @@ class Intake:
     def _left(self, whole: Pipeline) -> Iterator[str]:
         """Set aside what was not met. Those that may come back are yielded, the others are gone."""
         following, waiting = whole.following, set[str]()
-        left = dict(set_aside(self._db, following.reading.number))
+        number = following.reading.number
         for stage in self._graph:
-            for key in [key for key in left if key.startswith(f"{stage}:")]:
+            for (key,) in self._db.execute(_UNMET, (stage, number)).fetchall():
                 if following.may_come(self._db, stage, key_within(stage, key), waiting):
                     waiting.add(key)
-        yield from waiting
-        following.found.gone += [(key, source) for key, source in left.items() if key not in waiting]
+        for key, source in set_aside(self._db, number):
+            if key in waiting:
+                yield key
+            else:
+                following.found.gone.append((key, source))
 
 
 def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:

@@ -94,5 +94,6 @@ def made(
         holds = when.holds({**due.data, ROWS: members()} if wants_rows else due.data)
     except RowError as error:
         problem = Problem(error.kind, f"stages.{due.stage}.when: {error}")
-        return InputRow(key, source, sha, due.data, problem), None
+        end = Finish(Outcome.FAILED, problem.kind, problem.message)
+        return InputRow(key, source, sha, due.data, problem), end
     return row, None if holds else Finish(Outcome.SKIPPED, LEFT_OUT, f"stages.{due.stage}.when: {when.source}")

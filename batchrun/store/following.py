@@ -21,13 +21,14 @@ from batchrun.store.store import end_row
 
 _FIND = f"SELECT {ENDED} FROM row WHERE key = ? AND seen = ? AND outcome NOT NULL"
 _ROW = "SELECT stage, key, position, source FROM row WHERE id = ?"
-_OUTCOME = """SELECT outcome, error_class, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
-              FROM row WHERE id = ?"""
+_STANDING = """SELECT outcome, error_class, rejected, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
+               FROM row WHERE id = ?"""
 _HAS_ENDED = "SELECT outcome NOT NULL FROM row WHERE key = ? AND seen = ?"
-_PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped'
+_PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped' AND NOT rejected
             AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id AND {LIVE})"""
-_SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = ?, finished_at = ?, output = NULL
-           WHERE id = ? AND (outcome IS NOT 'skipped' OR error_message IS NOT ?)"""
+_END_AT_ONCE = """UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?, output = NULL,
+                  rejected = ? WHERE id = ? AND (outcome IS NOT ? OR error_message IS NOT ?)"""
+_ACCEPT = "UPDATE row SET rejected = 0 WHERE id = ?"
 
 #: A due row as one of the input is given, and how it ends at once if it does; it is told the row's source.
 Make = Callable[[sqlite3.Connection, Due, str], tuple[InputRow, Finish | None]]
@@ -203,12 +204,15 @@ class Following:
         row_id = take(db, self.found, row, position, reading, stage)
         self.groups.note(db, stage, row_id)
         if end is not None:
-            db.execute(_SKIP, (end.kind, end.message, self.reading.at, row_id, end.message))
+            ended = (end.outcome, end.kind, end.message, self.reading.at, row.problem is not None)
+            db.execute(_END_AT_ONCE, (*ended, row_id, end.outcome, end.message))
             return row_id, True
-        outcome, kind, sent = db.execute(_OUTCOME, (row_id,)).fetchone()
-        if outcome == Outcome.SKIPPED and kind != FILTERED:
+        outcome, kind, rejected, sent = db.execute(_STANDING, (row_id,)).fetchone()
+        was_refused = rejected and row.problem is None
+        if was_refused or (outcome == Outcome.SKIPPED and kind != FILTERED):
             differs = self._first_changed(row) if sent else None
             ask_anew(db, row_id, NONE_OF_THEM if differs is None else differs, self.reading.at)
+            db.execute(_ACCEPT, (row_id,))
             return row_id, False
         return row_id, outcome is not None
 
