@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from batchrun.rows import Finish, InputRow, Outcome, key_of, key_within
-from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items
+from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items, key_above, made_of
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, met_at, repeats, take
@@ -128,7 +128,7 @@ class Following:
     def _made(self, db: sqlite3.Connection, candidate: Candidate) -> tuple[int, bool] | None:
         """The id of the row, and whether it has ended; None where it cannot be made yet."""
         if self.graph.stages[candidate.stage].batch is not None:
-            return self._made_of(db, Group(candidate.stage, candidate.key))
+            return self._made_group(db, Group(candidate.stage, candidate.key))
         found = due(self.graph, candidate.stage, candidate.key, lambda name, at: self._found(db, name, at))
         if found is None:
             return None
@@ -174,16 +174,21 @@ class Following:
 
     def settled(self, db: sqlite3.Connection, stage: str, key: str) -> bool:
         """Whether all that a row was made of has ended for good: nothing above it is to be asked anew."""
-        if self.graph.stages[stage].batch is not None:
-            return not self.groups.is_open(db, Group(stage, key))
-        return all(self._is_settled(db, need, key) for need in self.graph.before(stage) if need != INPUT)
+        above = made_of(self.graph, stage, key)
+        return all(self._has_ended(db, *row) for row in above) and not any(
+            self._is_open(db, *row) for row in ((stage, key), *above)
+        )
 
-    def _is_settled(self, db: sqlite3.Connection, need: str, key: str) -> bool:
-        at = key.rpartition("/")[0] if self.graph.stages[need].explode else key
-        found = db.execute(_HAS_ENDED, (key_of(need, at), self.reading.number)).fetchone()
-        return bool(found and found[0]) and self.settled(db, need, at)
+    def _has_ended(self, db: sqlite3.Connection, stage: str, key: str) -> bool | None:
+        """None of a row that is not there."""
+        found = db.execute(_HAS_ENDED, (key_of(stage, key), self.reading.number)).fetchone()
+        return None if found is None else bool(found[0])
 
-    def _made_of(self, db: sqlite3.Connection, group: Group) -> tuple[int, bool] | None:
+    def _is_open(self, db: sqlite3.Connection, stage: str, key: str) -> bool:
+        """Whether it is a group that does not have all its rows yet."""
+        return self.graph.stages[stage].batch is not None and self.groups.is_open(db, Group(stage, key))
+
+    def _made_group(self, db: sqlite3.Connection, group: Group) -> tuple[int, bool] | None:
         """The row of a group, once it has all its rows."""
         if self.groups.is_open(db, group):
             return None
@@ -260,6 +265,5 @@ class Following:
         """Whether what a row is made of has ended; None where it is there no more."""
         if need == INPUT:
             return None
-        at = key_of(need, key.rpartition("/")[0] if self.graph.stages[need].explode else key)
-        found = db.execute(_HAS_ENDED, (at, self.reading.number)).fetchone()
-        return False if at in waiting else None if found is None else bool(found[0])
+        at = key_above(self.graph, need, key)
+        return False if key_of(need, at) in waiting else self._has_ended(db, need, at)
