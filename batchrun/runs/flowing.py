@@ -22,13 +22,13 @@ from batchrun.store.admission import Admission, Reading, numbered, refuse_duplic
 from batchrun.store.amendment import NONE_OF_THEM, Compare, review, set_aside
 from batchrun.store.migrations import PENDING
 from batchrun.store.reader import Reader
-from batchrun.store.store import Store, end_row
+from batchrun.store.store import Store
 
 _LAST = "SELECT coalesce(max(seen), 0) FROM row"
 _UNMET = "SELECT key FROM row WHERE stage = ? AND seen NOT IN (0, ?) ORDER BY position"
 _STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
 _ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
-_TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND NOT rejected
+_TRANSFORMED = """SELECT id FROM row WHERE stage = ? AND seen = ? AND NOT rejected
                   AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
 _ANEW = f"""{PENDING} WHERE stage = ? AND seen = ? AND NOT rejected
             AND (outcome != 'skipped' OR error_class = 'filtered')"""
@@ -124,9 +124,8 @@ class Intake:
     def _transform(self, whole: Pipeline, stage: str) -> None:
         """Run a transform again that was edited: it costs nothing, and shows what will."""
         reading = whole.following.reading
-        for row_id, key, data in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
-            end, output = whole.transformed(key, json.loads(data or "{}"), self._db)
-            end_row(self._db, row_id, end, reading.at, output)
+        for (row_id,) in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
+            whole.transform(self._db, row_id, reading.at)
 
     def _left(self, whole: Pipeline) -> Iterator[str]:
         """Set aside what was not met. Those that may come back are yielded, the others are gone."""
