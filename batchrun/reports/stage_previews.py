@@ -6,7 +6,6 @@ which have yet to end are not known before; where one row follows from one, it i
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -30,13 +29,13 @@ from batchrun.spec.stages import INPUT
 from batchrun.store.admission import Reading
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
-from batchrun.store.store import Store, end_row
+from batchrun.store.store import Store
 from batchrun.store.tally import stage_tallies
 
 #: Rows of each stage that are rendered for the estimate; the rest are taken to be like them.
 _SAMPLE = 200
 _OPEN = ("pending", "in_flight")
-_TO_RUN = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND outcome IS NULL AND data NOT NULL
+_TO_RUN = """SELECT id, key FROM row WHERE stage = ? AND seen = ? AND outcome IS NULL AND data NOT NULL
              AND position < ? ORDER BY position, length(key), key"""
 
 
@@ -80,10 +79,9 @@ def _transform(job: Job, store: Store, at: float, limit: int | None) -> None:
     for stage in job.each:
         if stage.transform is not None:
             bound = 1 << 62 if limit is None else limit
-            for row_id, key, data in store.connection.execute(_TO_RUN, (stage.stage, last, bound)).fetchall():
+            for row_id, key in store.connection.execute(_TO_RUN, (stage.stage, last, bound)).fetchall():
                 if whole.settled(stage.stage, key, store.connection):
-                    end, output = whole.transformed(key, json.loads(data), store.connection)
-                    end_row(store.connection, row_id, end, at, output)
+                    whole.transform(store.connection, row_id, at)
                     whole.following.flow(store.connection, [row_id])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.engine.media import Libraries
-from batchrun.rows import InputRow, key_within
+from batchrun.rows import InputRow, key_of, key_within
 from batchrun.runs.changes import Collector
 from batchrun.runs.comparison import Comparison
 from batchrun.runs.opening import OpenRun
@@ -22,12 +22,13 @@ from batchrun.store.admission import Admission, Reading, numbered, refuse_duplic
 from batchrun.store.amendment import NONE_OF_THEM, Compare, review, set_aside
 from batchrun.store.migrations import PENDING
 from batchrun.store.reader import Reader
-from batchrun.store.store import Store, end_row
+from batchrun.store.store import Store
 
 _LAST = "SELECT coalesce(max(seen), 0) FROM row"
+_UNMET = "SELECT key FROM row WHERE stage = ? AND seen NOT IN (0, ?) ORDER BY position"
 _STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
 _ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
-_TRANSFORMED = """SELECT id, key, data FROM row WHERE stage = ? AND seen = ? AND NOT rejected
+_TRANSFORMED = """SELECT id FROM row WHERE stage = ? AND seen = ? AND NOT rejected
                   AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
 _ANEW = f"""{PENDING} WHERE stage = ? AND seen = ? AND NOT rejected
             AND (outcome != 'skipped' OR error_class = 'filtered')"""
@@ -123,20 +124,22 @@ class Intake:
     def _transform(self, whole: Pipeline, stage: str) -> None:
         """Run a transform again that was edited: it costs nothing, and shows what will."""
         reading = whole.following.reading
-        for row_id, key, data in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
-            end, output = whole.transformed(key, json.loads(data or "{}"), self._db)
-            end_row(self._db, row_id, end, reading.at, output)
+        for (row_id,) in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
+            whole.transform(self._db, row_id, reading.at)
 
     def _left(self, whole: Pipeline) -> Iterator[str]:
         """Set aside what was not met. Those that may come back are yielded, the others are gone."""
         following, waiting = whole.following, set[str]()
-        left = dict(set_aside(self._db, following.reading.number))
+        number = following.reading.number
         for stage in self._graph:
-            for key in [key for key in left if key.startswith(f"{stage}:")]:
+            for (key,) in self._db.execute(_UNMET, (stage, number)).fetchall():
                 if following.may_come(self._db, stage, key_within(stage, key), waiting):
                     waiting.add(key)
-        yield from waiting
-        following.found.gone += [(key, source) for key, source in left.items() if key not in waiting]
+        for key, source in set_aside(self._db, number):
+            if key in waiting:
+                yield key
+            else:
+                following.found.gone.append((key, source))
 
 
 def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:
@@ -152,8 +155,8 @@ def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *,
 def read(whole: Pipeline, store: Store, rows: Iterable[InputRow], *, named: bool) -> None:
     """Take the rows of the input into the stages that read it. Raises SpecError if keys repeat."""
     db, following = store.connection, whole.following
-    first = INPUT if whole.graph.keeps_input else whole.graph.after[INPUT][0]
-    for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, f"{first}:")):
+    prefix = key_of(whole.graph.first, "")
+    for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, prefix)):
         following.begin(db, row, position)
     refuse_duplicates(following.found)
 

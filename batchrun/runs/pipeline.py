@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from batchrun.store.following import Following
 from batchrun.store.grouping import Group, Groups
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
-from batchrun.tools.transforms import Transformed, transformed
+from batchrun.store.store import end_row
+from batchrun.tools.transforms import Given, Transformed, transformed
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,23 @@ class Pipeline:
         group = self._group(key)
         return dict(data) if group is None else {**data, ROWS: list(self.following.groups.members(db, group))}
 
-    def transformed(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> Transformed:
+    def given(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> Given:
+        """What a row's transform is given: its data, or the rows of a batch, which are read as it takes them."""
+        group = self._group(key)
+        return dict(data) if group is None else self.following.groups.members(db, group)
+
+    def transformed(self, key: str, given: Given) -> Transformed:
         """What the transform of a row's stage makes of it."""
         stage = self.job.of(key.partition(":")[0])
         assert stage.transform is not None
         assert stage.stage_spec is not None
-        group = self._group(key)
-        given = dict(data) if group is None else self.following.groups.members(db, group)
         return transformed(stage.transform, given, explode=stage.stage_spec.explode)
+
+    def transform(self, db: sqlite3.Connection, row_id: int, at: float) -> None:
+        """Run the transform of a row here and now, and end the row, in the caller's transaction."""
+        key, data = db.execute("SELECT key, data FROM row WHERE id = ?", (row_id,)).fetchone()
+        end, output = self.transformed(key, self.given(key, json.loads(data or "{}"), db))
+        end_row(db, row_id, end, at, output)
 
     def settled(self, stage: str, key: str, db: sqlite3.Connection) -> bool:
         """Whether all that a row was made of has ended for good."""
@@ -94,5 +105,6 @@ def made(
         holds = when.holds({**due.data, ROWS: members()} if wants_rows else due.data)
     except RowError as error:
         problem = Problem(error.kind, f"stages.{due.stage}.when: {error}")
-        return InputRow(key, source, sha, due.data, problem), None
+        end = Finish(Outcome.FAILED, problem.kind, problem.message)
+        return InputRow(key, source, sha, due.data, problem), end
     return row, None if holds else Finish(Outcome.SKIPPED, LEFT_OUT, f"stages.{due.stage}.when: {when.source}")

@@ -15,7 +15,7 @@ from batchrun.engine.request import Draft, Request, next_request, script_of
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError
 from batchrun.interactions.fetching import Fetcher
-from batchrun.interactions.models import Interaction
+from batchrun.interactions.models import Interaction, storable
 from batchrun.outputs.answers import parse_answer
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
@@ -44,7 +44,7 @@ def stage_of(
         script_for=lambda row: script_of(job, row.data or {}),
         waits=waits or not request.store,
         toolbox=Toolbox(job.functions, timeout=request.function_calling.timeout) if job.functions else None,
-        transform=transform_of(opened, whole) if whole and job.transform else None,
+        transform=transform_of(opened, job, whole) if whole and job.transform else None,
         timeout=spec.timeout if spec else 0.0,
         limits=spec.limits if spec else StageLimitsSpec(),
         budget=budget,
@@ -68,14 +68,17 @@ def requests_of(
     return next_of
 
 
-def transform_of(opened: OpenRun, whole: Pipeline) -> Callable[[RowRecord], Transformed]:
+def transform_of(opened: OpenRun, job: Job, whole: Pipeline) -> Callable[[RowRecord], Transformed]:
     """What does a row's transform, in whatever thread. Rows of a batch are read while it goes on."""
 
-    def transformed_of(row: RowRecord) -> Transformed:
-        with closing(Reader(opened.directory.checkpoint)) as reader:  # a connection of this thread
-            return whole.transformed(row.key, row.data or {}, reader.connection)
+    def of_row(row: RowRecord) -> Transformed:
+        return whole.transformed(row.key, dict(row.data or {}))
 
-    return transformed_of
+    def of_batch(row: RowRecord) -> Transformed:
+        with closing(Reader(opened.directory.checkpoint)) as reader:  # a connection of this thread
+            return whole.transformed(row.key, whole.given(row.key, {}, reader.connection))
+
+    return of_row if whole.graph.stages[job.stage].batch is None else of_batch
 
 
 def outputs_of(job: Job) -> Callable[[RowRecord, Interaction], str]:
@@ -85,7 +88,7 @@ def outputs_of(job: Job) -> Callable[[RowRecord, Interaction], str]:
         text = answer.output_text
         has_schema = job.request.schema_for(row.data or {}) is not None
         value = parse_answer(text or "") if has_schema else text
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
     return output_of
 

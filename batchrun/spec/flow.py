@@ -81,7 +81,7 @@ NO_ITEM = "-"
 
 def items(graph: Graph, stage: str, key: str, ended: Ended) -> list[tuple[str, Ended]]:
     """What follows sees, by its key: the row itself, or each item that it was split into."""
-    if stage not in graph.stages or not graph.stages[stage].explode:
+    if not graph.explodes(stage):
         return [(key, ended)]
     if ended.how is not How.SUCCEEDED:
         return [(f"{key}/{NO_ITEM}", ended)]
@@ -98,13 +98,31 @@ def due(graph: Graph, name: str, key: str, find: Find) -> Due | None:
 
 
 def _found(graph: Graph, need: str, key: str, find: Find) -> Ended | None:
-    if need not in graph.stages or not graph.stages[need].explode:
-        return find(need, key)
-    parent, _, item = key.rpartition("/")
-    above = find(need, parent)
+    above = find(need, key_above(graph, need, key))
+    if not graph.explodes(need):
+        return above
+    item = key.rpartition("/")[2]
     if above is None or above.how is not How.SUCCEEDED:
         return above if item == NO_ITEM else None
     return above.item(int(item)) if item.isdecimal() and int(item) < len(above.output) else None
+
+
+def key_above(graph: Graph, need: str, key: str) -> str:
+    """The key by which a needed stage knows what a row with this key is made of: of an item, that of the whole."""
+    return key.rpartition("/")[0] if graph.explodes(need) else key
+
+
+def made_of(graph: Graph, stage: str, key: str) -> Collection[tuple[str, str]]:
+    """The rows that one is made of, directly or not, by stage and key, each once; of a group none, for it has many."""
+    found: dict[tuple[str, str], None] = {}
+    left = [(stage, key)]
+    while left:
+        name, at = left.pop()
+        needs = graph.before(name) if graph.stages[name].batch is None else ()
+        rows = {(need, key_above(graph, need, at)): None for need in needs if need != INPUT}
+        left += rows.keys() - found.keys()
+        found |= rows
+    return found.keys()
 
 
 def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class Graph:
     def __post_init__(self) -> None:
         for name, stage in self.stages.items():
             self._check_needs(name, stage)
+        _ = self._levels
         for name in self.order:
-            _ = self.level(name)
             self._check_by(name)
 
     @cached_property
@@ -63,6 +63,10 @@ class Graph:
         return {
             name: tuple(other for other in self.order if name in self.before(other)) for name in (INPUT, *self.order)
         }
+
+    def explodes(self, name: str) -> bool:
+        """Whether what follows a stage follows from each item that it has split a row into."""
+        return name != INPUT and self.stages[name].explode
 
     def below(self, name: str) -> tuple[str, ...]:
         """The stages that need a stage, directly or not, in their order."""
@@ -107,6 +111,11 @@ class Graph:
         return any(self.stages[name].batch is not None for name in self.after[INPUT])
 
     @cached_property
+    def first(self) -> str:
+        """A stage that has a row for each row of the input."""
+        return INPUT if self.keeps_input else self.after[INPUT][0]
+
+    @cached_property
     def continued(self) -> frozenset[str]:
         """The stages whose interactions others go on from."""
         return frozenset(stage.continues for stage in self.stages.values() if stage.continues)
@@ -117,11 +126,20 @@ class Graph:
         return tuple(name for name in self.order if not self.after[name])
 
     def level(self, name: str) -> Level:
-        """What the keys of a stage name. Raises GraphError where it joins stages of different levels."""
-        if name == INPUT:
-            return (INPUT,)
+        """What the keys of a stage name."""
+        return self._levels[name]
+
+    @cached_property
+    def _levels(self) -> Mapping[str, Level]:
+        """Raises GraphError where a stage joins others of different levels."""
+        found: dict[str, Level] = {INPUT: (INPUT,)}
+        for name in self.order:
+            found[name] = self._found_level(name, found)
+        return found
+
+    def _found_level(self, name: str, above: Mapping[str, Level]) -> Level:
         stage = self.stages[name]
-        levels = {need: self._below_level(need) for need in self.before(name)}
+        levels = {need: self._level_below(need, above[need]) for need in self.before(name)}
         if len(set(levels.values())) > 1:
             first, other = next((a, b) for a in levels for b in levels if levels[a] != levels[b])
             raise GraphError(
@@ -133,10 +151,9 @@ class Graph:
             return (f"{GROUPS}{stage.batch.by!r}" if stage.batch.by else ALL_ROWS,)
         return next(iter(levels.values()))
 
-    def _below_level(self, name: str) -> Level:
-        """The level of what follows a stage."""
-        explodes = name != INPUT and self.stages[name].explode
-        return (*self.level(name), name) if explodes else self.level(name)
+    def _level_below(self, name: str, level: Level) -> Level:
+        """The level of what follows a stage of this level."""
+        return (*level, name) if self.explodes(name) else level
 
     def _check_by(self, name: str) -> None:
         """Rows of a batch have of the columns of the input only the one that they are grouped by."""

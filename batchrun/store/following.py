@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from batchrun.rows import Finish, InputRow, Outcome, key_of, key_within
-from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items
+from batchrun.spec.flow import FILTERED, Due, Ended, due, following, items, key_above, made_of
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, met_at, repeats, take
@@ -21,13 +21,14 @@ from batchrun.store.store import end_row
 
 _FIND = f"SELECT {ENDED} FROM row WHERE key = ? AND seen = ? AND outcome NOT NULL"
 _ROW = "SELECT stage, key, position, source FROM row WHERE id = ?"
-_OUTCOME = """SELECT outcome, error_class, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
-              FROM row WHERE id = ?"""
+_STANDING = """SELECT outcome, error_class, rejected, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
+               FROM row WHERE id = ?"""
 _HAS_ENDED = "SELECT outcome NOT NULL FROM row WHERE key = ? AND seen = ?"
-_PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped'
+_PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped' AND NOT rejected
             AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id AND {LIVE})"""
-_SKIP = """UPDATE row SET outcome = 'skipped', error_class = ?, error_message = ?, finished_at = ?, output = NULL
-           WHERE id = ? AND (outcome IS NOT 'skipped' OR error_message IS NOT ?)"""
+_END_AT_ONCE = """UPDATE row SET outcome = ?, error_class = ?, error_message = ?, finished_at = ?, output = NULL,
+                  rejected = ? WHERE id = ? AND (outcome IS NOT ? OR error_message IS NOT ?)"""
+_ACCEPT = "UPDATE row SET rejected = 0 WHERE id = ?"
 
 #: A due row as one of the input is given, and how it ends at once if it does; it is told the row's source.
 Make = Callable[[sqlite3.Connection, Due, str], tuple[InputRow, Finish | None]]
@@ -127,7 +128,7 @@ class Following:
     def _made(self, db: sqlite3.Connection, candidate: Candidate) -> tuple[int, bool] | None:
         """The id of the row, and whether it has ended; None where it cannot be made yet."""
         if self.graph.stages[candidate.stage].batch is not None:
-            return self._made_of(db, Group(candidate.stage, candidate.key))
+            return self._made_group(db, Group(candidate.stage, candidate.key))
         found = due(self.graph, candidate.stage, candidate.key, lambda name, at: self._found(db, name, at))
         if found is None:
             return None
@@ -146,19 +147,22 @@ class Following:
 
     def begin(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """Take a row of the input in, at every stage that reads it."""
+        at = met_at(db, key_of(self.graph.first, row.key), self.reading)
+        if at is not None:
+            self.found.duplicates.append(repeats(row, at))
+            return
         if self.graph.keeps_input:
             self._keep(db, row, position)
         for stage in self.graph.after[INPUT]:
-            if self.graph.stages[stage].batch is not None:
-                continue
-            at = met_at(db, key_of(stage, row.key), self.reading)
-            if at is not None:
-                self.found.duplicates.append(repeats(row, at))
-            elif row.problem is not None or row.data is None:
-                self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
-            else:
-                first = Due(stage, row.key, {**row.data, STAGES: {}})
-                self._met(db, *self.make(db, first, row.source), position, stage)
+            if self.graph.stages[stage].batch is None:
+                self._begin_at(db, stage, row, position)
+
+    def _begin_at(self, db: sqlite3.Connection, stage: str, row: InputRow, position: int) -> None:
+        if row.problem is not None or row.data is None:
+            self._met(db, replace(row, key=key_of(stage, row.key)), None, position, stage)
+        else:
+            first = Due(stage, row.key, {**row.data, STAGES: {}})
+            self._met(db, *self.make(db, first, row.source), position, stage)
 
     def _keep(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """A row of the input as one that has ended, for batches of such rows."""
@@ -170,16 +174,21 @@ class Following:
 
     def settled(self, db: sqlite3.Connection, stage: str, key: str) -> bool:
         """Whether all that a row was made of has ended for good: nothing above it is to be asked anew."""
-        if self.graph.stages[stage].batch is not None:
-            return not self.groups.is_open(db, Group(stage, key))
-        return all(self._is_settled(db, need, key) for need in self.graph.before(stage) if need != INPUT)
+        above = made_of(self.graph, stage, key)
+        return all(self._has_ended(db, *row) for row in above) and not any(
+            self._is_open(db, *row) for row in ((stage, key), *above)
+        )
 
-    def _is_settled(self, db: sqlite3.Connection, need: str, key: str) -> bool:
-        at = key.rpartition("/")[0] if self.graph.stages[need].explode else key
-        found = db.execute(_HAS_ENDED, (key_of(need, at), self.reading.number)).fetchone()
-        return bool(found and found[0]) and self.settled(db, need, at)
+    def _has_ended(self, db: sqlite3.Connection, stage: str, key: str) -> bool | None:
+        """None of a row that is not there."""
+        found = db.execute(_HAS_ENDED, (key_of(stage, key), self.reading.number)).fetchone()
+        return None if found is None else bool(found[0])
 
-    def _made_of(self, db: sqlite3.Connection, group: Group) -> tuple[int, bool] | None:
+    def _is_open(self, db: sqlite3.Connection, stage: str, key: str) -> bool:
+        """Whether it is a group that does not have all its rows yet."""
+        return self.graph.stages[stage].batch is not None and self.groups.is_open(db, Group(stage, key))
+
+    def _made_group(self, db: sqlite3.Connection, group: Group) -> tuple[int, bool] | None:
         """The row of a group, once it has all its rows."""
         if self.groups.is_open(db, group):
             return None
@@ -200,12 +209,15 @@ class Following:
         row_id = take(db, self.found, row, position, reading, stage)
         self.groups.note(db, stage, row_id)
         if end is not None:
-            db.execute(_SKIP, (end.kind, end.message, self.reading.at, row_id, end.message))
+            ended = (end.outcome, end.kind, end.message, self.reading.at, row.problem is not None)
+            db.execute(_END_AT_ONCE, (*ended, row_id, end.outcome, end.message))
             return row_id, True
-        outcome, kind, sent = db.execute(_OUTCOME, (row_id,)).fetchone()
-        if outcome == Outcome.SKIPPED and kind != FILTERED:
+        outcome, kind, rejected, sent = db.execute(_STANDING, (row_id,)).fetchone()
+        was_refused = rejected and row.problem is None
+        if was_refused or (outcome == Outcome.SKIPPED and kind != FILTERED):
             differs = self._first_changed(row) if sent else None
             ask_anew(db, row_id, NONE_OF_THEM if differs is None else differs, self.reading.at)
+            db.execute(_ACCEPT, (row_id,))
             return row_id, False
         return row_id, outcome is not None
 
@@ -253,6 +265,5 @@ class Following:
         """Whether what a row is made of has ended; None where it is there no more."""
         if need == INPUT:
             return None
-        at = key_of(need, key.rpartition("/")[0] if self.graph.stages[need].explode else key)
-        found = db.execute(_HAS_ENDED, (at, self.reading.number)).fetchone()
-        return False if at in waiting else None if found is None else bool(found[0])
+        at = key_above(self.graph, need, key)
+        return False if key_of(need, at) in waiting else self._has_ended(db, need, at)

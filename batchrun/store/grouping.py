@@ -75,7 +75,9 @@ class Groups:
         for name in self._batches:
             if stage == self._need(name) or (stage in self._ahead(name) and not own):
                 value = self._by(name) or f"'{ALL}'"
-                yield Group(name, *db.execute(f"SELECT {value} FROM row WHERE id = ?", (row_id,)).fetchone())
+                (found,) = db.execute(f"SELECT {value} FROM row WHERE id = ?", (row_id,)).fetchone()
+                if found is not None:  # of a row that could not be read nobody knows the group
+                    yield Group(name, found)
 
     def is_open(self, db: sqlite3.Connection, group: Group) -> bool:
         """Whether a row that may belong to it has not ended."""

@@ -17,13 +17,13 @@ from batchrun.tools.results import failed_by, plain
 #: No output of a transform is larger, as JSON.
 MAX_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 100
+#: A row, or the rows of a batch.
+Given = dict[str, Any] | Iterator[dict[str, Any]]
 #: A row's end, and its output as JSON.
 Transformed = tuple[Finish, str | None]
 
 
-def transformed(
-    transform: Transform, given: dict[str, Any] | Iterator[dict[str, Any]], *, explode: bool
-) -> Transformed:
+def transformed(transform: Transform, given: Given, *, explode: bool) -> Transformed:
     """What the transform makes of a row, or of the rows of a batch; it may change what it is given.
 
     Raises nothing that the transform can cause: a RowError of its is the row's end.

@@ -50,10 +50,15 @@ class Piped(Rehearsal):
         del self.spec["request"]
         self.spec["stages"] = dict(stages)
         self.code = code
+        self.odd = ""
+        """What the input has after its rows."""
 
     def write(self) -> Path:
         (self.where / "steps.py").write_text(self.code)
-        return super().write()
+        path = super().write()
+        with (self.where / "rows.jsonl").open("a") as rows:
+            rows.write(self.odd)
+        return path
 
     def settings(self, latency: str = "20s", faults: str | None = None, **more: Any) -> EmulatorSettings:
         return super().settings(latency, faults, **{"replies": say, **more})

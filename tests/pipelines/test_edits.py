@@ -167,3 +167,42 @@ def test_what_followed_from_a_row_that_left_the_input_is_gone_and_not_waiting(tm
     job.rows[0]["word"] = "other"
     found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
     assert (found.changes.again, found.changes.gone, found.changes.waiting) == (1, 3, 2)
+
+
+def test_a_condition_that_could_not_be_judged_is_judged_anew_once_it_is_mended(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {**STAGES, "second": {**STAGES["second"], "when": "word.size > 0"}})
+    assert job.run().exit_code == Exit.SOME_ROWS_FAILED
+    assert job.ends("second")["r1"] == ("failed", "stages.second.when: no field 'size' in a value of type str")
+    job.spec["stages"]["second"]["when"] = "id != 'r2'"
+    assert job.run().exit_code == Exit.OK
+    assert [job.ends("third")[key][0] for key in ("r1", "r2")] == ["succeeded", "skipped"]
+
+
+def test_a_condition_that_can_be_judged_no_more_takes_what_was_paid_out_and_gives_it_back(tmp_path: Path) -> None:
+    job = done(tmp_path)
+    sent = len(job.sent())
+    job.spec["stages"]["second"] = {**STAGES["second"], "when": "word.size > 0"}
+    with pytest.raises(SpecError, match="8 gone"):
+        job.run()
+    assert job.run(accept_change=True).exit_code == Exit.SOME_ROWS_FAILED
+    assert (job.ends("second")["r1"][0], job.ends("third")["r1"][0]) == ("failed", "skipped")
+    job.spec["stages"]["second"] = {**STAGES["second"], "when": "word.size > 1"}
+    assert job.run().exit_code == Exit.SOME_ROWS_FAILED
+    job.spec["stages"]["second"] = STAGES["second"]
+    assert (job.run().exit_code, job.outputs("third")["r1"]) == (Exit.OK, '"w1!?"')
+    assert len(job.sent()) == sent
+
+
+def test_what_follows_by_a_transform_from_rows_asked_anew_waits_and_is_not_gone(tmp_path: Path) -> None:
+    stages = {
+        "first": STAGES["first"],
+        "same": {"transform": "steps:same", "needs": "first"},
+        "each": {"transform": "steps:each", "needs": "same", "explode": True},
+        "last": ask("say {{ stages.each.output }}", needs="each"),
+    }
+    code = "def same(row):\n    return row['stages']['first']['output']\n\n\ndef each(row):\n    return ['a', 'b']\n"
+    job = Piped(tmp_path, stages, code=code)
+    assert job.run().exit_code == Exit.OK
+    job.spec["stages"]["first"] = ask("please say {{ word }}")
+    found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
+    assert (found.changes.again, found.changes.gone, found.changes.waiting) == (4, 0, 8)

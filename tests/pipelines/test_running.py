@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from batchrun.emulator.outcome import Outcome
+from batchrun.emulator.prompts import Prompt
+from batchrun.emulator.rules.request import Order
 from batchrun.errors import Exit, SpecError
 from batchrun.reports.rows import row_document
 from batchrun.store.reader import Reader
@@ -207,3 +210,27 @@ def test_nothing_is_left_to_do_when_all_rows_have_ended(tmp_path: Path) -> None:
     job.run()
     before = len(job.sent())
     assert (job.run().nothing_to_do, len(job.sent())) == (True, before)
+
+
+def test_half_of_a_surrogate_pair_in_an_answer_ends_what_would_send_it_on_and_not_the_run(tmp_path: Path) -> None:
+    job = Piped(
+        tmp_path,
+        {
+            "first": ask("say {{ word }}"),
+            "second": ask("say {{ stages.first.output }}", needs="first"),
+            "all": ask("say {{ rows[0].stages.first.output }}", needs="first", batch={}),
+        },
+        rows=1,
+    )
+
+    def odd(order: Order, prompt: Prompt, made: Any) -> Outcome:
+        text = {"type": "text", "text": "a\ud800b"}
+        return Outcome("completed", [{"type": "model_output", "content": [text]}], made().usage)
+
+    done = job.run(replies=odd)
+    assert (done.stopped_by, done.exit_code) == (None, Exit.SOME_ROWS_FAILED)
+    assert job.outputs("first") == {"r0": '"a\\ud800b"'}
+    assert [job.table(f"stages/{name}/results.parquet")[0]["error_class"] for name in ("second", "all")] == [
+        "not_sendable",
+        "template_error",
+    ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from batchrun.rows import Finish, Outcome
-from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, due, following, items
+from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, due, following, items, made_of
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT
 from tests.spec.test_graph import ASKED, SPLIT, contracts, graph
@@ -111,3 +111,11 @@ def test_pages_meet_the_stages_below_them() -> None:
 def test_groups_are_left_to_those_who_count() -> None:
     found = contracts()
     assert follow(found, "check", "a/0", {("check", "a/0"): answered("ok")}) == []
+
+
+def test_what_a_row_is_made_of_is_known_by_its_key_up_to_the_nearest_group() -> None:
+    found = contracts()
+    lease = [("classify", "a/0"), ("pages", "a")]
+    assert sorted(made_of(found, "check", "a/0")) == sorted([*lease, ("lease", "a/0"), ("sale", "a/0")])
+    assert sorted(made_of(found, "lease", "a/0")) == lease
+    assert not made_of(found, "record", "a")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from batchrun.errors import SpecError
+from batchrun.spec.flow import made_of
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, StageSpec
 
@@ -95,3 +96,13 @@ def test_what_cannot_begin_or_be_joined_is_refused(stages: dict[str, Any], messa
 def test_a_stage_does_one_thing(stage: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StageSpec.model_validate(stage)
+
+
+def test_branches_that_meet_again_and_again_are_gone_through_once() -> None:
+    stages: dict[str, dict[str, Any]] = {"meet0": ASKED}
+    for number in range(40):
+        stages[f"left{number}"] = stages[f"right{number}"] = {**ASKED, "needs": f"meet{number}"}
+        stages[f"meet{number + 1}"] = {**ASKED, "needs": [f"left{number}", f"right{number}"]}
+    found = graph(**stages)
+    assert found.level("meet40") == (INPUT,)
+    assert len(made_of(found, "meet40", "a")) == len(found.above("meet40")) - 1 == 120
