@@ -26,6 +26,7 @@ from batchrun.runs.bills import cost_of
 from batchrun.runs.budgets import most_unseen
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import current_outputs
+from batchrun.runs.flowing import flowing
 from batchrun.runs.opening import OpenRun, open_existing
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
@@ -107,7 +108,7 @@ def find(
 
 def give_up(job: Job, directory: RunDir, key: str, at: float) -> None:
     """End a row whose POST is taken for lost. Raises SpecError, LockedError."""
-    with _opened(job, directory, key) as (opened, doubt):
+    with _opened(job, directory, key) as (opened, doubt), flowing(opened, lambda: at):
         opened.store.begin_epoch()
         resolution.give_up(opened.store, doubt, GIVEN_UP, at)
         current_outputs(opened)

@@ -92,7 +92,7 @@ class Media:
         try:
             for url in dict.fromkeys(ref.path for ref in references(draft.body) if ref.fetched):
                 self._fetches += 1
-                copies[url] = str(self._scratch / f"fetched-{self._stage}{self._fetches}")
+                copies[url] = str(self._scratch / f"fetched-{self._stage}-{self._fetches}")
                 await self._fetcher.fetch(url, Path(copies[url]))
         except BaseException:
             _remove(map(Path, copies.values()))

@@ -14,7 +14,10 @@ from batchrun.store.records import RowRecord
 
 
 class Supply:
-    """Gives out each row once. `carried` are the ids of rows under way, `closed` the stages of which none begins."""
+    """Gives out each row once. `carried` are the ids of rows under way, `closed` the stages of which none begins.
+
+    It remembers of what it gave out only what its rows on record may bring once more.
+    """
 
     def __init__(self, work: Work, reader: Reader, carried: Collection[int], closed: Collection[str]) -> None:
         self._work, self._reader, self._carried, self._closed = work, reader, carried, closed
@@ -37,16 +40,15 @@ class Supply:
         while self._followers and not self._under_way:
             row = self._fresh(self._followers.popleft())
             if row is not None and row.stage not in self._closed:
-                return self._remembered(row)
+                if row.id <= self._newest:
+                    self._begun.add(row.id)
+                return row
         for known in self._rows:
             if (row := self._standing(known)) is not None and row.stage not in self._closed:
-                return self._remembered(row)
+                if self._under_way:
+                    self._begun.add(row.id)
+                return row
         return None
-
-    def _remembered(self, row: RowRecord) -> RowRecord:
-        if self._under_way or row.id <= self._newest:
-            self._begun.add(row.id)
-        return row
 
     def _standing(self, known: RowRecord) -> RowRecord | None:
         """A row on record as it is by now, if it is to begin: one that was made of others comes after them."""

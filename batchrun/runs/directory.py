@@ -158,13 +158,25 @@ def identify(store: Store, job: Job, target: str, random: Random) -> str:
     _same(store, "job", job.spec.name, "belongs to another job")
     _same(store, "key_column", job.spec.input.key or "", "named its rows by another `input.key`")
     _same(store, "target", target, "was made against another service")
+    _refuse_other_shape(job, store.path.parent, store.meta("request_parts"))
     return run_id
 
 
 def require_job(job: Job, directory: RunDir, reader: Reader) -> None:
-    """Raises SpecError if the run is another job's."""
+    """Raises SpecError if the run is another job's, or of the job before it had stages, or when it still had them."""
     if (name := reader.meta("job")) != job.spec.name:
         raise SpecError(f"{directory.path}: this run directory belongs to another job ({name!r}).")
+    _refuse_other_shape(job, directory.path, reader.meta("request_parts"))
+
+
+def _refuse_other_shape(job: Job, path: Path, parts: str | None) -> None:
+    """Rows of stages are named otherwise than those of a job without any: no answer of one can be the other's."""
+    had_stages = any(name.startswith("stages.") for name in json.loads(parts or "{}"))
+    if parts and had_stages != (job.graph is not None):
+        raise SpecError(
+            f"{path}: this run directory is of the job as it was {'with' if had_stages else 'without'} stages; "
+            "nothing was sent. Choose another one with `--run-dir`."
+        )
 
 
 def rows_called(job: Job, reader: Reader, key: str) -> list[str]:

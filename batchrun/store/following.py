@@ -109,7 +109,7 @@ class Following:
     def _look_below(self, db: sqlite3.Connection, row_id: int, waiting: Waiting, *, own: bool) -> None:
         """What may follow from a row that has ended is to be looked at."""
         stage, key, position, source = db.execute(_ROW, (row_id,)).fetchone()
-        if stage != INPUT:  # what needs no more than the input has been made by `begin`
+        if stage in self.graph.stages:  # what needs no more than the input has been made by `begin`
             keys = self._keys_below(db, stage, key_within(stage, key))
             for name, at in following(self.graph, stage, keys):
                 waiting.add(Candidate(name, at, position, source))

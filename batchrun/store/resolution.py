@@ -11,7 +11,7 @@ from typing import Any
 from batchrun.rows import Finish
 from batchrun.store.migrations import LIVE, PENDING
 from batchrun.store.reader import Reader
-from batchrun.store.store import Store, end_row
+from batchrun.store.store import Store
 
 _OF_POSTS = """SELECT attempt.id, row.id, key, intent_key, intent_at, model, evidence, coalesce(tokens, 0), outcome
     FROM attempt JOIN row ON row.id = row_id WHERE"""
@@ -74,8 +74,7 @@ async def found(store: Store, doubt: Doubt, interaction_id: str) -> None:
 
 def give_up(store: Store, doubt: Doubt, end: Finish, at: float) -> None:
     """End its row. The POST stays one of unknown fate."""
-    with store.db.atomic():
-        end_row(store.connection, doubt.row_id, end, at)
+    store.end(doubt.row_id, end, at)
 
 
 def send_again(store: Store, doubt: Doubt, at: float) -> None:

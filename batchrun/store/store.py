@@ -283,6 +283,11 @@ class Store:
         now that it has ended."""
         return await self.write(lambda db: self._end_row(db, row_id, end, at, output))
 
+    def end(self, row_id: int, end: Finish, at: float) -> None:
+        """The same before or after the event loop runs."""
+        with self.db.atomic():
+            self._end_row(self.connection, row_id, end, at)
+
     def _end_row(
         self, db: sqlite3.Connection, row_id: int, end: Finish, at: float, output: str | None = None
     ) -> list[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from batchrun.aftercare import resolution
 from batchrun.aftercare.recovery import recover
 from batchrun.aftercare.verification import verify
 from batchrun.errors import Exit, SpecError
@@ -17,6 +18,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.runs.trial import try_row
 from batchrun.store.reader import Reader
 from tests.aftercare.visits import purge_all
+from tests.engine.test_resume import death
 from tests.pipelines.piped import Piped, ask
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
@@ -143,3 +145,16 @@ def test_what_stages_may_go_on_from_is_not_purged_before_they_have(tmp_path: Pat
         purge_all(job)
     job.run()
     assert purge_all(job).deleted == 8
+
+
+def test_what_follows_from_a_row_that_is_given_up_is_skipped_and_keeps_no_group_waiting(tmp_path: Path) -> None:
+    whole = {"transform": "steps:size", "needs": "first", "batch": {"failed": "leave_out"}}
+    stages = {"first": STAGES["first"], "second": ask("say {{ word }}", needs="first"), "whole": whole}
+    job = Piped(tmp_path, stages, code="def size(rows):\n    return len(list(rows))\n", limits={"posts": 1}, rows=2)
+    with death(2, before=True):
+        job.run()
+    (doubt,) = resolution.open_doubts(RunDir(job.directory)).doubts
+    resolution.give_up(job.load(), RunDir(job.directory), doubt.key, job.clock.wall())
+    job.run()
+    key = doubt.key.partition(":")[2]
+    assert (job.ends("second")[key][0], job.outputs("whole")) == ("skipped", {"all": "1"})

@@ -9,7 +9,7 @@ import pytest
 from batchrun.errors import Exit, SpecError
 from batchrun.reports.stage_previews import preview_stages
 from batchrun.runs.directory import RunDir
-from tests.pipelines.piped import Piped, ask
+from tests.pipelines.piped import MODEL, Piped, ask
 
 STAGES = {
     "first": ask("say {{ word }}"),
@@ -206,3 +206,22 @@ def test_what_follows_by_a_transform_from_rows_asked_anew_waits_and_is_not_gone(
     job.spec["stages"]["first"] = ask("please say {{ word }}")
     found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
     assert (found.changes.again, found.changes.gone, found.changes.waiting) == (4, 0, 8)
+
+
+def test_a_run_without_stages_is_not_gone_on_with_in_stages_nor_the_other_way(tmp_path: Path) -> None:
+    job = Piped(tmp_path, STAGES)
+    alone = {"model": MODEL, "input": "say {{ word }}"}
+    job.spec["request"] = alone
+    del job.spec["stages"]
+    assert job.run().exit_code == Exit.OK
+    del job.spec["request"]
+    job.spec["stages"] = dict(STAGES)
+    for look in (job.run, lambda: preview_stages(job.load(), RunDir(job.directory), job.clock.wall())):
+        with pytest.raises(SpecError, match=r"as it was without stages; nothing was sent.*--run-dir"):
+            look()
+    (tmp_path / "piped").mkdir()
+    piped = done(tmp_path / "piped")
+    piped.spec["request"] = alone
+    del piped.spec["stages"]
+    with pytest.raises(SpecError, match="as it was with stages"):
+        piped.run(accept_change=True)
