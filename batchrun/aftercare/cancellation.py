@@ -23,6 +23,7 @@ from batchrun.outputs.summary import Summary
 from batchrun.rows import Finish, Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.runs.exports import current_outputs
+from batchrun.runs.flowing import flowing
 from batchrun.runs.opening import OpenRun, open_existing
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.run import run_fast
@@ -105,7 +106,8 @@ def cancel(
         if attempts:
             client = client_for(options)
             opened.store.begin_epoch()
-            asked = run_async(stoppable(_cancel_all(opened, client, attempts, wall)))
+            with flowing(opened, wall):  # what follows from rows that end now is told why it does not
+                asked = run_async(stoppable(_cancel_all(opened, client, attempts, wall)))
         with stopping_at_once():  # the loop has reset the handlers
             return Cancelled(tuple(asked), opened.reader.count_nameless(), current_outputs(opened))
 

@@ -94,7 +94,7 @@ def summary_lines(summary: Summary) -> list[str]:
     lines += [f"  {count:>9,}  {kind}" for kind, count in sorted(summary.errors.items(), key=lambda e: -e[1])[:10]]
     lines.append(_money(summary))
     if summary.charged_usd is not None:
-        lines.append(f"charged to limits.max_cost: ${summary.charged_usd:,.4f}, spent or perhaps spent")
+        lines.append(f"charged to limits in money: ${summary.charged_usd:,.4f}, spent or perhaps spent")
     if summary.possibly_billed_twice:
         doubts = counted(summary.possibly_billed_twice, "POST")
         lines.append(f"{doubts} of unknown fate sent again: perhaps billed twice; `batchrun resolve` names them")
@@ -122,7 +122,9 @@ def _stage_lines(summary: Summary) -> list[str]:
 
 
 def _standings(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {standing.replace('_', ' ')}" for standing, count in counts.items())
+    order = [*CLASSES, "in_flight"]
+    told = sorted(counts.items(), key=lambda item: order.index(item[0]))
+    return ", ".join(f"{count:,} {standing.replace('_', ' ')}" for standing, count in told)
 
 
 def output_lines(summary: Summary, *, failed: bool = True) -> list[str]:

@@ -202,6 +202,7 @@ def retry(
     """
     from batchrun.cli.ending import run_words
     from batchrun.cli.retrying import nothing_to_retry
+    from batchrun.runs.directory import rows_called
     from batchrun.runs.run import retry as retry_rows
     from batchrun.store.reader import Reader
 
@@ -213,7 +214,8 @@ def retry(
     words = run_words(choice, done.target)
     if not done.to_poll + done.to_send:
         with Reader(directory.checkpoint) as reader:
-            say("\n".join(nothing_to_retry(reader, keys, outcomes, words)))
+            named = [each for key in keys for each in rows_called(loaded, reader, key)]
+            say("\n".join(nothing_to_retry(reader, named, outcomes, words)))
         return
     if done.to_poll:
         say(f"{counted(done.to_poll, 'row')} pending again, to be polled once more for free (--anew would pay again).")

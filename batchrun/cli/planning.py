@@ -70,6 +70,7 @@ def _standings(*, goes_on: bool) -> dict[str, str]:
         "to hold": "in doubt: a POST that may have been billed; not sent again, but held (`retry.ambiguous`)",
         "beyond allowance": "in doubt, too, and beyond that allowance (`max_resubmits`): not sent again, but held",
         **{str(outcome): f"reused: {outcome.replace('_', ' ')}" for outcome in Outcome},
+        "skipped": "left out, or lacking what they need",
         "unreadable": "unreadable: will fail, not billed",
         "changed": "CHANGED since they were sent: sent again only with `run --accept-change`",
     }

@@ -58,7 +58,7 @@ class Counts:
             case Salvaged():
                 self.in_flight += 1
             case Landed(tokens=tokens):
-                self.in_flight -= 1
+                self.in_flight = max(0, self.in_flight - 1)  # what `recover` has brought back was not counted before
                 self.tokens += tokens or 0
             case RowEnded(outcome=outcome):
                 self.done += 1

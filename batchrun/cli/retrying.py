@@ -52,6 +52,8 @@ def _why(outcome: str, asked: Sequence[str], run: str) -> str:
     name = outcome.replace("_", " ")
     if outcome == "pending":
         return f"pending already; go on with: batchrun run {run}"
+    if outcome == Outcome.SKIPPED:
+        return "skipped: made anew when what it follows from has ended otherwise"
     if outcome == Outcome.AWAITING_APPROVAL:
         return f"{name}: see `batchrun approve`"
     if outcome in asked or outcome == Outcome.SUCCEEDED:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from batchrun.engine.attempt import Stage
-from batchrun.rows import Finish, Outcome
 from batchrun.store.records import RowRecord
 from batchrun.tools.running import Threads
-from batchrun.tools.transforms import Transformed
+from batchrun.tools.transforms import Transformed, timed_out
 
 
 class Transformer:
@@ -26,5 +25,4 @@ class Transformer:
                 async with asyncio.timeout(stage.timeout):
                     return await asyncio.get_running_loop().run_in_executor(self._threads, stage.transform, row)
             except TimeoutError:
-                said = f"no result after {stage.timeout:g} s; see `timeout` of the stage"
-                return Finish(Outcome.FAILED, "transform_timed_out", said), None
+                return timed_out(stage.timeout)

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from batchrun.engine.media import Libraries
 from batchrun.errors import RowError
-from batchrun.plurals import counted
 from batchrun.reports.previews import Preview, ShownRow, StagePreview, complain, without_data
 from batchrun.reports.standing import Known
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
+from batchrun.runs.flowing import Edits, comparing
 from batchrun.runs.forecast import forecast
 from batchrun.runs.intake import stage_changes
 from batchrun.runs.pipeline import Pipeline, shown_of
@@ -27,6 +27,7 @@ from batchrun.runs.preflight import grouped_by
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
 from batchrun.store.admission import Reading
+from batchrun.store.amendment import Compare
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
@@ -50,11 +51,12 @@ def preview_stages(
     with _thrown_away(job, directory) as (store, reader, media), closing(Libraries()) as libraries:
         with store.db.atomic():
             _, changes = stage_changes(job, store, reader, media, at)
-            _transform(job, store, at, limit)
+            compare = comparing(job, reader, media, libraries, Edits(), store)
+            _transform(job, store, compare, at, limit)
         found.changes = changes or Changes()
         for stage in job.each:
             _Stage(job, stage, reader, media, libraries).add_to(found, limit, show)
-        _count_input(job, found, reader)
+        _count_input(job, found, reader, at)
         _add_what_follows(job, found, reader)
     return found
 
@@ -72,10 +74,12 @@ def _thrown_away(job: Job, directory: RunDir | None) -> Iterator[tuple[Store, Re
             yield store, reader, directory.media if directory is not None else Path(where)
 
 
-def _transform(job: Job, store: Store, at: float, limit: int | None) -> None:
+def _transform(job: Job, store: Store, comparing: Callable[[Pipeline], Compare], at: float, limit: int | None) -> None:
     """Run the transforms that a run would run at once: they cost nothing, and make known what follows from them."""
     (last,) = store.connection.execute("SELECT coalesce(max(seen), 0) FROM row").fetchone()
-    whole = Pipeline.of(job, Reading(last, at, None, lambda _: None), lambda: at)
+    reading = Reading(last, at, lambda key, data: compare(key, data), lambda _: None)
+    whole = Pipeline.of(job, reading, lambda: at)
+    compare = comparing(whole)
     for stage in job.each:
         if stage.transform is not None:
             bound = 1 << 62 if limit is None else limit
@@ -142,12 +146,10 @@ class _Stage:
             found.most += round(self._most / self._tried * to_send)
 
 
-def _count_input(job: Job, found: Preview, reader: Reader) -> None:
+def _count_input(job: Job, found: Preview, reader: Reader, at: float) -> None:
     found.rows, found.unreadable = reader.count_input()
-    if found.unreadable:
-        complain(
-            found, f"{counted(found.unreadable, 'row')} cannot be read, or judged by `when`: fails unsent in a run"
-        )
+    for key, source, kind, message in reader.failed_unsent(at):
+        complain(found, f"{key} ({source}): {message} ({kind})")
     wanted = [*(("output.columns", name) for name in job.spec.output.columns)]
     wanted += [(f"stages.{stage}.batch.by", name) for stage, name in grouped_by(job)]
     for place, name in wanted if found.rows > found.unreadable else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ class Changes:
     @property
     def refused(self) -> bool:
         """Whether the user has to accept them: paid results would be replaced, or left out."""
-        return bool(self.again or self.gone)
+        return bool(self.again or self.gone or self.waiting)
 
     @property
     def estimated_tokens(self) -> int | None:
@@ -92,6 +93,12 @@ class Changes:
         yield from self.fields
         if self.again:
             yield from self._price()
+        if self.waiting:
+            taken = f"{counted(self.waiting_tokens, 'token')}, about ${self.waiting_cost:.6f}"
+            yield (
+                f"that follow from changed or new rows: {counted(self.waiting, 'row')} of later stages, which have "
+                f"taken {taken}; each is asked anew only if its request turns out to be another one"
+            )
         if self.limited:
             yield "these are the rows within the limit; --accept-change sets aside the answers of all that changed"
 
@@ -105,12 +112,6 @@ class Changes:
         lacking = f" (without {counted(self.unpriced, 'interaction')} of unknown price)" if self.unpriced else ""
         if spent or lacking:
             yield f"what they would replace has taken: {spent or 'unknown'} tokens{price}{lacking}"
-        if self.waiting:
-            taken = f"{counted(self.waiting_tokens, 'token')}, about ${self.waiting_cost:.6f}"
-            yield (
-                f"that follow from these: {counted(self.waiting, 'row')} of later stages, which have taken {taken}; "
-                "each is asked anew only if its request turns out to be another one"
-            )
         if self.unsendable:
             looked_at = "" if self.again <= _SAMPLE else f" (of the first {_SAMPLE})"
             which = counted(len(self.unsendable), "row")
@@ -222,4 +223,9 @@ def request_lines(job: Job, reader: Reader) -> list[str]:
     if values is None:
         names = [name for name in {**parts, **job.parts} if parts.get(name) != job.parts.get(name)]
         return [f"{place}{name} changed" for name in names] or ["the request changed"]
-    return list(differences(json.loads(values), json.loads(json.dumps(job.values)), place.rstrip(".")))
+    told = differences(json.loads(values), json.loads(json.dumps(job.values)), place.rstrip("."))
+    return [_CODE.sub(r"\1: the module of its transform was edited", line) for line in told]
+
+
+#: Hashes tell people nothing.
+_CODE = re.compile(r"^(stages\.\w+)\.code changed: .*$", re.DOTALL)

@@ -26,10 +26,13 @@ from batchrun.store.store import Store
 
 _LAST = "SELECT coalesce(max(seen), 0) FROM row"
 _UNMET = "SELECT key FROM row WHERE stage = ? AND seen NOT IN (0, ?) ORDER BY position"
+_UNMET_SKIPPED = "SELECT key FROM row WHERE seen NOT IN (0, ?) AND outcome = 'skipped'"
 _STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
 _ENDED = "SELECT id FROM row WHERE stage = ? AND seen = ? AND outcome NOT NULL ORDER BY position, length(key), key"
 _TRANSFORMED = """SELECT id FROM row WHERE stage = ? AND seen = ? AND NOT rejected
                   AND (outcome IN ('succeeded', 'failed') OR (outcome = 'skipped' AND error_class = 'filtered'))"""
+_TO_TRANSFORM = """SELECT id, key FROM row WHERE stage = ? AND seen = ? AND outcome IS NULL AND data NOT NULL
+                   ORDER BY position, length(key), key"""
 _ANEW = f"""{PENDING} WHERE stage = ? AND seen = ? AND NOT rejected
             AND (outcome != 'skipped' OR error_class = 'filtered')"""
 
@@ -75,7 +78,10 @@ class Edits:
 
 
 class Intake:
-    """Takes the rows of a job of stages in, in the caller's transaction. `collector` hears of rows to be asked anew."""
+    """Takes the rows of a job of stages in, in the caller's transaction. `collector` hears of rows to be asked anew.
+
+    Transforms are run at once where something followed from their rows before.
+    """
 
     def __init__(
         self, job: Job, store: Store, edits: Edits, compare: Callable[[Pipeline], Compare], collector: Collector
@@ -91,6 +97,7 @@ class Intake:
         Raises SpecError, with the transaction to be undone, if keys repeat.
         """
         (last,) = self._db.execute(_LAST).fetchone()
+        (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM row").fetchone()
         reading = Reading(last + 1, at, lambda key, data: compare(key, data), self._tell)
         whole = Pipeline.of(self._job, reading, lambda: at)
         compare = self._compare(whole)
@@ -99,13 +106,21 @@ class Intake:
         remade = frozenset((INPUT, *self._graph)) if rows is not None else self._edits.remade(self._graph)
         kept = {INPUT, *self._graph} if self._graph.keeps_input else set(self._graph)
         for stage in kept - remade:
-            stayed = self._db.execute(_STAY, (reading.number, last, stage))
-            whole.following.found.same += stayed.rowcount
+            self._db.execute(_STAY, (reading.number, last, stage))
         if rows is not None:
             read(whole, self._store, rows, named=named)
         for stage in (INPUT, *self._graph):
             self._go_through(whole, stage, remade, compare)
-        return whole.following.found, list(self._left(whole))
+        left = list(self._left(whole))
+        self._count(whole.following.found, newest, reading.number)
+        return whole.following.found, left
+
+    def _count(self, found: Admission, newest: int, number: int) -> None:
+        """Rows may have been met more than once: what is new and what is the same is counted in the end."""
+        query = "SELECT count(*), total(id > ?) FROM row WHERE seen = ?"
+        rows, new = self._db.execute(query, (newest, number)).fetchone()
+        changes = self._collector.changes
+        found.new, found.same = int(new), max(0, rows - int(new) - changes.again - changes.free)
 
     def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
         """What a stage's rows are asked compared, and what follows from those that stand made."""
@@ -113,10 +128,11 @@ class Intake:
         if stage in self._edits.turned:
             self._db.execute(_ANEW, (stage, reading.number))
         if stage in self._edits.asked:
-            found = whole.following.found
-            found.same -= review(self._store, compare, found.edited, self._tell, reading.at, stage)
+            review(self._store, compare, whole.following.found.edited, self._tell, reading.at, stage)
         if stage in self._edits.made and self._job.of(stage).transform is not None:
             self._transform(whole, stage)
+        if stage in remade and self._job.of(stage).transform is not None:
+            self._transform_what_is_followed(whole, stage)
         if remade.intersection(self._graph.after[stage]):
             ended = self._db.execute(_ENDED, (stage, reading.number)).fetchall()
             whole.following.flow(self._db, (row_id for (row_id,) in ended), one_step=True)
@@ -127,19 +143,28 @@ class Intake:
         for (row_id,) in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
             whole.transform(self._db, row_id, reading.at)
 
+    def _transform_what_is_followed(self, whole: Pipeline, stage: str) -> None:
+        """The same with rows that are made anew, and from which others, perhaps paid ones, followed before."""
+        reading = whole.following.reading
+        for row_id, key in self._db.execute(_TO_TRANSFORM, (stage, reading.number)).fetchall():
+            if whole.following.is_followed(self._db, stage, key_within(stage, key), row_id):
+                whole.transform(self._db, row_id, reading.at)
+
     def _left(self, whole: Pipeline) -> Iterator[str]:
-        """Set aside what was not met. Those that may come back are yielded, the others are gone."""
+        """Set aside what was not met. Those that may come back are yielded, the others are gone.
+
+        What was skipped already leaves nothing.
+        """
         following, waiting = whole.following, set[str]()
         number = following.reading.number
+        skipped = {key for (key,) in self._db.execute(_UNMET_SKIPPED, (number,))}
         for stage in self._graph:
             for (key,) in self._db.execute(_UNMET, (stage, number)).fetchall():
                 if following.may_come(self._db, stage, key_within(stage, key), waiting):
                     waiting.add(key)
-        for key, source in set_aside(self._db, number):
-            if key in waiting:
-                yield key
-            else:
-                following.found.gone.append((key, source))
+        left = [(key, source) for key, source in set_aside(self._db, number) if key not in skipped]
+        yield from (key for key, _ in left if key in waiting)
+        following.found.gone += [(key, source) for key, source in left if key not in waiting]
 
 
 def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:

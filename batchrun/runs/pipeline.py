@@ -21,7 +21,7 @@ from batchrun.store.grouping import Group, Groups
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 from batchrun.store.store import end_row
-from batchrun.tools.transforms import Given, Transformed, transformed
+from batchrun.tools.transforms import Given, Transformed, transformed, transformed_within
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,11 @@ class Pipeline:
     def transform(self, db: sqlite3.Connection, row_id: int, at: float) -> None:
         """Run the transform of a row here and now, and end the row, in the caller's transaction."""
         key, data = db.execute("SELECT key, data FROM row WHERE id = ?", (row_id,)).fetchone()
-        end, output = self.transformed(key, self.given(key, json.loads(data or "{}"), db))
+        stage = self.job.of(key.partition(":")[0])
+        assert stage.transform is not None
+        assert stage.stage_spec is not None
+        given, spec = self.given(key, json.loads(data or "{}"), db), stage.stage_spec
+        end, output = transformed_within(stage.transform, given, explode=spec.explode, seconds=spec.timeout)
         end_row(db, row_id, end, at, output)
 
     def settled(self, stage: str, key: str, db: sqlite3.Connection) -> bool:

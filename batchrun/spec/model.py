@@ -175,6 +175,9 @@ class JobSpec(Strict):
 
     @model_validator(mode="after")
     def _known_stage(self) -> JobSpec:
+        names = [name.casefold() for name in self.stages or ()]
+        if twice := next((name for name in self.stages or () if names.count(name.casefold()) > 1), None):
+            raise ValueError(f"stages: two are called {twice!r} but for the case of letters, which some disks ignore")
         if self.output.stage is not None and self.output.stage not in (self.stages or ()):
             raise ValueError(f"output.stage: there is no stage {self.output.stage!r}")
         return self

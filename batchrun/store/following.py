@@ -23,6 +23,7 @@ _FIND = f"SELECT {ENDED} FROM row WHERE key = ? AND seen = ? AND outcome NOT NUL
 _ROW = "SELECT stage, key, position, source FROM row WHERE id = ?"
 _STANDING = """SELECT outcome, error_class, rejected, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id)
                FROM row WHERE id = ?"""
+_IS_KNOWN = "SELECT 1 FROM row WHERE key = ? AND seen != 0"
 _HAS_ENDED = "SELECT outcome NOT NULL FROM row WHERE key = ? AND seen = ?"
 _PAID = f"""SELECT source FROM row WHERE key = ? AND seen != 0 AND outcome IS NOT 'skipped' AND NOT rejected
             AND EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id AND {LIVE})"""
@@ -144,6 +145,14 @@ class Following:
         if found is not None and self.graph.stages[stage].explode:
             self._list = there, found
         return found
+
+    def is_followed(self, db: sqlite3.Connection, stage: str, key: str, row_id: int) -> bool:
+        """Whether rows are known that followed from a row, or a group that it was in, when it last ended."""
+        groups = (key_of(group.stage, group.value) for group in self.groups.touched(db, stage, row_id, own=True))
+        names = [name for name in self.graph.after[stage] if self.graph.stages[name].batch is None]
+        if self.graph.stages[stage].explode and any(self._items(db, name, key) for name in names):
+            return True
+        return any(db.execute(_IS_KNOWN, (at,)).fetchone() for at in (*groups, *(key_of(n, key) for n in names)))
 
     def begin(self, db: sqlite3.Connection, row: InputRow, position: int) -> None:
         """Take a row of the input in, at every stage that reads it."""

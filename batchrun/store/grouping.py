@@ -17,7 +17,9 @@ from batchrun.store.ended import ENDED, ended_of
 
 #: Of a row that could not be read, and of what follows from it, nobody knows the group.
 _UNKNOWN = f"data IS NULL OR (data = '{{}}' AND stage != '{INPUT}')"
-_VALUE = f"iif({_UNKNOWN}, NULL, CAST(coalesce(json_extract(data, ?), 'null') AS TEXT))"
+#: JSON's own words, but for text, which is as it is.
+_VALUE = f"""(SELECT iif({_UNKNOWN}, NULL, CASE json_type(data, path) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'
+              ELSE CAST(coalesce(json_extract(data, path), 'null') AS TEXT) END) FROM (SELECT ? AS path))"""
 #: The key of the only group where all rows are one.
 ALL = "all"
 

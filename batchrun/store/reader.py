@@ -340,13 +340,20 @@ class Reader:
             yield from map(_row, page)
 
     def has_column(self, column: str) -> bool:
-        """True if a row has this input column."""
-        query = "SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?)"
+        """True if a row has this input column. The rows of a batch have one of their own, of which this is not told."""
+        query = """SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?
+                   AND (r.stage = '' OR json_type(r.data, '$.rows.sha') IS NULL))"""
         return bool(self.connection.execute(query, (column,)).fetchone()[0])
 
     def count_rows(self) -> int:
         """Rows that could be read."""
         return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
+
+    def failed_unsent(self, at: float) -> Iterator[tuple[str, str, str, str]]:
+        """Rows that cannot be carried, and those that failed at this very time: key, source, error class, message."""
+        query = f"""SELECT key, source, coalesce(error_class, ''), coalesce(error_message, '') FROM row WHERE {PRESENT}
+                    AND outcome = 'failed' AND (rejected OR finished_at = ?) ORDER BY position, length(key), key"""
+        yield from self.connection.execute(query, (at,))
 
     def count_input(self) -> tuple[int, int]:
         """The rows of the input that a job of stages has taken in, and how many of them are never carried."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future
 from inspect import isawaitable
 from typing import Any
 
@@ -13,6 +14,7 @@ from batchrun.spec.canonical import deeper_than
 from batchrun.spec.flow import FILTERED
 from batchrun.spec.functions import Transform
 from batchrun.tools.results import failed_by, plain
+from batchrun.tools.running import Threads
 
 #: No output of a transform is larger, as JSON.
 MAX_BYTES = 64 * 1024 * 1024
@@ -38,6 +40,22 @@ def transformed(transform: Transform, given: Given, *, explode: bool) -> Transfo
     if output is None:
         return Finish(Outcome.SKIPPED, FILTERED, f"{transform.name} returned None"), None
     return Finish(Outcome.SUCCEEDED), output
+
+
+def transformed_within(transform: Transform, given: Given, *, explode: bool, seconds: float) -> Transformed:
+    """The same in a thread of its own, which is left to itself when its time is up."""
+    done: Future[Transformed] = Threads().submit(lambda: transformed(transform, given, explode=explode))
+    try:
+        return done.result(seconds)
+    except TimeoutError:
+        return timed_out(seconds)
+
+
+def timed_out(seconds: float) -> Transformed:
+    """The end of a row whose transform took too long."""
+    return Finish(
+        Outcome.FAILED, "transform_timed_out", f"no result after {seconds:g} s; see the stage's `timeout`"
+    ), None
 
 
 def _checked(value: object, *, explode: bool) -> str | None:

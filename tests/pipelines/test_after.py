@@ -16,8 +16,9 @@ from batchrun.errors import Exit, SpecError
 from batchrun.reports.rows import row_documents
 from batchrun.runs.directory import RunDir
 from batchrun.runs.trial import try_row
+from batchrun.spec.load import load_job
 from batchrun.store.reader import Reader
-from tests.aftercare.visits import purge_all
+from tests.aftercare.visits import cancel_all, leave_in_flight, purge_all
 from tests.engine.test_resume import death
 from tests.pipelines.piped import Piped, ask
 
@@ -158,3 +159,24 @@ def test_what_follows_from_a_row_that_is_given_up_is_skipped_and_keeps_no_group_
     job.run()
     key = doubt.key.partition(":")[2]
     assert (job.ends("second")[key][0], job.outputs("whole")) == ("skipped", {"all": "1"})
+
+
+def test_what_follows_from_a_row_that_was_cancelled_is_skipped(tmp_path: Path) -> None:
+    job = piped(tmp_path)
+    leave_in_flight(job)
+    cancel_all(job)
+    assert job.ends("second")["r0"] == ("skipped", "first:r0 ended as failed (cancelled)")
+    assert len(job.results()) == 4
+
+
+def test_a_misspelt_stage_on_the_command_line_is_no_new_one(tmp_path: Path) -> None:
+    job = piped(tmp_path)
+    with pytest.raises(SpecError, match="there is no stage 'typo'; there are first"):
+        load_job(job.write(), ["stages.typo.request.model=gemini-3.5-flash"])
+
+
+def test_a_column_that_no_row_has_makes_no_groups(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {"sum": ask("say {{ rows | length }}", batch={"by": "colour"})})
+    with pytest.raises(SpecError, match=r"stages\.sum\.batch\.by: no row has the column 'colour'"):
+        job.run()
+    assert not (tmp_path / "ledger.jsonl").exists()

@@ -225,3 +225,45 @@ def test_a_run_without_stages_is_not_gone_on_with_in_stages_nor_the_other_way(tm
     del piped.spec["stages"]
     with pytest.raises(SpecError, match="as it was with stages"):
         piped.run(accept_change=True)
+
+
+CODE = "def f(row):\n    return {'t': row['word']}\n\ndef items(row):\n    return row['word'].split()\n"
+BELOW = {"first": STAGES["first"], "f": {"needs": "first", "transform": "steps:f"}}
+
+
+AS_IT_IS, IN_PARTS = {"transform": "steps:f"}, {"transform": "steps:items", "explode": True}
+NOT_NEW = "stages.f.output.t != 'new'"
+GROUPED = ask("{{ rows[0].stages.f.output.t }} say x", needs="f", batch={"by": "id"})
+
+
+@pytest.mark.parametrize(
+    ("stages", "edited", "told"),
+    [
+        ({**BELOW, "b": ask("say {{ stages.f.output.t }}", needs="f")}, "new", "1 changed(.|\n)*1 row of later"),
+        ({"f": AS_IT_IS, "b": ask("say {{ group }}", needs="f", when=NOT_NEW)}, "new", "1 gone"),
+        ({"f": AS_IT_IS, "b": GROUPED}, "new", "1 changed"),
+        ({"f": IN_PARTS, "b": ask("say {{ stages.f.output }}", needs="f")}, "new old", "1 changed"),
+    ],
+)  # fmt: skip
+def test_an_edit_of_the_input_that_reaches_what_was_paid_through_a_transform_is_told(
+    tmp_path: Path, stages: dict[str, object], edited: str, told: str
+) -> None:
+    job = Piped(tmp_path, stages, code=CODE)
+    assert job.run().exit_code == Exit.OK
+    sent = len(job.sent())
+    job.rows[0]["word"] = edited
+    with pytest.raises(SpecError, match=told):
+        job.run()
+    assert len(job.sent()) == sent
+    assert job.run(accept_change=True).exit_code == Exit.OK
+
+
+def test_a_group_that_gets_a_row_more_is_told_before_it_is_paid_again(tmp_path: Path) -> None:
+    stages = {"first": STAGES["first"], "sum": ask("say {{ rows | length }}", needs="first", batch={"by": "group"})}
+    job = Piped(tmp_path, stages)
+    job.run()
+    job.rows.append({"id": "r4", "word": "w4", "group": "g0"})
+    with pytest.raises(SpecError, match="1 row of later stages"):
+        job.run()
+    job.run(accept_change=True)
+    assert job.outputs("sum") == {"g0": '"3"', "g1": '"2"'}

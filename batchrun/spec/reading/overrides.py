@@ -19,8 +19,16 @@ def override(document: Document, settings: Sequence[str]) -> None:
         if not (equals and key.strip()):
             raise SpecError(f"{label}: write it as key=value, such as limits.rpm=60")
         path = tuple(key.strip().split("."))
+        _refuse_new_stages(document.data, path, label)
         placed_at = _put(document.data, path, _value(label, text), label)
         document.overridden[placed_at] = label
+
+
+def _refuse_new_stages(data: Any, path: tuple[str, ...], label: str) -> None:
+    """A misspelt name would be a stage more, which is paid for."""
+    stages = data.get("stages") if isinstance(data, dict) else None
+    if path[0] == "stages" and isinstance(stages, dict) and len(path) > 1 and path[1] not in stages:
+        raise SpecError(f"{label}: there is no stage {path[1]!r}; there are {', '.join(map(str, stages))}")
 
 
 def _value(label: str, text: str) -> Any:
