@@ -225,3 +225,13 @@ def test_a_run_without_stages_is_not_gone_on_with_in_stages_nor_the_other_way(tm
     del piped.spec["stages"]
     with pytest.raises(SpecError, match="as it was with stages"):
         piped.run(accept_change=True)
+
+
+def test_a_plan_that_runs_a_transform_compares_what_follows_with_what_was_asked(tmp_path: Path) -> None:
+    stages = {"same": {"transform": "steps:same"}, "last": ask("say {{ stages.same.output }}", needs="same")}
+    job = Piped(tmp_path, stages, code="def same(row):\n    return row['id']\n")
+    assert job.run().exit_code == Exit.OK
+    sent = len(job.sent())
+    job.rows[0]["word"] = "other"
+    found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
+    assert (found.to_send, job.run().exit_code, len(job.sent()) - sent) == (0, Exit.OK, 0)
