@@ -14,7 +14,7 @@ from batchrun.errors import RowError, SpecError
 from batchrun.interactions.models import parse_json
 from batchrun.reports.previews import without_data
 from batchrun.runs.directory import rows_called
-from batchrun.runs.pipeline import shown_of
+from batchrun.runs.pipeline import showing
 from batchrun.spec.canonical import shallow
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
@@ -56,6 +56,14 @@ def _parsed(output: str | None) -> object:
     return None if output is None else json.loads(output)
 
 
+def _shown(job: Job, row: RowRecord, reader: Reader) -> dict[str, Any]:
+    """What the templates of a row find, as the checkpoint has it now."""
+    data = row.data or {}
+    if job.graph is None or row.stage not in job.graph.stages:
+        return data
+    return showing(job.graph, reader.last_reading(), reader.connection)(row.key, data)
+
+
 def _request(job: Job, row: RowRecord, reader: Reader) -> tuple[object, bool]:
     """The row's request rendered anew, and whether it is another one than was sent."""
     if row.data is None:
@@ -63,7 +71,7 @@ def _request(job: Job, row: RowRecord, reader: Reader) -> tuple[object, bool]:
     stage = job.of(row.stage)
     try:
         with closing(library_of(stage)) as library:
-            request = previewed(stage, shown_of(job, row, reader), library, hashed=True)
+            request = previewed(stage, _shown(job, row, reader), library, hashed=True)
     except RowError as error:
         return f"{error.kind}: {error}", row.attempt is not None
     sent = next(iter(row.earlier), row.attempt)

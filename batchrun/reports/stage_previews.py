@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,15 +19,13 @@ from batchrun.reports.previews import Preview, ShownRow, StagePreview, complain,
 from batchrun.reports.standing import Known
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
-from batchrun.runs.flowing import Edits, comparing
+from batchrun.runs.flowing import going_on
 from batchrun.runs.forecast import forecast
 from batchrun.runs.intake import stage_changes
-from batchrun.runs.pipeline import Pipeline, shown_of
+from batchrun.runs.pipeline import Pipeline, showing
 from batchrun.runs.preflight import grouped_by
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
-from batchrun.store.admission import Reading
-from batchrun.store.amendment import Compare
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
@@ -51,8 +49,7 @@ def preview_stages(
     with _thrown_away(job, directory) as (store, reader, media), closing(Libraries()) as libraries:
         with store.db.atomic():
             _, changes = stage_changes(job, store, reader, media, at)
-            compare = comparing(job, reader, media, libraries, Edits(), store)
-            _transform(job, store, compare, at, limit)
+            _transform(going_on(job, store, reader, media, libraries, lambda: at), store, limit)
         found.changes = changes or Changes()
         for stage in job.each:
             _Stage(job, stage, reader, media, libraries).add_to(found, limit, show)
@@ -74,18 +71,15 @@ def _thrown_away(job: Job, directory: RunDir | None) -> Iterator[tuple[Store, Re
             yield store, reader, directory.media if directory is not None else Path(where)
 
 
-def _transform(job: Job, store: Store, comparing: Callable[[Pipeline], Compare], at: float, limit: int | None) -> None:
+def _transform(whole: Pipeline, store: Store, limit: int | None) -> None:
     """Run the transforms that a run would run at once: they cost nothing, and make known what follows from them."""
-    (last,) = store.connection.execute("SELECT coalesce(max(seen), 0) FROM row").fetchone()
-    reading = Reading(last, at, lambda key, data: compare(key, data), lambda _: None)
-    whole = Pipeline.of(job, reading, lambda: at)
-    compare = comparing(whole)
-    for stage in job.each:
+    reading, bound = whole.following.reading, 1 << 62 if limit is None else limit
+    for stage in whole.job.each:
         if stage.transform is not None:
-            bound = 1 << 62 if limit is None else limit
-            for row_id, key in store.connection.execute(_TO_RUN, (stage.stage, last, bound)).fetchall():
+            to_run = store.connection.execute(_TO_RUN, (stage.stage, reading.number, bound))
+            for row_id, key in to_run.fetchall():
                 if whole.settled(stage.stage, key, store.connection):
-                    whole.transform(store.connection, row_id, at)
+                    whole.transform(store.connection, row_id, reading.at)
                     whole.following.flow(store.connection, [row_id])
 
 
@@ -93,7 +87,8 @@ class _Stage:
     """One stage of the copy, looked at."""
 
     def __init__(self, job: Job, stage: Job, reader: Reader, media: Path, libraries: Libraries) -> None:
-        self._job, self._stage, self._reader, self._media = job, stage, reader, media
+        assert job.graph is not None
+        self._graph, self._stage, self._reader, self._media = job.graph, stage, reader, media
         self._library, self._known = libraries.of(stage), Known(stage, reader, media, libraries)
         self._tokens = self._least = self._most = self._tried = 0
 
@@ -102,8 +97,9 @@ class _Stage:
         standing: Counter[str] = Counter()
         for outcome, count in stage_tallies(self._reader).get(self._stage.stage, {}).items():
             standing[outcome] += 0 if outcome in _OPEN else count
+        shown = showing(self._graph, self._reader.last_reading(), self._reader.connection)
         for row in self._pending(limit):
-            data = shown_of(self._job, row, self._reader)
+            data = shown(row.key, row.data or {})
             state = str(row.attempt.state) if row.attempt else None
             how = "to run" if self._stage.transform else "new" if not row.attempts else None
             how = how or self._known.open_standing(row.key, data, state)

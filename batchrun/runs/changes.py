@@ -151,7 +151,7 @@ class Collector:
     def __init__(
         self, job: Job, reader: Reader, media: Path, libraries: Libraries, shown: Shown = lambda _, data: dict(data)
     ) -> None:
-        self.shown = shown
+        self._shown = shown
         self.changes = Changes(request_lines(job, reader))
         self._job, self._reader, self._media, self._libraries = job, reader, media, libraries
         self._prices: Prices | None = None
@@ -183,7 +183,7 @@ class Collector:
         begun = so_far(known, self._reader).exchanges[: row.exchange] if known is not None else ()
         try:
             job = self._job if known is None else self._job.of(known.stage)
-            data = self.shown(row.key, row.data)
+            data = self._shown(row.key, row.data)
             expected = forecast(job, data, self._libraries.of(job), begun, media=self._media)
         except RowError as error:
             self.changes.unsendable.append(f"row {row.key!r}: {error.kind}: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +11,18 @@ from typing import Any
 
 from batchrun.engine.media import Libraries
 from batchrun.rows import InputRow, key_of, key_within
-from batchrun.runs.changes import Collector
-from batchrun.runs.comparison import Comparison
+from batchrun.runs.comparison import Comparison, Shown
 from batchrun.runs.opening import OpenRun
-from batchrun.runs.pipeline import Pipeline
+from batchrun.runs.pipeline import Pipeline, showing
 from batchrun.spec.graph import Graph
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
-from batchrun.store.admission import Admission, Reading, numbered, refuse_duplicates
+from batchrun.store.admission import Admission, Reading, last_reading, numbered, refuse_duplicates
 from batchrun.store.amendment import NONE_OF_THEM, Compare, review, set_aside
 from batchrun.store.migrations import PENDING
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 
-_LAST = "SELECT coalesce(max(seen), 0) FROM row"
 _UNMET = "SELECT key FROM row WHERE stage = ? AND seen NOT IN (0, ?) ORDER BY position"
 _UNMET_SKIPPED = "SELECT key FROM row WHERE seen NOT IN (0, ?) AND outcome = 'skipped'"
 _STAY = "UPDATE row SET seen = ? WHERE seen = ? AND seen != 0 AND stage = ?"
@@ -78,57 +76,42 @@ class Edits:
 
 
 class Intake:
-    """Takes the rows of a job of stages in, in the caller's transaction. `collector` hears of rows to be asked anew.
+    """Takes the rows of a job of stages in, in the caller's transaction. `reading` is the one that this is.
 
     Transforms are run at once where something followed from their rows before.
     """
 
-    def __init__(
-        self, job: Job, store: Store, edits: Edits, compare: Callable[[Pipeline], Compare], collector: Collector
-    ) -> None:
+    def __init__(self, job: Job, store: Store, edits: Edits, reading: Reading) -> None:
         assert job.graph is not None
         self._job, self._store, self._db, self._edits = job, store, store.connection, edits
-        self._graph, self._compare, self._collector, self._tell = job.graph, compare, collector, collector.add
+        self._graph, self._reading = job.graph, reading
 
-    def take_in(self, rows: Iterable[InputRow] | None, at: float, *, named: bool) -> tuple[Admission, list[str]]:
+    def take_in(self, rows: Iterable[InputRow] | None, *, named: bool) -> tuple[Admission, list[str]]:
         """Take in the rows of the input, or without them what the edits want. Returns what was found, and the keys of
         rows that were sent, and wait for those they follow from.
 
         Raises SpecError, with the transaction to be undone, if keys repeat.
         """
-        (last,) = self._db.execute(_LAST).fetchone()
-        (newest,) = self._db.execute("SELECT coalesce(max(id), 0) FROM row").fetchone()
-        reading = Reading(last + 1, at, lambda key, data: compare(key, data), self._tell)
-        whole = Pipeline.of(self._job, reading, lambda: at)
-        compare = self._compare(whole)
-        self._collector.shown = lambda key, data: whole.shown(key, data, self._db)
+        reading = self._reading
+        whole = Pipeline.of(self._job, reading, lambda: reading.at)
         whole.following.groups.prepare(self._db)
         remade = frozenset((INPUT, *self._graph)) if rows is not None else self._edits.remade(self._graph)
         kept = {INPUT, *self._graph} if self._graph.keeps_input else set(self._graph)
         for stage in kept - remade:
-            self._db.execute(_STAY, (reading.number, last, stage))
+            self._db.execute(_STAY, (reading.number, reading.number - 1, stage))
         if rows is not None:
             read(whole, self._store, rows, named=named)
         for stage in (INPUT, *self._graph):
-            self._go_through(whole, stage, remade, compare)
-        left = list(self._left(whole))
-        self._count(whole.following.found, newest, reading.number)
-        return whole.following.found, left
+            self._go_through(whole, stage, remade)
+        return whole.following.found, list(self._left(whole))
 
-    def _count(self, found: Admission, newest: int, number: int) -> None:
-        """Rows may have been met more than once: what is new and what is the same is counted in the end."""
-        query = "SELECT count(*), total(id > ?) FROM row WHERE seen = ?"
-        rows, new = self._db.execute(query, (newest, number)).fetchone()
-        changes = self._collector.changes
-        found.new, found.same = int(new), max(0, rows - int(new) - changes.again - changes.free)
-
-    def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str], compare: Compare) -> None:
+    def _go_through(self, whole: Pipeline, stage: str, remade: frozenset[str]) -> None:
         """What a stage's rows are asked compared, and what follows from those that stand made."""
-        reading = whole.following.reading
+        reading, compare = self._reading, self._reading.compare
         if stage in self._edits.turned:
             self._db.execute(_ANEW, (stage, reading.number))
-        if stage in self._edits.asked:
-            review(self._store, compare, whole.following.found.edited, self._tell, reading.at, stage)
+        if stage in self._edits.asked and compare is not None:
+            review(self._store, compare, whole.following.found.edited, reading.tell, reading.at, stage)
         if stage in self._edits.made and self._job.of(stage).transform is not None:
             self._transform(whole, stage)
         if stage in remade and self._job.of(stage).transform is not None:
@@ -139,7 +122,7 @@ class Intake:
 
     def _transform(self, whole: Pipeline, stage: str) -> None:
         """Run a transform again that was edited: it costs nothing, and shows what will."""
-        reading = whole.following.reading
+        reading = self._reading
         for (row_id,) in self._db.execute(_TRANSFORMED, (stage, reading.number)).fetchall():
             whole.transform(self._db, row_id, reading.at)
 
@@ -156,7 +139,7 @@ class Intake:
         What was skipped already leaves nothing.
         """
         following, waiting = whole.following, set[str]()
-        number = following.reading.number
+        number = self._reading.number
         skipped = {key for (key,) in self._db.execute(_UNMET_SKIPPED, (number,))}
         for stage in self._graph:
             for (key,) in self._db.execute(_UNMET, (stage, number)).fetchall():
@@ -170,8 +153,8 @@ class Intake:
 def first_stages(job: Job, store: Store, rows: Iterable[InputRow], at: float, *, named: bool) -> Admission:
     """Take the rows of the input into the stages that read it, in the caller's transaction; every other input of a row
     that was sent is taken for another request. Raises SpecError, with the transaction to be undone, if keys repeat."""
-    (last,) = store.connection.execute(_LAST).fetchone()
-    whole = Pipeline.of(job, Reading(last + 1, at, None, lambda _: None), lambda: at)
+    reading = Reading(last_reading(store.connection) + 1, at, None, lambda _: None)
+    whole = Pipeline.of(job, reading, lambda: at)
     whole.following.groups.prepare(store.connection)
     read(whole, store, rows, named=named)
     return whole.following.found
@@ -186,27 +169,30 @@ def read(whole: Pipeline, store: Store, rows: Iterable[InputRow], *, named: bool
     refuse_duplicates(following.found)
 
 
-def comparing(
-    job: Job, reader: Reader, media: Path, libraries: Libraries, edits: Edits, store: Store
-) -> Callable[[Pipeline], Compare]:
+def comparing(job: Job, reader: Reader, media: Path, libraries: Libraries, edits: Edits, shown: Shown) -> Compare:
     """What compares the rows of each stage with what they were asked."""
+    each = {
+        stage.stage: Comparison(stage, reader, media, libraries.of(stage), stage.stage in edits.asked, shown)
+        for stage in job.asking
+    }
 
-    def of(whole: Pipeline) -> Compare:
-        def shown(key: str, data: Mapping[str, Any]) -> dict[str, Any]:
-            return whole.shown(key, data, store.connection)
+    def first_changed(key: str, data: dict[str, Any]) -> int | None:
+        stage = each.get(key.partition(":")[0])  # none is for a transform that was a request before
+        return NONE_OF_THEM if stage is None else stage.first_changed(key, data)
 
-        each = {
-            stage.stage: Comparison(stage, reader, media, libraries.of(stage), stage.stage in edits.asked, shown)
-            for stage in job.asking
-        }
+    return first_changed
 
-        def first_changed(key: str, data: dict[str, Any]) -> int | None:
-            stage = each.get(key.partition(":")[0])  # none is for a transform that was a request before
-            return NONE_OF_THEM if stage is None else stage.first_changed(key, data)
 
-        return first_changed
-
-    return of
+def going_on(
+    job: Job, store: Store, reader: Reader, media: Path, libraries: Libraries, wall: Callable[[], float]
+) -> Pipeline:
+    """The stages of a job as a run goes on with them: what is made once more is compared with what was asked."""
+    assert job.graph is not None
+    number = last_reading(store.connection)
+    compare = comparing(job, reader, media, libraries, Edits(), showing(job.graph, number, store.connection))
+    whole = Pipeline.of(job, Reading(number, wall(), compare, lambda _: None), wall)
+    whole.following.groups.prepare(store.connection)
+    return whole
 
 
 @contextmanager
@@ -217,17 +203,7 @@ def flowing(opened: OpenRun, wall: Callable[[], float]) -> Iterator[Pipeline | N
         yield None
         return
     with closing(Libraries()) as libraries, Reader(opened.directory.checkpoint) as reader:
-        edits = Edits()
-        compare: Compare | None = None
-
-        def first_changed(key: str, data: dict[str, Any]) -> int | None:
-            assert compare is not None
-            return compare(key, data)
-
-        (last,) = store.connection.execute(_LAST).fetchone()
-        whole = Pipeline.of(job, Reading(last, wall(), first_changed, lambda _: None), wall)
-        compare = comparing(job, reader, opened.directory.media, libraries, edits, store)(whole)
-        whole.following.groups.prepare(store.connection)
+        whole = going_on(job, store, reader, opened.directory.media, libraries, wall)
         store.following = whole.following
         try:
             yield whole

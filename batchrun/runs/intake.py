@@ -13,8 +13,9 @@ from batchrun.runs.comparison import Comparison
 from batchrun.runs.directory import remember
 from batchrun.runs.flowing import Edits, Intake, comparing
 from batchrun.runs.opening import OpenRun
+from batchrun.runs.pipeline import showing
 from batchrun.spec.load import Job
-from batchrun.store.admission import Admission, admit
+from batchrun.store.admission import Admission, Reading, admit, last_reading
 from batchrun.store.amendment import review
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -68,16 +69,27 @@ def stage_changes(
     reads = _is_new(store, mark, bound) or edits.want_the_input(job.graph)
     if not reads and not edits:
         return None, None
+    number = last_reading(store.connection) + 1
+    shown = showing(job.graph, number, store.connection)
     with closing(Libraries()) as libraries:
-        collector = Collector(job, reader, media, libraries)
-        compare = comparing(job, reader, media, libraries, edits, store)
+        collector = Collector(job, reader, media, libraries, shown)
+        compare = comparing(job, reader, media, libraries, edits, shown)
         rows = read_rows(job.spec.input, job.base) if reads else None
-        named = job.spec.input.key is not None
-        found, waiting = Intake(job, store, edits, compare, collector).take_in(rows, at, named=named)
+        intake = Intake(job, store, edits, Reading(number, at, compare, collector.add))
+        (newest,) = store.connection.execute("SELECT coalesce(max(id), 0) FROM row").fetchone()
+        found, waiting = intake.take_in(rows, named=job.spec.input.key is not None)
+        _count(store, found, newest, number, collector.changes)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
     remember(store, job)
     collector.add_waiting(set(waiting))
     return found if reads else None, _told(collector, found)
+
+
+def _count(store: Store, found: Admission, newest: int, number: int, changes: Changes) -> None:
+    """Rows of stages may have been met more than once: what is new and what is the same is counted in the end."""
+    query = "SELECT count(*), total(id > ?) FROM row WHERE seen = ?"
+    rows, new = store.connection.execute(query, (newest, number)).fetchone()
+    found.new, found.same = int(new), max(0, rows - int(new) - changes.again - changes.free)
 
 
 def _is_new(store: Store, mark: str | None, bound: int | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from batchrun.errors import RowError
 from batchrun.rows import Finish, InputRow, Outcome, Problem, key_of, key_within
+from batchrun.runs.comparison import Shown
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.flow import LEFT_OUT, Due
 from batchrun.spec.graph import Graph
@@ -18,8 +19,6 @@ from batchrun.spec.stages import ROWS
 from batchrun.store.admission import Reading
 from batchrun.store.following import Following
 from batchrun.store.grouping import Group, Groups
-from batchrun.store.reader import Reader
-from batchrun.store.records import RowRecord
 from batchrun.store.store import end_row
 from batchrun.tools.transforms import Given, Transformed, transformed, transformed_within
 
@@ -43,14 +42,13 @@ class Pipeline:
         following = Following(job.graph, make, reading, wall)
         return cls(job, job.graph, following)
 
-    def shown(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> dict[str, Any]:
-        """What the templates of a row find: its data, and of a batch its rows. `key` is that of the checkpoint."""
-        group = self._group(key)
-        return dict(data) if group is None else {**data, ROWS: list(self.following.groups.members(db, group))}
+    def showing(self, db: sqlite3.Connection) -> Shown:
+        """What gives what the templates of its rows find."""
+        return showing(self.graph, self.following.reading.number, db)
 
     def given(self, key: str, data: Mapping[str, Any], db: sqlite3.Connection) -> Given:
         """What a row's transform is given: its data, or the rows of a batch, which are read as it takes them."""
-        group = self._group(key)
+        group = _group(self.graph, key)
         return dict(data) if group is None else self.following.groups.members(db, group)
 
     def transformed(self, key: str, given: Given) -> Transformed:
@@ -74,18 +72,22 @@ class Pipeline:
         """Whether all that a row was made of has ended for good."""
         return self.following.settled(db, stage, key_within(stage, key))
 
-    def _group(self, key: str) -> Group | None:
-        stage, _, value = key.partition(":")
-        return None if self.graph.stages[stage].batch is None else Group(stage, value)
+
+def showing(graph: Graph, reading: int, db: sqlite3.Connection) -> Shown:
+    """What gives what the templates of a row find: its data, and of a batch its rows, as a reading has met them."""
+    groups = Groups(graph, reading)
+
+    def shown(key: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        group = _group(graph, key)
+        return dict(data) if group is None else {**data, ROWS: list(groups.members(db, group))}
+
+    return shown
 
 
-def shown_of(job: Job, row: RowRecord, reader: Reader) -> dict[str, Any]:
-    """What the templates of a row find, as the checkpoint has it now."""
-    data, graph = row.data or {}, job.graph
-    if graph is None or row.stage not in graph.stages or graph.stages[row.stage].batch is None:
-        return data
-    group = Group(row.stage, key_within(row.stage, row.key))
-    return {**data, ROWS: list(Groups(graph, reader.last_reading()).members(reader.connection, group))}
+def _group(graph: Graph, key: str) -> Group | None:
+    """The group that the row with this key of the checkpoint is, None for a row of its own."""
+    stage, _, value = key.partition(":")
+    return None if graph.stages[stage].batch is None else Group(stage, value)
 
 
 def made(

@@ -58,11 +58,12 @@ def requests_of(
 ) -> Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]:
     """What makes a row's next request. It raises RowError."""
     media = opened.directory.media
+    shown = whole.showing(opened.reader.connection) if whole else None
 
     def next_of(row: RowRecord, exchanges: Sequence[Exchange], ask: Ask) -> Request | Draft:
         if row.data is None:
             raise RowError("bad_input", f"{row.source}: this row cannot be read")
-        data = row.data if whole is None else whole.shown(row.key, row.data, opened.reader.connection)
+        data = row.data if shown is None else shown(row.key, row.data)
         return next_request(Bodies(job, data, script_of(job, data), media), exchanges, ask)
 
     return next_of

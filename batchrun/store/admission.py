@@ -71,7 +71,7 @@ def admit(
     """
     db, found = store.connection, Admission()
     with store.db.atomic():
-        this_pass = db.execute("SELECT coalesce(max(seen), 0) + 1 FROM row").fetchone()[0]
+        this_pass = last_reading(db) + 1
         reading = Reading(this_pass, at, compare, tell)
         rows, repeated = iter(rows), dict[str, int]()
         rest = _pass_over(db, found, rows, this_pass, None if named else repeated)
@@ -81,6 +81,12 @@ def admit(
         if complete:
             found.gone += set_aside(db, this_pass)
     return found
+
+
+def last_reading(db: sqlite3.Connection) -> int:
+    """The number of the last reading of the input, 0 before any."""
+    number: int = db.execute("SELECT coalesce(max(seen), 0) FROM row").fetchone()[0]
+    return number
 
 
 def _pass_over(

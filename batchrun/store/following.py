@@ -237,10 +237,15 @@ class Following:
     def _withdraw_others(self, db: sqlite3.Connection, stage: str, key: str, keys: Collection[str]) -> None:
         """Set aside the items of a row that was split otherwise before."""
         there = frozenset(keys)
-        for name in self.graph.after[stage]:
-            for at in self._items(db, name, key) if self.graph.stages[name].batch is None else ():
-                if at not in there:
-                    self._withdraw(db, name, at)
+        for name, at in self._below(db, stage, key):
+            if at not in there:
+                self._withdraw(db, name, at)
+
+    def _below(self, db: sqlite3.Connection, stage: str, key: str) -> list[tuple[str, str]]:
+        """The rows that follow from one, by stage and key, but for groups."""
+        below = [name for name in self.graph.after[stage] if self.graph.stages[name].batch is None]
+        split = self.graph.explodes(stage)
+        return [(name, at) for name in below for at in (self._items(db, name, key) if split else [key])]
 
     def _items(self, db: sqlite3.Connection, stage: str, parent: str) -> list[str]:
         low, high = key_of(stage, f"{parent}/"), key_of(stage, f"{parent}0")  # "0" comes after "/"
@@ -250,12 +255,14 @@ class Following:
 
     def _withdraw(self, db: sqlite3.Connection, stage: str, key: str) -> None:
         """Set a row aside with all that followed from it, as rows are that have left the input."""
-        self._leave_out(db, key_of(stage, key))
-        db.execute("UPDATE row SET seen = 0 WHERE key = ?", (key_of(stage, key),))
-        for name in self.graph.after[stage]:
-            if self.graph.stages[name].batch is None:
-                for at in self._items(db, name, key) if self.graph.stages[stage].explode else [key]:
-                    self._withdraw(db, name, at)
+        left, found = [(stage, key)], {(stage, key)}
+        while left:
+            name, at = left.pop()
+            below = [row for row in self._below(db, name, at) if row not in found]  # where branches meet, once
+            left += below
+            found.update(below)
+            self._leave_out(db, key_of(name, at))
+            db.execute("UPDATE row SET seen = 0 WHERE key = ?", (key_of(name, at),))
 
     def _leave_out(self, db: sqlite3.Connection, key: str) -> None:
         """A row leaves the results: what was paid for it is told as gone."""

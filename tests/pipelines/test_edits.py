@@ -267,3 +267,13 @@ def test_a_group_that_gets_a_row_more_is_told_before_it_is_paid_again(tmp_path: 
         job.run()
     job.run(accept_change=True)
     assert job.outputs("sum") == {"g0": '"3"', "g1": '"2"'}
+
+
+def test_a_plan_that_runs_a_transform_compares_what_follows_with_what_was_asked(tmp_path: Path) -> None:
+    stages = {"same": {"transform": "steps:same"}, "last": ask("say {{ stages.same.output }}", needs="same")}
+    job = Piped(tmp_path, stages, code="def same(row):\n    return row['id']\n")
+    assert job.run().exit_code == Exit.OK
+    sent = len(job.sent())
+    job.rows[0]["word"] = "other"
+    found = preview_stages(job.load(), RunDir(job.directory), job.clock.wall())
+    assert (found.to_send, job.run().exit_code, len(job.sent()) - sent) == (0, Exit.OK, 0)
