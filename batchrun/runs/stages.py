@@ -15,7 +15,7 @@ from batchrun.engine.request import Draft, Request, next_request, script_of
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RowError
 from batchrun.interactions.fetching import Fetcher
-from batchrun.interactions.models import Interaction
+from batchrun.interactions.models import Interaction, storable
 from batchrun.outputs.answers import parse_answer
 from batchrun.outputs.fitting import misfits
 from batchrun.outputs.shapes import shape_of
@@ -79,12 +79,12 @@ def transform_of(opened: OpenRun, whole: Pipeline) -> Callable[[RowRecord], Tran
 
 
 def outputs_of(job: Job) -> Callable[[RowRecord, Interaction], str]:
-    """What makes of a row's answer its output for other stages, as JSON."""
+    """What makes of a row's answer its output for other stages, as JSON. Text is what the results show of it."""
 
     def output_of(row: RowRecord, answer: Interaction) -> str:
         text = answer.output_text
         has_schema = job.request.schema_for(row.data or {}) is not None
-        value = parse_answer(text or "") if has_schema else text
+        value = parse_answer(text or "") if has_schema else text and storable(text)
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     return output_of
