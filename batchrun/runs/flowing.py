@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from batchrun.engine.media import Libraries
-from batchrun.rows import InputRow, key_of, key_within
+from batchrun.rows import InputRow, Problem, key_of, key_within
 from batchrun.runs.comparison import Comparison, Shown
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import Pipeline, showing
 from batchrun.spec.graph import Graph
 from batchrun.spec.load import Job
-from batchrun.spec.stages import INPUT
+from batchrun.spec.stages import INPUT, STAGES
 from batchrun.store.admission import Admission, Reading, last_reading, numbered, refuse_duplicates
 from batchrun.store.amendment import NONE_OF_THEM, Compare, review, set_aside
 from batchrun.store.migrations import PENDING
@@ -165,8 +165,16 @@ def read(whole: Pipeline, store: Store, rows: Iterable[InputRow], *, named: bool
     db, following = store.connection, whole.following
     prefix = key_of(whole.graph.first, "")
     for position, row in enumerate(rows if named else numbered(db, rows, following.reading.number, {}, prefix)):
-        following.begin(db, row, position)
+        following.begin(db, _usable(row), position)
     refuse_duplicates(following.found)
+
+
+def _usable(row: InputRow) -> InputRow:
+    """The row; with a problem, where a column of its would be hidden by the outputs of stages."""
+    if row.problem is not None or STAGES not in (row.data or {}):
+        return row
+    said = f"{row.source}: a column is called {STAGES!r}, as the outputs of stages are; rename it"
+    return replace(row, problem=Problem("bad_input", said))
 
 
 def comparing(job: Job, reader: Reader, media: Path, libraries: Libraries, edits: Edits, shown: Shown) -> Compare:

@@ -83,13 +83,14 @@ def transform_of(opened: OpenRun, job: Job, whole: Pipeline) -> Callable[[RowRec
 
 
 def outputs_of(job: Job) -> Callable[[RowRecord, Interaction], str]:
-    """What makes of a row's answer its output for other stages, as JSON."""
+    """What makes of a row's answer its output for other stages, as JSON. Text is what the results show of it."""
 
     def output_of(row: RowRecord, answer: Interaction) -> str:
         text = answer.output_text
         has_schema = job.request.schema_for(row.data or {}) is not None
-        value = parse_answer(text or "") if has_schema else text
-        return storable(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        value = parse_answer(text or "") if has_schema else text and storable(text)
+        told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return told.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # half a pair is no character
 
     return output_of
 

@@ -48,8 +48,8 @@ class Ended:
     @property
     def outputs(self) -> Mapping[str, Any]:
         """The outputs of the stages before it."""
-        found: Mapping[str, Any] = self.data.get(STAGES) or {}
-        return found
+        found = self.data.get(STAGES)
+        return found if isinstance(found, dict) else {}  # it may be a column of a row that was refused for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,11 @@ def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any
     for need, ended in needs.items():
         outputs |= ended.outputs
         outputs[need] = {"output": ended.output, **(ended.more if need in graph.continued else {})}
-    columns = {column: value for ended in needs.values() for column, value in ended.data.items()}
-    columns.pop(ROWS, None)  # those of a batch are not its followers'
+    columns: dict[str, Any] = {}
+    for need, ended in needs.items():
+        columns |= ended.data
+        if need in graph.stages and graph.stages[need].batch is not None:
+            columns.pop(ROWS, None)  # its rows are not its followers'
     seen = {stage: outputs[stage] for stage in graph.seen(name) if stage in outputs}
     return {**columns, STAGES: seen}
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from batchrun.errors import SpecError
-from batchrun.spec.stages import INPUT, StageSpec
+from batchrun.spec.stages import INPUT, ROWS, STAGES, StageSpec
 
 #: What keys name, from the outside in: `("input",)`, `("input", "pages")` below a stage that splits its rows,
 #: `("batch by doc",)` for groups. Stages of one level have rows with the same keys.
@@ -178,6 +178,10 @@ class Graph:
             raise GraphError(("stages", name, "needs"), "a batch takes the rows of one stage; join them in one before")
         if stage.batch is not None and '"' in (stage.batch.by or ""):
             raise GraphError(("stages", name, "batch", "by"), "a column whose name has a quotation mark cannot be used")
+        if stage.batch is not None and stage.batch.by in (ROWS, STAGES):
+            raise GraphError(
+                ("stages", name, "batch", "by"), f"every batch has {stage.batch.by!r} of its own: rename the column"
+            )
         for need in stage.needed:
             if need != INPUT and need not in self.stages:
                 close = get_close_matches(need, [INPUT, *self.stages], 1)

@@ -17,9 +17,10 @@ from batchrun.store.ended import ENDED, ended_of
 
 #: Of a row that could not be read, and of what follows from it, nobody knows the group.
 _UNKNOWN = f"data IS NULL OR (data = '{{}}' AND stage != '{INPUT}')"
-#: JSON's own words, but for text, which is as it is.
-_VALUE = f"""(SELECT iif({_UNKNOWN}, NULL, CASE json_type(data, path) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false'
-              ELSE CAST(coalesce(json_extract(data, path), 'null') AS TEXT) END) FROM (SELECT ? AS path))"""
+#: The text of a value: of a string itself, of all else its JSON, in which no two numbers are the same. SQLite ends a
+#: string at a NUL, so one with a NUL stays JSON.
+_VALUE = f"""iif({_UNKNOWN}, NULL, iif(json_type(data, ?1) = 'text' AND NOT instr(data -> ?1, '\\u0000'),
+             data ->> ?1, coalesce(data -> ?1, 'null')))"""
 #: The key of the only group where all rows are one.
 ALL = "all"
 
@@ -70,7 +71,7 @@ class Groups:
     def note(self, db: sqlite3.Connection, stage: str, row_id: int) -> None:
         """Note the values by which a row is grouped."""
         for by, path in self._columns.items() if stage in self._members else ():
-            db.execute(f"UPDATE row SET {by} = {_VALUE} WHERE id = ?", (path, row_id))
+            db.execute(f"UPDATE row SET {by} = {_VALUE} WHERE id = ?2", (path, row_id))
 
     def touched(self, db: sqlite3.Connection, stage: str, row_id: int, *, own: bool = False) -> Iterator[Group]:
         """The groups that may have waited for this row; if `own`, only those that it is a row of."""
@@ -159,7 +160,9 @@ class Groups:
 
     def _path(self, name: str) -> str:
         batch = self._graph.stages[name].batch
-        return f'$."{batch.by}"' if batch else ""
+        return (
+            f"$.{json.dumps(batch.by, ensure_ascii=False)}" if batch else ""
+        )  # SQLite compares names as JSON has them
 
 
 def _marks(values: Sequence[str]) -> str:

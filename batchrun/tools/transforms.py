@@ -31,7 +31,8 @@ def transformed(transform: Transform, given: Given, *, explode: bool) -> Transfo
     Raises nothing that the transform can cause: a RowError of its is the row's end.
     """
     try:
-        output = _checked(transform.target(given), explode=explode)
+        value = transform.target(given)
+        output = _checked(list(value) if isinstance(value, Iterator) else value, explode=explode)
     except RowError as error:
         return Finish(Outcome.FAILED, error.kind, str(error)), None
     except BaseException as error:  # the user's code, in a thread where nothing else takes it
@@ -65,7 +66,7 @@ def _checked(value: object, *, explode: bool) -> str | None:
     if isawaitable(value):
         raise RowError("bad_transform", "an async function cannot be a transform; write a plain one")
     try:
-        held = plain(list(value) if isinstance(value, Iterator) else value)
+        held = plain(value)
         text = json.dumps(held, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise RowError("bad_transform", f"what it returned has no JSON form: {error}") from None

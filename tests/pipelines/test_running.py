@@ -234,3 +234,47 @@ def test_half_of_a_surrogate_pair_in_an_answer_ends_what_would_send_it_on_and_no
         "not_sendable",
         "template_error",
     ]
+
+
+def test_half_a_surrogate_pair_in_an_answer_goes_on_as_the_results_show_it_and_stops_nothing(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {"first": ask("say {{ word }}"), "second": ask("{{ stages.first.output }}", needs="first")})
+    assert job.run(faults="lone_surrogate:#2").exit_code == Exit.OK
+    outputs = [json.loads(output or "") for output in job.outputs("first").values()]
+    assert [row["text"] for row in job.table("stages/first/results.parquet")] == outputs
+    assert sum("\\ud800" in output for output in outputs) == 1
+    assert len(job.sent()) == 8
+
+
+@pytest.mark.parametrize("column", ["group", "a\\b", "a\tb", "a.b", "ü"])
+def test_values_that_are_not_written_alike_are_groups_of_their_own(tmp_path: Path, column: str) -> None:
+    batch = {"sum": ask("say {{ rows | length }}", batch={"by": column})}
+    job = Piped(tmp_path, batch, rows=0)
+    values = [1, "1", True, 1.0, 0.3, 0.1 + 0.2, 2**63, 2**63 + 1, "a\0b", "a\0c", "", None, "ü", "\\"]
+    job.rows = [{"id": f"r{n}", column: value} for n, value in enumerate(values)]
+    assert job.run().exit_code == Exit.OK
+    numbers = {"1": '"2"', "1.0": '"1"', "0.3": '"1"', "0.30000000000000004": '"1"', str(2**63): '"1"'}
+    texts = {r'"a\u0000b"': '"1"', r'"a\u0000c"': '"1"', "": '"1"', "null": '"1"', "ü": '"1"', "\\": '"1"'}
+    assert job.outputs("sum") == {**numbers, **texts, "true": '"1"', str(2**63 + 1): '"1"'}
+
+
+def test_a_column_called_rows_is_seen_in_later_stages(tmp_path: Path) -> None:
+    job = Piped(tmp_path, {"first": ask("say x"), "second": ask("say {{ rows }}", needs="first")}, rows=0)
+    job.rows = [{"id": "a", "rows": 3}]
+    assert job.run().exit_code == Exit.OK
+    assert job.outputs("second") == {"a": '"3"'}
+
+
+def test_a_row_with_a_column_called_stages_fails_unsent_as_nobody_could_see_it(tmp_path: Path) -> None:
+    job = Piped(tmp_path, CHAIN)
+    job.rows[1]["stages"] = "three"
+    assert job.run().exit_code == Exit.SOME_ROWS_FAILED
+    said = "rows.jsonl:2: a column is called 'stages', as the outputs of stages are; rename it"
+    assert job.ends("first")["r1"] == ("failed", said)
+    assert len(job.sent()) == 6
+
+
+def test_a_generator_that_raises_half_way_is_told_by_what_it_raised(tmp_path: Path) -> None:
+    code = "def items(row):\n    yield 1\n    raise ValueError('half way')\n"
+    job = Piped(tmp_path, {"items": {"transform": "steps:items", "explode": True}}, code=code, rows=1)
+    assert job.run().exit_code == Exit.SOME_ROWS_FAILED
+    assert job.ends("items")["r0"] == ("failed", "steps:items: ValueError: half way")

@@ -76,6 +76,7 @@ def test_levels_say_what_keys_name() -> None:
             "name different things",
         ),
         ({"a": ASKED, "c": {**ASKED, "needs": ["a", INPUT]}}, "the columns of the input are always there"),
+        ({"a": {**ASKED, "batch": {"by": "rows"}}}, "every batch has 'rows' of its own: rename the column"),
     ],
 )
 def test_what_cannot_begin_or_be_joined_is_refused(stages: dict[str, Any], message: str) -> None:
