@@ -17,10 +17,13 @@ from batchrun.store.ended import ENDED, ended_of
 
 #: Of a row that could not be read, and of what follows from it, nobody knows the group.
 _UNKNOWN = f"data IS NULL OR (data = '{{}}' AND stage != '{INPUT}')"
+#: A value as JSON, which no function of SQLite before 3.38 gives: asked for twice, it comes as `[value,value]`.
+_TWICE = "json_extract(data, ?1, ?1)"
+_JSON = f"substr({_TWICE}, 2, (length({_TWICE}) - 3) / 2)"
 #: The text of a value: of a string itself, of all else its JSON, in which no two numbers are the same. SQLite ends a
 #: string at a NUL, so one with a NUL stays JSON.
-_VALUE = f"""iif({_UNKNOWN}, NULL, iif(json_type(data, ?1) = 'text' AND NOT instr(data -> ?1, '\\u0000'),
-             data ->> ?1, coalesce(data -> ?1, 'null')))"""
+_VALUE = f"""iif({_UNKNOWN}, NULL, iif(json_type(data, ?1) = 'text' AND NOT instr({_JSON}, '\\u0000'),
+             json_extract(data, ?1), {_JSON}))"""
 #: The key of the only group where all rows are one.
 ALL = "all"
 
