@@ -16,7 +16,8 @@ from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, ROWS, STAGES
 
 #: Error classes of rows that are skipped: left out by a condition, lacking what they need, left out by a transform.
-LEFT_OUT, UPSTREAM_FAILED, FILTERED = "left_out", "upstream_failed", "filtered"
+#: Held is what only the user can decide about.
+LEFT_OUT, UPSTREAM_FAILED, UPSTREAM_HELD, FILTERED = "left_out", "upstream_failed", "upstream_held", "filtered"
 
 
 class How(Enum):
@@ -25,6 +26,7 @@ class How(Enum):
     SUCCEEDED = auto()
     LEFT_OUT = auto()
     FAILED = auto()
+    HELD = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,10 @@ def joined(graph: Graph, name: str, needs: Mapping[str, Ended]) -> dict[str, Any
 
 
 def skipped(needs: Collection[Ended]) -> Finish | None:
-    """The end of a row that cannot be carried: one that it needs has failed, or all of them were left out."""
-    failed = next((ended for ended in needs if ended.how is How.FAILED), None)
-    if failed is not None:
-        return Finish(Outcome.SKIPPED, UPSTREAM_FAILED, failed.why)
+    """The end of a row that cannot be carried: what it needs has failed or is held, or all of it was left out."""
+    for how, kind in ((How.FAILED, UPSTREAM_FAILED), (How.HELD, UPSTREAM_HELD)):
+        if (lacking := next((ended for ended in needs if ended.how is how), None)) is not None:
+            return Finish(Outcome.SKIPPED, kind, lacking.why)
     if any(ended.how is How.SUCCEEDED for ended in needs):
         return None
     return Finish(Outcome.SKIPPED, LEFT_OUT, next(ended.why for ended in needs))

@@ -12,6 +12,7 @@ from batchrun.spec.functions import Transform, load_transform
 from batchrun.spec.graph import Graph, GraphError
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.rendering.templates import Condition, columns_of, fields_read_of, needs
+from batchrun.spec.service.shapes import Finding, advice
 from batchrun.spec.stages import ROWS, STAGES, StageSpec
 
 #: Names that templates have beside the columns of a row.
@@ -38,8 +39,17 @@ def transform_of(stage: StageSpec, name: str, base: Path, told: Complaints) -> T
         return None
 
 
+def idle_settings_of(name: str, stage: StageSpec) -> Iterator[Finding]:
+    """What does nothing in such a stage."""
+    if stage.transform is None and "timeout" in stage.model_fields_set:
+        yield advice(("stages", name, "timeout"), "this does nothing here: it is for a transform; see `poll.deadline`")
+    for limit in stage.limits.model_fields_set if stage.transform else ():
+        yield advice(("stages", name, "limits", limit), "this does nothing here: a transform sends nothing; remove it")
+
+
 def check_stage(graph: Graph, name: str, stage: StageSpec, told: Complaints) -> None:
     """Tell what the stage wants of others that they do not have."""
+    told.hear(idle_settings_of(name, stage), ())
     _check_continue(graph, name, stage, told)
     for path, kind, source in _sources(name, stage):
         try:

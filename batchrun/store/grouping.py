@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 from batchrun.rows import Finish, Outcome, key_within
-from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, Due, Ended, How, items, joined
+from batchrun.spec.flow import LEFT_OUT, UPSTREAM_FAILED, UPSTREAM_HELD, Due, Ended, How, items, joined
 from batchrun.spec.graph import Graph
 from batchrun.spec.stages import INPUT, ROWS, STAGES
 from batchrun.store.ended import ENDED, ended_of
@@ -105,7 +105,9 @@ class Groups:
         column = {batch.by: data.get(batch.by)} if batch.by else {}
         rows = {"count": found.count, "sha": found.sha.hexdigest()[:32]}
         end = None
-        if How.FAILED in found.why and (batch.failed == "skip" or not found.count):
+        if How.HELD in found.why:  # it may be in the group yet
+            end = Finish(Outcome.SKIPPED, UPSTREAM_HELD, found.why[How.HELD])
+        elif How.FAILED in found.why and (batch.failed == "skip" or not found.count):
             end = Finish(Outcome.SKIPPED, UPSTREAM_FAILED, found.why[How.FAILED])
         elif not found.count:
             end = Finish(Outcome.SKIPPED, LEFT_OUT, found.why[How.LEFT_OUT])

@@ -68,5 +68,12 @@ class Threads(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
-        Thread(target=lambda: future.set_result(fn(*args, **kwargs)), name="tool", daemon=True).start()
+
+        def run() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # nothing else is there to take it
+                future.set_exception(error)
+
+        Thread(target=run, name="tool", daemon=True).start()
         return future

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from batchrun.emulator.outcome import Outcome
-from batchrun.emulator.prompts import Prompt
-from batchrun.emulator.rules.request import Order
 from batchrun.errors import Exit, SpecError
 from batchrun.reports.rows import row_document
 from batchrun.store.reader import Reader
@@ -212,30 +209,6 @@ def test_nothing_is_left_to_do_when_all_rows_have_ended(tmp_path: Path) -> None:
     assert (job.run().nothing_to_do, len(job.sent())) == (True, before)
 
 
-def test_half_of_a_surrogate_pair_in_an_answer_ends_what_would_send_it_on_and_not_the_run(tmp_path: Path) -> None:
-    job = Piped(
-        tmp_path,
-        {
-            "first": ask("say {{ word }}"),
-            "second": ask("say {{ stages.first.output }}", needs="first"),
-            "all": ask("say {{ rows[0].stages.first.output }}", needs="first", batch={}),
-        },
-        rows=1,
-    )
-
-    def odd(order: Order, prompt: Prompt, made: Any) -> Outcome:
-        text = {"type": "text", "text": "a\ud800b"}
-        return Outcome("completed", [{"type": "model_output", "content": [text]}], made().usage)
-
-    done = job.run(replies=odd)
-    assert (done.stopped_by, done.exit_code) == (None, Exit.SOME_ROWS_FAILED)
-    assert job.outputs("first") == {"r0": '"a\\ud800b"'}
-    assert [job.table(f"stages/{name}/results.parquet")[0]["error_class"] for name in ("second", "all")] == [
-        "not_sendable",
-        "template_error",
-    ]
-
-
 def test_half_a_surrogate_pair_in_an_answer_goes_on_as_the_results_show_it_and_stops_nothing(tmp_path: Path) -> None:
     job = Piped(tmp_path, {"first": ask("say {{ word }}"), "second": ask("{{ stages.first.output }}", needs="first")})
     assert job.run(faults="lone_surrogate:#2").exit_code == Exit.OK
@@ -278,3 +251,18 @@ def test_a_generator_that_raises_half_way_is_told_by_what_it_raised(tmp_path: Pa
     job = Piped(tmp_path, {"items": {"transform": "steps:items", "explode": True}}, code=code, rows=1)
     assert job.run().exit_code == Exit.SOME_ROWS_FAILED
     assert job.ends("items")["r0"] == ("failed", "steps:items: ValueError: half way")
+
+
+def test_a_group_waits_for_a_row_that_only_the_user_can_decide_about(tmp_path: Path) -> None:
+    stages = {
+        "first": ask("say {{ word }}"),
+        "second": ask("say {{ stages.first.output }}", needs="first"),
+        "sum": ask("say {{ rows | length }}", needs="second", batch={"by": "group", "failed": "leave_out"}),
+    }
+    job = Piped(tmp_path, stages, retry={"ambiguous": {"model": "hold"}})
+    assert job.run(faults="drop_after:#1").exit_code == Exit.ROWS_HELD
+    (held,) = [key for key, (outcome, _) in job.ends("first").items() if outcome == "ambiguous"]
+    group = f"g{int(held[1:]) % 2}"
+    assert job.ends("sum")[group][0] == "skipped"
+    assert "ended as ambiguous" in (job.ends("sum")[group][1] or "")
+    assert sum(key.startswith("sum:") for key in job.sent()) == 1

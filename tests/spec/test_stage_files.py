@@ -83,3 +83,11 @@ def test_a_mistake_is_told_where_it_stands(tmp_path: Path, stages: dict[str, Any
 def test_the_results_are_of_a_stage_that_there_is(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="there is no stage 'z'"):
         load(tmp_path, {"a": FIRST}, output={"stage": "z"})
+
+
+def test_settings_that_do_nothing_in_a_stage_are_told(tmp_path: Path) -> None:
+    job = load(tmp_path, {"a": {**FIRST, "timeout": 3}, "b": {**SPLIT, "needs": "a", "limits": {"rpm": 3}}})
+    assert [line.partition(": this")[0].rpartition(": ")[2] for line in job.warnings] == [
+        "stages.a.timeout",
+        "stages.b.limits.rpm",
+    ]
