@@ -45,7 +45,8 @@ def cost(choice: RunChoice, as_json: bool) -> None:
 
 def _lines(found: Sequence[Spent], *, emulated: bool) -> Iterator[str]:
     if found:
-        yield from _table([_HEADS, *map(_cells, found)])
+        width = max(len(spent.stage) for spent in found)
+        yield from _table([_HEADS, *(_cells(spent, width) for spent in found)])
     yield cost_line([each for spent in found for each in spent.costs], emulated=emulated)
     if under_way := sum(spent.interactions - len(spent.costs) for spent in found):
         yield f"not counted: {counted(under_way, 'interaction')} without an answer so far"
@@ -55,9 +56,9 @@ def _lines(found: Sequence[Spent], *, emulated: bool) -> Iterator[str]:
         yield f"of these {counted(replaced, 'interaction')} replaced by others: failed, or asked anew"
 
 
-def _cells(spent: Spent) -> tuple[str, ...]:
+def _cells(spent: Spent, width: int) -> tuple[str, ...]:
     tokens = (f"{spent.tokens[kind]:,}" for kind in _HEADS[2:6])
-    name = f"{spent.stage}  {spent.model}" if spent.stage else spent.model
+    name = f"{spent.stage.ljust(width)}  {spent.model}" if width else spent.model
     return name, f"{spent.interactions:,}", *tokens, f"{spent.dollars:,.6f}"
 
 
