@@ -27,15 +27,16 @@ _NO_LIMITS = StageLimitsSpec()
 class Stage:
     """What is done with the rows of one stage; a job without stages is one that has no `name`.
 
-    `request` is its section of the job file. `next_request` makes a row's request after the exchanges so far; it raises
-    RowError; `media` reads the files of a Draft. `check_for` gives what judges a row's answer, None where any will do;
-    `toolbox` holds the user's functions. `waits` is true where POSTs bring their answer. `transform` is what is done
-    instead of asking; it may block. `budget` and `limits` are its own, within the run's. `follows` is true where its
-    rows are made of those of others, `output_of` gives what others are made of, from an answer of its.
+    `spec` is the job's, with the stage's own request and policies. `next_request` makes a row's request after the
+    exchanges so far; it raises RowError; `media` reads the files of a Draft. `check_for` gives what judges a row's
+    answer, None where any will do; `toolbox` holds the user's functions. `waits` is true where POSTs bring their
+    answer. `transform` is what is done instead of asking; it may block. `budget` and `limits` are its own, within the
+    run's. `follows` is true where its rows are made of those of others, `output_of` gives what others are made of, from
+    an answer of its.
     """
 
     name: str
-    request: RequestSpec
+    spec: JobSpec
     next_request: Callable[[RowRecord, Sequence[Exchange], Ask], Request | Draft]
     media: Media
     check_for: Callable[[RowRecord], Check | None]
@@ -48,6 +49,11 @@ class Stage:
     budget: Budget | None = None
     follows: bool = False
     output_of: Callable[[RowRecord, Interaction], str] | None = None
+
+    @property
+    def request(self) -> RequestSpec:
+        """Its section of the job file."""
+        return self.spec.request
 
     async def aclose(self) -> None:
         """End what functions have left running, and keep no fetched file."""

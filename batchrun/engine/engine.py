@@ -65,7 +65,7 @@ class Engine:
         key = KeyProbe(means.client)
         self._submitter = Submitter(work, means, self.poster, self._pace, self._shelter, key)
         self._salvage = Salvage(means.store, means.client)
-        self._waiter = Waiter(work.spec, means, self._keeper, key)
+        self._waiter = Waiter(work, means, self._keeper, key)
         self._callers = {
             name: Caller(stage.toolbox, stage.request.function_calling, means, self._shelter)
             for name, stage in work.stages.items()
@@ -212,11 +212,11 @@ class Engine:
         if talk.attempt is not None:
             if talk.attempt.state is AttemptState.AMBIGUOUS and not await self._salvaged(row, talk.attempt):
                 talk.doubts += 1
-                return self._after_ambiguous(talk.attempt, talk.doubts)
+                return self._after_ambiguous(stage, talk.attempt, talk.doubts)
             attempt_id, answer = talk.attempt.id, await self._waiter.answer(row, talk.attempt)
             answer = await self._keeper.complete_media(row, attempt_id, answer)
             talk.answered(answer, word_on(attempt_id, self._reader) if script.plans else None)
-        attempts_left = self.work.spec.retry.attempts - 1 - talk.strikes
+        attempts_left = stage.spec.retry.attempts - 1 - talk.strikes
         check = stage.check_for(row)
         try:
             return conversation.after(talk.exchanges, script, check, attempts_left=attempts_left)
@@ -233,13 +233,13 @@ class Engine:
             self._observe(Salvaged(row.key, attempt.interaction_id))
         return found
 
-    def _after_ambiguous(self, attempt: Attempt, doubts: int) -> Decision:
+    def _after_ambiguous(self, stage: Stage, attempt: Attempt, doubts: int) -> Decision:
         """Pay perhaps twice, within the allowance, or hold the row: as the job says.
 
         `doubts` counts the row's POSTs of unknown fate: one poisonous row must not use up the others' allowance.
         """
         reason = attempt.evidence or "unknown"
-        policy = self.work.spec.retry.ambiguous
+        policy = stage.spec.retry.ambiguous
         wish = policy.agent if attempt.agent else policy.model
         if wish == "resubmit" and self._resubmits_left > 0 and doubts <= _RESUBMITS_OF_A_ROW:
             self._resubmits_left -= 1

@@ -51,7 +51,7 @@ class Poster:
     async def post(self, posting: Posting) -> PostResult:
         """Send the request once. Raises StoreError if what happens cannot be made durable."""
         stage, budget = self._work.of(posting.row), self._work.budget_of(posting.row)
-        timeout = self._work.spec.poll.deadline if stage.waits else None
+        timeout = stage.spec.poll.deadline if stage.waits else None
         charge = None if budget is None else await budget.set_aside(posting.row.id, posting.request)
         posting.lease = await self._paces[stage.name].start(posting.request.tokens)
         posting.started = asyncio.get_running_loop().time()

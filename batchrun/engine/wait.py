@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from batchrun.engine import polling
-from batchrun.engine.attempt import Attempt
+from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.events import Landed, Polled, PollFailed
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
@@ -18,7 +18,6 @@ from batchrun.errors import CredentialError, HeldError, RefusedError, RowError
 from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
 from batchrun.rows import Finish, Outcome
-from batchrun.spec.model import JobSpec
 from batchrun.store.records import AttemptState, RowRecord
 
 _LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` sends the row again"
@@ -27,8 +26,9 @@ _LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` se
 class Waiter:
     """Fetches answers. `polling` are the tasks that wait for one."""
 
-    def __init__(self, spec: JobSpec, means: Means, keeper: Keeper, key: KeyProbe) -> None:
-        self._spec, self._keeper, self._key = spec, keeper, key
+    def __init__(self, work: Work, means: Means, keeper: Keeper, key: KeyProbe) -> None:
+        spec = self._spec = work.spec
+        self._work, self._keeper, self._key = work, keeper, key
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
@@ -56,7 +56,7 @@ class Waiter:
 
     async def _wait(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
-        patience = polling.Patience(self._spec, self._wall(), attempt.submitted_at)
+        patience = polling.Patience(self._work.of(row).spec, self._wall(), attempt.submitted_at)
         clock = asyncio.get_running_loop().time
         watch = self._watch(attempt, clock())
         while True:
@@ -175,7 +175,8 @@ class Waiter:
         """Past the deadline: cancel, look once more, keep an answer that came after all."""
         await self._client.cancel(attempt.interaction_id)
         poll = await self._poll(row, attempt)
-        said = f"no answer within {self._spec.poll.deadline:g} s of its submission; it was cancelled ({poll})"
+        deadline = self._work.of(row).spec.poll.deadline
+        said = f"no answer within {deadline:g} s of its submission; it was cancelled ({poll})"
         if not isinstance(poll, Answer):
             raise await self._ended(row, attempt, AttemptState.TIMED_OUT, "timed_out", said)
         if poll.interaction.status != "cancelled":

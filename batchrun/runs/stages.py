@@ -37,7 +37,7 @@ def stage_of(
     fetcher = Fetcher(frozenset(host.lower() for host in request.fetch))
     return Stage(
         job.stage,
-        request,
+        job.spec,
         requests_of(opened, job, whole),
         Media(library_of(job), request.inline_limit, uploads, fetcher, opened.directory.path, job.stage),
         check_for=checks_of(job),

@@ -14,7 +14,7 @@ from batchrun.spec.model import InputSpec, JobSpec, LimitsSpec, OutputSpec, Poll
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.service.accepted import GENERATION
-from batchrun.spec.stages import StageLimitsSpec, StageSpec
+from batchrun.spec.stages import StageLimitsSpec, StagePollSpec, StageRetrySpec, StageSpec
 
 Model = type[BaseModel]
 
@@ -55,6 +55,13 @@ _INSTEAD: Mapping[Model, Mapping[str, str]] = {
     },
     StageLimitsSpec: dict.fromkeys(
         ("in_flight", "posts", "prices"), "it is the job's: write it in `limits` of the file"
+    ),
+    StagePollSpec: dict.fromkeys(
+        ("first", "growth", "ceiling", "rpm", "retention"), "it is the job's: write it in `poll` of the file"
+    ),
+    StageRetrySpec: dict.fromkeys(
+        ("calls", "first", "ceiling", "server_ceiling", "max_resubmits"),
+        "it is the job's: write it in `retry` of the file",
     ),
     StageSpec: {
         **dict.fromkeys(("model", "agent", "input", "prompt", "response_format", "tools"), "write it inside `request`"),

@@ -111,7 +111,7 @@ class Job:
         return self.request.fingerprint if self.graph is None else sha256_of(self.values)
 
 
-_NOT_MAKING = {"request", "limits", "timeout"}
+_NOT_MAKING = {"request", "limits", "poll", "retry", "timeout"}
 
 
 def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
@@ -163,6 +163,18 @@ def _pipeline(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | 
     )
 
 
+def _with_policies(spec: JobSpec, stage: StageSpec) -> JobSpec:
+    """A stage's spec, with what the stage says itself of waiting and trying again."""
+    poll, retry, ambiguous = spec.poll, spec.retry, spec.retry.ambiguous
+    if stage.poll.deadline is not None:
+        poll = poll.model_copy(update={"deadline": stage.poll.deadline})
+    if stage.retry.ambiguous is not None:
+        ambiguous = ambiguous.model_copy(update=dict.fromkeys(("model", "agent"), stage.retry.ambiguous))
+    attempts = stage.retry.attempts or retry.attempts
+    retry = retry.model_copy(update={"attempts": attempts, "ambiguous": ambiguous})
+    return spec.model_copy(update={"poll": poll, "retry": retry})
+
+
 def _filled_in(stage: StageSpec, defaults: RequestSpec) -> StageSpec:
     if stage.request is None:
         return stage
@@ -173,7 +185,7 @@ def _stages(spec: JobSpec, stages: Mapping[str, StageSpec], path: Path, base: Pa
     """Each stage as a job of its own, as far as it can be compiled."""
     for name, stage in stages.items():
         where, asked = ("stages", name, "request"), stage.request or RequestSpec()
-        own = spec.model_copy(update={"request": asked, "stages": None})
+        own = _with_policies(spec.model_copy(update={"request": asked, "stages": None}), stage)
         request, functions = compiled(asked, base, told, where)
         transform = transform_of(stage, name, base, told)
         if request is not None and not told.problems:

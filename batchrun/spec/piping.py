@@ -43,6 +43,11 @@ def idle_settings_of(name: str, stage: StageSpec) -> Iterator[Finding]:
     """What does nothing in such a stage."""
     if stage.transform is None and "timeout" in stage.model_fields_set:
         yield advice(("stages", name, "timeout"), "this does nothing here: it is for a transform; see `poll.deadline`")
+    for section in ("poll", "retry") if stage.transform else ():
+        for setting in getattr(stage, section).model_fields_set:
+            yield advice(
+                ("stages", name, section, setting), "this does nothing here: a transform sends nothing; remove it"
+            )
     for limit in stage.limits.model_fields_set if stage.transform else ():
         yield advice(("stages", name, "limits", limit), "this does nothing here: a transform sends nothing; remove it")
 

@@ -51,6 +51,21 @@ class StageLimitsSpec(Strict):
     max_cost: float | None = Field(default=None, gt=0, description="US dollars that this stage may cost.")
 
 
+class StagePollSpec(Strict):
+    """How long a stage's answers are waited for; the rest is the job's."""
+
+    deadline: Duration | None = Field(default=None, description="As `poll.deadline` of the job, for this stage.")
+
+
+class StageRetrySpec(Strict):
+    """What is tried again of a stage; the rest is the job's."""
+
+    attempts: int | None = Field(default=None, ge=1, description="As `retry.attempts` of the job, for this stage.")
+    ambiguous: Literal["hold", "resubmit"] | None = Field(
+        default=None, description="What to do with a POST of this stage of which nobody can tell whether it was billed."
+    )
+
+
 class StageSpec(Strict):
     """One stage: what it needs, and what it does with each row."""
 
@@ -79,6 +94,8 @@ class StageSpec(Strict):
         description="A stage before this one whose interaction the service itself goes on from "
         "(`previous_interaction_id`). What does not carry over (tools, instructions, formats) is this stage's own.",
     )
+    poll: StagePollSpec = Field(default_factory=StagePollSpec, description="How long its answers are waited for.")
+    retry: StageRetrySpec = Field(default_factory=StageRetrySpec, description="What of it is tried again.")
     timeout: Duration = Field(default=300.0, gt=0, description="Longest time that one call of the transform may take.")
     limits: StageLimitsSpec = Field(default_factory=StageLimitsSpec, description="Limits of this stage alone.")
 

@@ -266,3 +266,18 @@ def test_a_group_waits_for_a_row_that_only_the_user_can_decide_about(tmp_path: P
     assert job.ends("sum")[group][0] == "skipped"
     assert "ended as ambiguous" in (job.ends("sum")[group][1] or "")
     assert sum(key.startswith("sum:") for key in job.sent()) == 1
+
+
+def test_a_stage_has_its_own_deadline_and_policies(tmp_path: Path) -> None:
+    own: dict[str, Any] = {"poll": {"deadline": "10s"}, "retry": {"attempts": 3, "ambiguous": "hold"}}
+    own["request"] = {"model": "gemini-3.1-pro-preview"}  # of which nothing is learned from the first stage
+    stages = {"first": ask("say {{ word }}"), "second": ask("say {{ stages.first.output }}", needs="first", **own)}
+    late = Piped(tmp_path, stages, rows=2)
+    late.run(latency="200s")
+    assert [outcome for outcome, _ in late.ends("first").values()] == ["succeeded"] * 2
+    assert all("no answer within 10 s" in (said or "") for _, said in late.ends("second").values())
+    for where, fault, ends in (("tried", "failed:#2", "succeeded"), ("held", "drop_after:#2", "ambiguous")):
+        (tmp_path / where).mkdir()
+        job = Piped(tmp_path / where, stages, rows=1)
+        job.run(latency="1s", faults=fault)
+        assert job.ends("second")["r0"][0] == ends
