@@ -146,10 +146,11 @@ def _count_input(job: Job, found: Preview, reader: Reader, at: float) -> None:
     found.rows, found.unreadable = reader.count_input()
     for key, source, kind, message in reader.failed_unsent(at):
         complain(found, f"{key} ({source}): {message} ({kind})")
+    assert job.graph is not None
     wanted = [*(("output.columns", name) for name in job.spec.output.columns)]
     wanted += [(f"stages.{stage}.batch.by", name) for stage, name in grouped_by(job)]
-    for place, name in wanted if found.rows > found.unreadable else ():
-        if not reader.has_column(name):
+    for place, name in wanted:
+        if reader.lacks_column(job.graph.first, name):
             complain(found, f"{place}: no row has the column {name!r}")
 
 

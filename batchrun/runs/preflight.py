@@ -49,7 +49,7 @@ def _refuse_unknown_columns(job: Job, reader: Reader) -> None:
 def _refuse_unknown_groups(job: Job, reader: Reader) -> None:
     """Rows without the column would be one group, called null, after all that comes before it was paid."""
     for stage, column in grouped_by(job):
-        if not reader.has_column(column) and reader.count_rows():
+        if job.graph is not None and reader.lacks_column(job.graph.first, column):
             raise SpecError(f"{job.path}: stages.{stage}.batch.by: no row has the column {column!r}; nothing was sent.")
 
 

@@ -349,6 +349,12 @@ class Reader:
         """Rows that could be read."""
         return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
 
+    def lacks_column(self, stage: str, column: str) -> bool:
+        """True if a stage has rows that can be carried, and none of them has this column."""
+        query = f"""SELECT count(*) > 0 AND total(EXISTS (SELECT 1 FROM json_each(r.data) e WHERE e.key = ?)) = 0
+                    FROM row r WHERE r.{PRESENT} AND r.stage = ? AND NOT r.rejected AND r.data NOT NULL"""
+        return bool(self._count(query, column, stage))
+
     def failed_unsent(self, at: float) -> Iterator[tuple[str, str, str, str]]:
         """Rows that cannot be carried, and those that failed at this very time: key, source, error class, message."""
         query = f"""SELECT key, source, coalesce(error_class, ''), coalesce(error_message, '') FROM row WHERE {PRESENT}
