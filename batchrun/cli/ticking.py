@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.cli import options
+from batchrun.cli.make import refuse_idle_options
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
 from batchrun.plurals import counted
@@ -72,6 +73,7 @@ def tick(
     from batchrun.runs.run import run
     from batchrun.spec.load import load_job
 
+    refuse_idle_options(emulator)
     loaded = load_job(job, overrides)
     settings = emulator_settings(loaded, run_dir, latency, None, replies) if emulator else None
     address = base_url or DEFAULT_BASE_URL

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from batchrun.cli import commands
 from batchrun.errors import Exit
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, run
@@ -70,3 +73,24 @@ def test_a_budget_holds_over_ticks(tmp_path: Path) -> None:
     assert (first.exit_code, 0 < first.summary.in_flight < 20) == (Exit.TRY_LATER, True)
     job.clock.now += 7 * 3600
     assert tick(job).summary.charged_usd <= 0.05
+
+
+def test_the_command_says_in_a_line_how_the_job_stands(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 3)
+    path = str(job.write())
+    first = CliRunner().invoke(commands, ["tick", path, "--emulator", "--latency", "0s"])
+    assert (first.exit_code, first.stdout) == (0, "sums: 0 of 3 rows done, 3 in flight, 3 POSTs now\n")
+    second = CliRunner().invoke(commands, ["tick", path, "--emulator", "--latency", "0s", "--max-time", "1h"])
+    assert second.stdout == "sums: 3 of 3 rows done, 0 POSTs now\n"
+    assert CliRunner().invoke(commands, ["tick", path, "--max-time", "soon"]).exit_code == 2
+    idle = CliRunner().invoke(commands, ["tick", path, "--latency", "0s"])
+    assert "--latency does nothing without --emulator" in idle.stderr
+
+
+def test_the_slots_of_a_job_are_shown(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 1)
+    assert "the job has no `schedule`" in CliRunner().invoke(commands, ["schedule", "show", str(job.write())]).stderr
+    job.spec["schedule"] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+    shown = CliRunner().invoke(commands, ["schedule", "show", str(job.write()), "--next", "400"]).stdout
+    assert "At 02:30 every day, Europe/Berlin" in shown
+    assert shown.count("(the clock goes forward by 60 minutes before this)") in (1, 2)
