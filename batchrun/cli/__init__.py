@@ -25,7 +25,6 @@ from batchrun.cli import (
     recovering,
     resolving,
     scaffold,
-    scheduling,
     ticking,
     trying,
 )
@@ -76,7 +75,6 @@ for command in (
     trying.try_,
     make.run,
     ticking.tick,
-    scheduling.schedule,
     look.status,
     look.show,
     costing.cost,

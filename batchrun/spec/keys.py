@@ -13,7 +13,6 @@ from batchrun.spec.asking import FunctionCallingSpec, RequestSpec, Turn
 from batchrun.spec.model import InputSpec, JobSpec, LimitsSpec, OutputSpec, PollSpec, RetrySpec
 from batchrun.spec.parts import MediaPart, TextPart
 from batchrun.spec.reading.positions import KeyPath
-from batchrun.spec.scheduling import ScheduleSpec
 from batchrun.spec.service.accepted import GENERATION
 from batchrun.spec.stages import StageLimitsSpec, StagePollSpec, StageRetrySpec, StageSpec
 
@@ -53,10 +52,6 @@ _INSTEAD: Mapping[Model, Mapping[str, str]] = {
         **dict.fromkeys(("concurrency", "workers", "parallel", "max_concurrency"), "write `in_flight`"),
         **dict.fromkeys(("requests_per_minute", "rps", "qps"), "write `rpm`, POSTs a minute"),
         "tokens_per_minute": "write `tpm`",
-    },
-    ScheduleSpec: {
-        **dict.fromkeys(("expression", "at", "every", "interval"), "write `cron`"),
-        **dict.fromkeys(("tz", "time_zone", "zone"), "write `timezone`"),
     },
     StageLimitsSpec: dict.fromkeys(
         ("in_flight", "posts", "prices"), "it is the job's: write it in `limits` of the file"

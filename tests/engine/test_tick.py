@@ -85,12 +85,3 @@ def test_the_command_says_in_a_line_how_the_job_stands(tmp_path: Path) -> None:
     assert CliRunner().invoke(commands, ["tick", path, "--max-time", "soon"]).exit_code == 2
     idle = CliRunner().invoke(commands, ["tick", path, "--latency", "0s"])
     assert "--latency does nothing without --emulator" in idle.stderr
-
-
-def test_the_slots_of_a_job_are_shown(tmp_path: Path) -> None:
-    job = Rehearsal(tmp_path, 1)
-    assert "the job has no `schedule`" in CliRunner().invoke(commands, ["schedule", "show", str(job.write())]).stderr
-    job.spec["schedule"] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin"}
-    shown = CliRunner().invoke(commands, ["schedule", "show", str(job.write()), "--next", "400"]).stdout
-    assert "At 02:30 every day, Europe/Berlin" in shown
-    assert shown.count("(the clock goes forward by 60 minutes before this)") in (1, 2)
