@@ -67,8 +67,7 @@ class Waiter:
         clock = asyncio.get_running_loop().time
         watch = self._watch(attempt, clock())
         while True:
-            if self._patient:
-                await asyncio.sleep(watch.wait(clock()))
+            await asyncio.sleep(watch.wait(clock()))
             poll = await self._poll(row, attempt)
             watch.saw(poll, clock())
             if isinstance(poll, polling.NotFound) and poll.forbidden and await self._key.accepted() is False:
@@ -82,7 +81,7 @@ class Waiter:
                     continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
-                    if not self._patient:
+                    if not (self._patient or patience.doubtful):
                         raise NotYet
                 case verdict:
                     await self._stop_the_run(verdict, poll, patience)

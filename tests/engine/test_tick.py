@@ -22,6 +22,9 @@ def tick(job: Rehearsal, *, seconds: float | None = None, **emulator: Any) -> Re
     return run(load_job(job.write()), options, job.clock.wall, run_async=job.clock.run)
 
 
+SLOW = {"deadline": "12h"}
+
+
 def test_a_tick_submits_all_and_ends_long_before_there_are_answers(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, 10)
     began = job.clock.wall()
@@ -31,7 +34,7 @@ def test_a_tick_submits_all_and_ends_long_before_there_are_answers(tmp_path: Pat
 
 
 def test_the_next_tick_collects_what_has_finished_and_submits_what_is_new(tmp_path: Path) -> None:
-    job = Rehearsal(tmp_path, 10)
+    job = Rehearsal(tmp_path, 10, poll=SLOW)
     tick(job)
     job.clock.now += 3600
     assert tick(job).summary.succeeded == 0
@@ -43,7 +46,7 @@ def test_the_next_tick_collects_what_has_finished_and_submits_what_is_new(tmp_pa
 
 
 def test_no_more_are_in_flight_than_the_job_says(tmp_path: Path) -> None:
-    job = Rehearsal(tmp_path, 10, limits={"in_flight": 4})
+    job = Rehearsal(tmp_path, 10, limits={"in_flight": 4}, poll=SLOW)
     assert [tick(job).summary.in_flight, tick(job).summary.in_flight] == [4, 4]
     job.clock.now += 7 * 3600
     result = tick(job)
@@ -58,7 +61,7 @@ def test_a_tick_stops_sending_when_its_time_is_up(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_pipeline_go_on_from_tick_to_tick(tmp_path: Path) -> None:
-    job = Piped(tmp_path, {"a": ask("say {{ word }}"), "b": ask("say {{ stages.a.output }}", needs="a")})
+    job = Piped(tmp_path, {"a": ask("say {{ word }}"), "b": ask("say {{ stages.a.output }}", needs="a")}, poll=SLOW)
     tick(job)
     job.clock.now += 7 * 3600
     assert tick(job).summary.stages == {"a": {"succeeded": 4}, "b": {"in_flight": 4}}
@@ -67,12 +70,30 @@ def test_rows_of_a_pipeline_go_on_from_tick_to_tick(tmp_path: Path) -> None:
 
 
 def test_a_budget_holds_over_ticks(tmp_path: Path) -> None:
-    job = Rehearsal(tmp_path, 20, limits={"max_cost": 0.05, "posts": 1})
+    job = Rehearsal(tmp_path, 20, limits={"max_cost": 0.05, "posts": 1}, poll=SLOW)
     job.spec["request"]["generation_config"] = {"max_output_tokens": 1000}
     first = tick(job)
     assert (first.exit_code, 0 < first.summary.in_flight < 20) == (Exit.TRY_LATER, True)
     job.clock.now += 7 * 3600
     assert tick(job).summary.charged_usd <= 0.05
+
+
+def test_what_is_late_is_given_up_by_a_tick_as_by_a_run(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 2, poll={"deadline": "1h"})
+    tick(job)
+    job.clock.now += 2 * 3600
+    result = tick(job)
+    assert (result.exit_code, result.summary.errors) == (Exit.SOME_ROWS_FAILED, {"timed_out": 2})
+
+
+def test_what_the_service_has_lost_is_found_out_by_a_tick(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 2)
+    tick(job)
+    (tmp_path / "emulator.db").unlink()
+    job.rows.append({"id": "new", "question": "Is there anybody?"})
+    result = tick(job)
+    assert result.summary.errors == {"lost": 2}
+    assert result.summary.in_flight == 1
 
 
 def test_the_command_says_in_a_line_how_the_job_stands(tmp_path: Path) -> None:
