@@ -14,7 +14,20 @@ from typing import Any
 import click
 
 from batchrun import environment
-from batchrun.cli import after, costing, drawing, emulate, files, look, make, recovering, resolving, scaffold, trying
+from batchrun.cli import (
+    after,
+    costing,
+    drawing,
+    emulate,
+    files,
+    look,
+    make,
+    recovering,
+    resolving,
+    scaffold,
+    ticking,
+    trying,
+)
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
@@ -61,6 +74,7 @@ for command in (
     make.plan,
     trying.try_,
     make.run,
+    ticking.tick,
     look.status,
     look.show,
     costing.cost,

@@ -152,7 +152,7 @@ def refuse_idle_options(emulator: bool) -> None:
     """An option that does nothing may mean that a rehearsal is about to be a paid run."""
     context = click.get_current_context()
     idle = ("base_url", "api_version") if emulator else ("latency", "replies", "faults")
-    for name in idle:
+    for name in context.params.keys() & set(idle):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")
             raise click.UsageError(f"{option} does nothing {'with' if emulator else 'without'} --emulator")

@@ -69,6 +69,7 @@ class Work:
     `answers` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many
     ambiguous POSTs were sent again so far. `resumed` is true where an earlier process has begun the run, `refused`
     where POSTs of it were refused, or could not be sent. `budget` is None where nothing limits what the run may cost.
+    If it is not `patient` nobody waits for answers: a later run fetches them.
     `settled` tells, in a job of stages, whether all that a row was made of has ended for good.
     """
 
@@ -82,6 +83,7 @@ class Work:
     refused: bool = False
     budget: Budget | None = None
     settled: Callable[[RowRecord], bool] | None = None
+    patient: bool = True
 
     def of(self, row: RowRecord) -> Stage:
         """The stage that a row is in."""

@@ -24,13 +24,14 @@ from batchrun.engine.pace import Pace
 from batchrun.engine.post import Poster
 from batchrun.engine.project import Project
 from batchrun.engine.request import as_read
+from batchrun.engine.room import Room
 from batchrun.engine.salvage import Salvage
 from batchrun.engine.shelter import Shelter
 from batchrun.engine.submit import Submitter
 from batchrun.engine.supply import Supply
 from batchrun.engine.talk import Talk, resumed, word_on
 from batchrun.engine.transforming import Transformer
-from batchrun.engine.wait import Waiter
+from batchrun.engine.wait import NotYet, Waiter
 from batchrun.errors import (
     BudgetError,
     HeldError,
@@ -74,10 +75,11 @@ class Engine:
         self._transformer = Transformer()
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
-        self._in_flight = asyncio.Semaphore(work.spec.limits.in_flight)
+        self._room = Room(work.spec.limits.in_flight)
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[int] = set()
+        self._left: set[int] = set()
         self._used_up: dict[str, BudgetError] = {}
         self._supply = Supply(work, means.reader, self._carried, self._used_up.keys())
         self._has_ended = asyncio.Event()
@@ -97,7 +99,8 @@ class Engine:
         await self._store.drain()
         if failure := self.failure or next(iter(self._used_up.values()), None):
             raise failure
-        self._feeder.result()
+        if not self._feeder.cancelled():
+            self._feeder.result()
 
     def _spent(self) -> list[tuple[float, float, float | None]]:
         """How long ago POSTs read how much, as far as that bears upon when the next may start."""
@@ -122,11 +125,12 @@ class Engine:
     async def _next(self) -> RowRecord | None:
         """The next row, with room in flight for it; None when none is left, and none can follow from others."""
         while True:
-            await self._in_flight.acquire()
+            if not await self._room.take():
+                return None
             self._has_ended.clear()
             if (row := self._supply.next()) is not None:
                 return row
-            self._in_flight.release()
+            self._room.give_back()
             if self._feeds_earlier or self.work.settled is None or not self._tasks:
                 return None
             await self._has_ended.wait()
@@ -134,21 +138,25 @@ class Engine:
     def stop(self, reason: RunError) -> None:
         """Send nothing more; let open POSTs answer; leave the rest to the next run."""
         self._shelter.evacuated = True
-        self._send_no_more(reason)
+        self._stop_sending(reason)
         self.leaving = True
         for task in self._tasks - self._shelter.tasks:
             task.cancel()
 
-    def _send_no_more(self, reason: RunError) -> None:
-        """No row is sent any more; those in flight are polled to their end, also if an earlier run submitted them."""
-        if self.failure is None:
-            self.failure = reason
-            self._observe(Stopping(str(reason)))
+    def send_no_more(self) -> None:
+        """Send nothing more; what is in flight, and functions that run, go on."""
         self._shelter.closed = True
         for task in self._tasks - self._shelter.tasks - self._waiter.polling:
             task.cancel()
         if self._feeder is not None and (self._shelter.evacuated or not self._feeds_earlier):
             self._feeder.cancel()
+
+    def _stop_sending(self, reason: RunError) -> None:
+        """No row is sent any more; those in flight are polled to their end, also if an earlier run submitted them."""
+        if self.failure is None:
+            self.failure = reason
+            self._observe(Stopping(str(reason)))
+        self.send_no_more()
 
     def _start(self, row: RowRecord) -> None:
         if (budget := self.work.budget_of(row)) is not None:
@@ -161,13 +169,16 @@ class Engine:
     def _ended(self, row: RowRecord, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._carried.discard(row.id)
-        self._in_flight.release()
+        if row.id in self._left:
+            self._room.leave()
+        else:
+            self._room.give_back()
         self._has_ended.set()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, BudgetError) and error.stage:
             self._used_up.setdefault(error.stage, error)
         elif isinstance(error, QuotaError | ModelError | BudgetError):
-            self._send_no_more(error)
+            self._stop_sending(error)
         elif isinstance(error, RunError):
             self.stop(error)
         elif error is not None:
@@ -202,6 +213,8 @@ class Engine:
                     case ask:
                         talk.number += 1
                         talk.attempt = await self._submitter.submit(row, talk.number, talk.exchanges, ask)
+            except NotYet:
+                return await self._leave(row)
             except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
                 return await self._finish(row, _end_by(error))
 
@@ -247,6 +260,12 @@ class Engine:
         advice = "`batchrun resolve` tells what you can do"
         message = f"nobody can tell whether this POST was billed: {reason}. {advice}"
         return Finish(Outcome.AMBIGUOUS, "ambiguous", message)
+
+    async def _leave(self, row: RowRecord) -> None:
+        """The row stays pending, for a later run to go on with; its place in flight stays taken."""
+        self._left.add(row.id)
+        if (budget := self.work.budget_of(row)) is not None:
+            await budget.close(row.id)
 
     async def _finish(self, row: RowRecord, end: Finish, output: str | None = None) -> None:
         self._supply.follow(await self._store.finish(row.id, end, self._wall(), output))

@@ -97,6 +97,11 @@ class Patience:
         self._complete_since: float | None = None
         self._late_since: float | None = None
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether something is wrong, which takes more polls to be sure of: it is late, unknown, or says nothing."""
+        return bool(self._failures or self._missing_since or self._complete_since or self._late_since)
+
     def judge(self, poll: Poll, now: float) -> Answer | Verdict:
         """The answer, if this is it, or what its absence means."""
         if isinstance(poll, NoAnswer):

@@ -23,12 +23,17 @@ from batchrun.store.records import AttemptState, RowRecord
 _LOOK = "It is kept: see `batchrun show`; `batchrun retry --ambiguous --anew` sends the row again"
 
 
+class NotYet(Exception):
+    """There is no answer so far, and nobody waits for one."""
+
+
 class Waiter:
-    """Fetches answers. `polling` are the tasks that wait for one."""
+    """Fetches answers. `polling` are the tasks that wait for one. If the work is not `patient` it waits for none: what
+    an earlier run submitted is polled once, what this one did not at all."""
 
     def __init__(self, work: Work, means: Means, keeper: Keeper, key: KeyProbe) -> None:
         spec = self._spec = work.spec
-        self._work, self._keeper, self._key = work, keeper, key
+        self._work, self._keeper, self._key, self._patient = work, keeper, key, work.patient
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
@@ -42,9 +47,11 @@ class Waiter:
         self._knows_earlier = True
 
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
-        """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError."""
+        """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError, NotYet."""
         if attempt.answer is not None:
             return attempt.answer
+        if not (self._patient or attempt.resumed):
+            raise NotYet
         task = asyncio.current_task()
         assert task is not None
         self.polling.add(task)
@@ -74,6 +81,8 @@ class Waiter:
                     continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
+                    if not (self._patient or patience.doubtful):
+                        raise NotYet
                 case verdict:
                     await self._stop_the_run(verdict, poll, patience)
                     raise await self._given_up(verdict, row, attempt, poll)

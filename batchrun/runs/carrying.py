@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.budget import Budget
@@ -35,17 +36,21 @@ async def carry_all(
     *,
     budgets: Mapping[str, Budget],
     waits: bool = False,
+    patient: bool = True,
+    seconds: float | None = None,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
     `budgets` are what bounds the cost of the run ("") and its stages, `waits` is for a client whose POSTs bring the
-    answer.
+    answer; `patient` and `seconds` as in `Options`.
     """
     uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe)
     with flowing(opened, wall) as whole:
-        work = work_of(opened, whole, uploads, budgets, waits=waits)
+        work = replace(work_of(opened, whole, uploads, budgets, waits=waits), patient=patient)
         engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
         stop_gently(engine)
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
             await engine.run(limit)

@@ -18,7 +18,8 @@ from batchrun.store.reader import Reader
 class Options:
     """What the command line adds to a job. `emulator` runs the service in this process; None calls `base_url`.
 
-    `accept_change` allows rows that are asked otherwise than before to be sent again.
+    `accept_change` allows rows that are asked otherwise than before to be sent again. If it is not `patient` the run
+    waits for no answer: it collects what there is, submits what is new, and ends. `seconds` bounds how long it sends.
     """
 
     run_dir: Path | None = None
@@ -28,6 +29,8 @@ class Options:
     limit: int | None = None
     seed: int | None = None
     accept_change: bool = False
+    patient: bool = True
+    seconds: float | None = None
 
     @property
     def target(self) -> str:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Result:
     """How a run ended.
 
-    `limited` is True if only the first rows were asked for, `admission` is None if the input was known already,
+    `limited` is True if not all rows were to end in this run, `admission` is None if the input was known already,
     `died_before` counts the POSTs that an earlier process left unknown, `never_sent` the rows that failed before a
     POST, by error class; `stopped_by` is what ended this run early.
     """
@@ -94,10 +94,16 @@ def run(
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             in_flight = opened.reader.count_in_flight()
             observe(Started(opened.reader.count_pending(bound), in_flight, more=job.graph is not None))
-            posts, stopped = run_async(carry_all(opened, client, bound, wall, observe, budgets=budgets))
+            patient, seconds = options.patient, options.seconds
+            carrying = carry_all(
+                opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds
+            )
+            posts, stopped = run_async(carrying)
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)
-            done = Result(summary, directory, bound is not None, admission, died, stopped_by=stopped)
+            done = Result(
+                summary, directory, bound is not None or not options.patient, admission, died, stopped_by=stopped
+            )
         return replace(done, never_sent=opened.reader.never_sent())
 
 
