@@ -89,8 +89,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
 @options.replies
 @click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
 @_limit
-@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
-@click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
+@options.address
 @click.option(
     "--accept-change",
     is_flag=True,

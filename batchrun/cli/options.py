@@ -49,6 +49,12 @@ _api_version = click.option(
 )
 
 
+def address(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name the service of a run to be made."""
+    other = "Another address of the service, such as that of `emulator serve`."
+    return click.option("--base-url", metavar="URL", help=other)(_api_version(command))
+
+
 def service(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name the service of a run that exists."""
     return _base_url(_api_version(command))

@@ -41,8 +41,7 @@ class _Time(click.ParamType[float]):
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
 @click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes, as in `run`.")
 @options.replies
-@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
-@click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
+@options.address
 @click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
 @click.option("--max-time", type=_Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
 @click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 @click.option("--latency", default="1s", show_default=True, help="How long the emulator takes.")
 @options.replies
 @click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
-@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
-@click.option("--api-version", default="v1beta", show_default=True, help="Version in the service's paths.")
+@options.address
 @click.option("--prices", type=click.Path(path_type=Path), metavar="FILE", help="Prices of your own, in TOML.")
 @options.as_json
 def try_(

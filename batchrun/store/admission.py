@@ -11,13 +11,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import NamedTuple
 
 from batchrun.errors import SpecError
 from batchrun.rows import InputRow, Outcome
 from batchrun.store.amendment import Anew, Compare, Tell, ask_anew, edited, set_aside
 from batchrun.store.store import Store
 
-_FIND = "SELECT id, input_sha, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), data FROM row WHERE key = ?"
+_FIND = """SELECT id, input_sha, EXISTS (SELECT 1 FROM attempt WHERE row_id = row.id), data, seen, source
+           FROM row WHERE key = ?"""
 _INSERT = """INSERT INTO row (key, position, source, input_sha, data, rejected, outcome, error_class,
              error_message, finished_at, seen, stage) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _EDIT = "UPDATE row SET position = ?, source = ?, seen = ?, input_sha = ?, data = ?, stage = ? WHERE id = ?"
@@ -146,10 +148,11 @@ def _seen(db: sqlite3.Connection, key: str, this_pass: int) -> int:
 
 def _admit_one(db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading) -> None:
     """Take one row of the input in, whose key must be its own."""
-    if (at := met_at(db, row.key, reading)) is not None:
-        found.duplicates.append(repeats(row, at))
+    known = _known(db, row.key)
+    if known is not None and known.seen == reading.number:
+        found.duplicates.append(repeats(row, known.source))
     else:
-        take(db, found, row, position, reading)
+        _take(db, found, row, position, reading, "", known)
 
 
 def met_at(db: sqlite3.Connection, key: str, reading: Reading) -> str | None:
@@ -167,11 +170,36 @@ def take(
     db: sqlite3.Connection, found: Admission, row: InputRow, position: int, reading: Reading, stage: str = ""
 ) -> int:
     """Take one row in, inside the caller's transaction: new, or beside what is known of its key. Returns its id."""
-    known = db.execute(_FIND, (row.key,)).fetchone()
+    return _take(db, found, row, position, reading, stage, _known(db, row.key))
+
+
+class _Known(NamedTuple):
+    id: int
+    sha: str
+    sent: bool
+    data: str | None
+    seen: int
+    source: str
+
+
+def _known(db: sqlite3.Connection, key: str) -> _Known | None:
+    known = db.execute(_FIND, (key,)).fetchone()
+    return None if known is None else _Known(*known)
+
+
+def _take(
+    db: sqlite3.Connection,
+    found: Admission,
+    row: InputRow,
+    position: int,
+    reading: Reading,
+    stage: str,
+    known: _Known | None,
+) -> int:
     if known is None:
         found.new += 1
         return _insert(db, row, position, reading, stage)
-    row_id, sha, sent, data = known
+    row_id, sha, sent, data, *_ = known
     if sha == row.sha:
         moved = "UPDATE row SET position = ?, source = ?, seen = ?, stage = ? WHERE id = ?"
         db.execute(moved, (position, row.source, reading.number, stage, row_id))
@@ -183,7 +211,7 @@ def take(
         db.execute("DELETE FROM row WHERE id = ?", (row_id,))
         found.new += 1
         return _insert(db, row, position, reading, stage)
-    return int(row_id)
+    return row_id
 
 
 def _insert(db: sqlite3.Connection, row: InputRow, position: int, reading: Reading, stage: str) -> int:

@@ -7,18 +7,14 @@ repeats seeds, and prints their plans and every law that was broken.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
-
-import pyarrow as pa
 
 from tests.pipelines.flows import Flow, History, fate_of, lived
 from tests.pipelines.plans import told
 from tests.reliability.figures import Figure
+from tests.reliability.processors import on_all_processors
 from tests.reliability.scratch import scratch
 
 COMMAND = "python -m tests.reliability.proofs.pipelines"
@@ -48,8 +44,7 @@ def figure(known: list[History]) -> Figure:
 
 def histories(seeds: Iterable[int]) -> Iterator[History]:
     """What comes of each seed, on all processors."""
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), pa.set_cpu_count, (1,)) as pool:
-        yield from pool.map(history_of, seeds, chunksize=_CHUNK)
+    return on_all_processors(history_of, seeds, _CHUNK)
 
 
 def history_of(seed: int) -> History:
