@@ -1,29 +1,20 @@
-"""The commands that make things: validate, plan, run, retry, export, schema."""
+"""The commands around a run: validate, plan, retry, export, schema."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import note, say, say_json
+from batchrun.cli.printing import say, say_json
+from batchrun.cli.running import warn
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 from batchrun.plurals import counted
-
-if TYPE_CHECKING:
-    from batchrun.runs.run import Result
-    from batchrun.spec.load import Job
-
-_limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 
 
 @click.command()
@@ -54,7 +45,7 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
 
 @click.command()
 @options.run_choice
-@_limit
+@options.limit
 @click.option(
     "--show", default=0, type=click.IntRange(0), metavar="N", help="Also print the requests of the first N rows."
 )
@@ -76,99 +67,6 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
         say("\n".join(plan_lines(loaded, directory, found)))
     if found.refused:
         sys.exit(Exit.BAD_INPUT)
-
-
-@click.command()
-@options.job
-@options.overrides
-@options.run_dir
-@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
-@click.option(
-    "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
-)
-@options.replies
-@click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
-@_limit
-@options.address
-@click.option(
-    "--accept-change",
-    is_flag=True,
-    help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
-)
-@click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
-@options.as_json
-def run(
-    job: Path,
-    overrides: tuple[str, ...],
-    run_dir: Path | None,
-    emulator: bool,
-    latency: str,
-    replies: str,
-    faults: str | None,
-    limit: int | None,
-    base_url: str | None,
-    api_version: str,
-    accept_change: bool,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
-
-    If the job or its input was edited, and finished rows would be asked otherwise, it says which, what they would cost,
-    and stops. With --accept-change it sends these rows again, and no others.
-
-    Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
-    a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
-    """
-    from batchrun.cli.progress import Progress
-    from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs.options import Options, emulator_settings
-    from batchrun.runs.run import run as run_job
-    from batchrun.spec.load import load_job
-
-    refuse_idle_options(emulator)
-    loaded = load_job(job, overrides)
-    if not quiet:
-        warn(loaded)
-    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
-    address = base_url or DEFAULT_BASE_URL
-    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
-    progress = Progress(wall_clock, quiet=quiet or as_json)
-    result = run_job(loaded, choice, wall_clock, progress)
-    progress.close()
-    with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
-    sys.exit(result.exit_code)
-
-
-def warn(job: Job) -> None:
-    """What the service may ignore or refuse of the job, once, on standard error."""
-    for warning in job.warnings:
-        note(f"warning: {warning}")
-
-
-def refuse_idle_options(emulator: bool) -> None:
-    """An option that does nothing may mean that a rehearsal is about to be a paid run."""
-    context = click.get_current_context()
-    idle = ("base_url", "api_version") if emulator else ("latency", "replies", "faults")
-    for name in context.params.keys() & set(idle):
-        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            option = "--" + name.replace("_", "-")
-            raise click.UsageError(f"{option} does nothing {'with' if emulator else 'without'} --emulator")
-
-
-def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> None:
-    """How the run ended, for people or for programs; with `quiet` only if something is wrong."""
-    from batchrun.cli.ending import report_end
-
-    if result.stopped_by is not None:
-        note(str(result.stopped_by))
-        if os.environ.get("BATCHRUN_TRACEBACK") and result.stopped_by.__cause__ is not None:
-            raise result.stopped_by.__cause__
-    if as_json:
-        say_json(result.summary.document())
-    elif not (quiet and result.exit_code is Exit.OK):
-        report_end(choice, result)
 
 
 @click.command()

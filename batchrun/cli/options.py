@@ -38,6 +38,7 @@ replies = click.option(
     metavar="MODE",
     help="Where the emulator's answers come from: synthetic, script:FILE, openai:URL or gguf:PATH.",
 )
+limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 

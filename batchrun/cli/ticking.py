@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.cli import options
-from batchrun.cli.make import refuse_idle_options
 from batchrun.cli.printing import say, say_json
+from batchrun.cli.running import refuse_idle_options
 from batchrun.clock import wall_clock
 from batchrun.plurals import counted
 

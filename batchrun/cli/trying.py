@@ -12,8 +12,8 @@ import click
 from batchrun.cli import options
 from batchrun.cli.answers import Printer, citation_lines
 from batchrun.cli.bills import cost_line, not_priced, total_cost, used_line
-from batchrun.cli.make import refuse_idle_options, warn
 from batchrun.cli.printing import note, say_json
+from batchrun.cli.running import refuse_idle_options, warn
 from batchrun.interactions.models import Interaction
 from batchrun.plurals import counted
 

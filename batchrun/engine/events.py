@@ -129,5 +129,15 @@ Event = (
 Observer = Callable[[Event], None]
 
 
+def to_all(*observers: Observer) -> Observer:
+    """An observer that tells several, in this order."""
+
+    def tell(event: Event) -> None:
+        for observe in observers:
+            observe(event)
+
+    return tell
+
+
 def ignore(_event: Event) -> None:
     """The observer that does not look."""

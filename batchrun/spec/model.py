@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.fields import ColumnName, Duration, Strict
+from batchrun.spec.scheduling import ScheduleSpec
 from batchrun.spec.stages import StageName, StageSpec
 
 #: Names go into paths and labels.
@@ -172,6 +173,7 @@ class JobSpec(Strict):
     poll: PollSpec = Field(default_factory=PollSpec, description="How answers are fetched.")
     retry: RetrySpec = Field(default_factory=RetrySpec, description="What is tried again.")
     output: OutputSpec = Field(default_factory=OutputSpec, description="What is written.")
+    schedule: ScheduleSpec | None = Field(default=None, description="When the job is to run by itself.")
 
     @model_validator(mode="after")
     def _known_stage(self) -> JobSpec:

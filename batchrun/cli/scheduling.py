@@ -1,0 +1,72 @@
+"""The commands about schedules: `schedule show`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchrun.cli import options
+from batchrun.cli.printing import say, say_json
+from batchrun.clock import wall_clock
+from batchrun.errors import SpecError
+
+if TYPE_CHECKING:
+    from batchrun.schedule.slots import Slot
+    from batchrun.spec.load import Job
+    from batchrun.spec.scheduling import ScheduleSpec
+
+
+@click.group()
+def schedule() -> None:
+    """When a job runs by itself, by the `schedule` section of its file."""
+
+
+@schedule.command()
+@options.job
+@options.overrides
+@click.option("--next", "count", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many slots.")
+@options.as_json
+def show(job: Path, overrides: tuple[str, ...], count: int, as_json: bool) -> None:
+    """The next times at which the job is to begin, in its time zone and in UTC, with what the clock does to them."""
+    from batchrun.schedule.slots import slots
+    from batchrun.spec.load import load_job
+
+    loaded = load_job(job, overrides)
+    spec = scheduled(loaded)
+    now = datetime.fromtimestamp(wall_clock(), UTC)
+    coming = list(islice(slots(spec, loaded.spec.name, now), count))
+    if as_json:
+        say_json({"schedule": spec.model_dump(), "slots": [_document(slot) for slot in coming]})
+    else:
+        say("\n".join(_lines(loaded, spec, now, coming)))
+
+
+def scheduled(job: Job) -> ScheduleSpec:
+    """The job's schedule. Raises SpecError for a job that has none."""
+    if job.spec.schedule is None:
+        raise SpecError(f"{job.path}: the job has no `schedule`; add one, such as `schedule: {{cron: '0 3 * * *'}}`.")
+    return job.spec.schedule
+
+
+def _lines(job: Job, spec: ScheduleSpec, now: datetime, coming: list[Slot]) -> Iterator[str]:
+    from cronsim import CronSim
+
+    from batchrun.schedule.slots import oddity
+
+    yield f"{job.spec.name}: {CronSim(spec.cron, now).explain()}, {spec.timezone} ({spec.cron})"
+    before = now
+    for slot in coming:
+        later = f", {slot.delay.total_seconds():.0f} s later by jitter" if slot.delay else ""
+        odd = oddity(spec, slot, before)
+        noted = later + (f"  ({odd})" if odd else "")
+        yield f"  {slot.at:%a %Y-%m-%d %H:%M %Z}  {slot.at.astimezone(UTC):%Y-%m-%d %H:%M UTC}{noted}"
+        before = slot.at
+
+
+def _document(slot: Slot) -> dict[str, Any]:
+    return {"name": slot.name, "date": slot.date, "at": slot.at.isoformat(), "begins": slot.begins.isoformat()}
