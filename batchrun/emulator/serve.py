@@ -28,6 +28,7 @@ from batchrun.errors import SpecError
 #: As long as the service's front ends keep an idle connection; a poll every minute still finds it open.
 _KEEP_ALIVE_SECONDS = 240
 _BACKLOG = 4096
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 #: Closing a socket with this set sends a reset instead of an orderly end.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -43,9 +44,20 @@ def serve(
     are answered; by default it is printed. Port 0 lets the system choose. Raises SpecError if the address cannot be
     used.
     """
-    with closing(_listen(host, port)) as listener, closing(Emulator(settings)) as emulator:
+    with _signals_waiting(), closing(_listen(host, port)) as listener, closing(Emulator(settings)) as emulator:
         _run(emulator, listener, announce or _print)
         return emulator.counts
+
+
+@contextlib.contextmanager
+def _signals_waiting() -> Iterator[None]:
+    """Until the server captures them, signals wait. An exception of a handler is lost where Python cannot raise it, in
+    a callback of a weak reference for example, and imports are full of these."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _print(url: str) -> None:
@@ -114,8 +126,9 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         yield
 
 
