@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _STOPPED = "Stopped. What was done is kept; run the same command again to go on."
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Signals whose exception has not arrived: Python drops those raised in a callback of a weak reference, for example.
+_lost: list[int] = []
 
 
 @contextmanager
@@ -29,12 +31,16 @@ def stopping_at_once() -> Iterator[None]:
     before = {number: signal.signal(number, _raise) for number in _SIGNALS}
     try:
         yield
+    except Stopped:
+        _lost.clear()
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
+    _lost.append(number)
     raise Stopped(_STOPPED, number)
 
 
@@ -52,6 +58,7 @@ def stop_gently(engine: Engine) -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
+    _again(stop)
 
 
 async def stoppable(main: Coroutine[Any, Any, T]) -> T:
@@ -63,6 +70,7 @@ async def stoppable(main: Coroutine[Any, Any, T]) -> T:
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, _cancel, task, signals, number)
+        _again(lambda number: _cancel(task, signals, number))
     try:
         return await task
     except asyncio.CancelledError:
@@ -76,3 +84,10 @@ def _cancel(task: asyncio.Future[Any], signals: list[int], number: int) -> None:
         os._exit(128 + number)
     signals.append(number)
     task.cancel()
+
+
+def _again(stop: Callable[[int], None]) -> None:
+    """Stop for a signal that came before the loop ran, and was lost."""
+    if _lost:
+        asyncio.get_running_loop().call_soon(stop, _lost[0])
+        _lost.clear()

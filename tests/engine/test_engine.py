@@ -6,14 +6,17 @@ import errno
 import json
 import os
 import signal
+import sys
+import weakref
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from batchrun.engine.events import Event, Paused, Posted, Stopping
-from batchrun.errors import Exit
+from batchrun.engine.events import Event, Paused, Posted, Started, Stopping
+from batchrun.errors import Exit, Stopped
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Call
 from batchrun.store.reader import Reader
@@ -387,3 +390,27 @@ def test_a_process_that_can_open_no_more_files_stops_with_a_message_and_goes_on_
     assert str(stopped.stopped_by).startswith("Too many open files: this process holds all that it may (`ulimit -n`)")
     assert job.run().exit_code is Exit.OK
     assert len(job.billed()) == 3
+
+
+class _Something:
+    """What a weak reference can be of."""
+
+
+def test_a_signal_that_python_drops_in_a_callback_stops_the_run_before_anything_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[Any] = []
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Started):
+            something = _Something()
+            watched = weakref.ref(something, lambda _: signal.raise_signal(signal.SIGINT))
+            del something
+            assert watched() is None
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: dropped.append(told.exc_type))
+    job = Rehearsal(tmp_path, rows=2)
+    result = job.run(observe=interrupt)
+    assert dropped == [Stopped]
+    assert (result.exit_code, job.ledger()) == (Exit.SIGINT, [])
+    assert job.run().exit_code is Exit.OK
