@@ -18,6 +18,7 @@ from batchrun.cli import (
     after,
     costing,
     drawing,
+    emitting,
     emulate,
     files,
     look,
@@ -96,6 +97,7 @@ for command in (
     emulate.emulator,
 ):
     commands.add_command(command)
+scheduling.schedule.add_command(emitting.emit)
 
 
 def main() -> None:
