@@ -31,12 +31,13 @@ from batchrun.cli import (
     ticking,
     trying,
 )
+from batchrun.cli.grouping import Grouped
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
 
 
-class _Commands(click.Group):
+class _Commands(Grouped):
     """Turns our errors into one message and their exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -67,7 +68,8 @@ class _Commands(click.Group):
 def commands() -> None:
     """Run a file of prompts or documents through Gemini's Interactions API, resumably.
 
-    The API key comes from GEMINI_API_KEY or GOOGLE_API_KEY. `--emulator` needs none and costs nothing.
+    The API key is in GEMINI_API_KEY, or in the file that GEMINI_API_KEY_FILE names.
+    With `--emulator` a run needs none and costs nothing.
     """
 
 
