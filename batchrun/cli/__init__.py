@@ -16,6 +16,7 @@ import click
 from batchrun import environment
 from batchrun.cli import (
     after,
+    completing,
     costing,
     drawing,
     emitting,
@@ -97,6 +98,7 @@ for command in (
     make.schema,
     files.files,
     emulate.emulator,
+    completing.completion,
 ):
     commands.add_command(command)
 scheduling.schedule.add_command(emitting.emit)
@@ -109,7 +111,7 @@ def main() -> None:
     _dump_no_core()
     hide_descriptors()
     try:
-        commands(auto_envvar_prefix="BATCHRUN")
+        commands(auto_envvar_prefix="BATCHRUN", complete_var=completing.VARIABLE)
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
         sys.exit(128 + signal.SIGPIPE)
     except StoreError as error:  # the help, or the version, has no place

@@ -7,6 +7,7 @@ started ends with it.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -109,6 +110,6 @@ def test_cron_ticks_a_job_each_minute_until_its_rows_are_answered(place: Path) -
     log = (place / "job.log").read_text()
     assert (answered(place), log) == (3, "")
     seen = (place / "fired").read_text()
-    assert len({line for line in seen.splitlines() if line.startswith("fired=")}) >= 2
+    assert len(set(re.findall(r"fired=\d\d", seen))) >= 2
     assert KEY not in seen + log
     assert len(ledger(place)) >= 3
