@@ -30,6 +30,7 @@ from batchrun.cli import (
     scaffold,
     scheduling,
     ticking,
+    topics,
     trying,
 )
 from batchrun.cli.grouping import Grouped
@@ -99,6 +100,7 @@ for command in (
     files.files,
     emulate.emulator,
     completing.completion,
+    topics.help_,
 ):
     commands.add_command(command)
 scheduling.schedule.add_command(emitting.emit)
