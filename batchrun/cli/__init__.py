@@ -109,6 +109,7 @@ scheduling.schedule.add_command(emitting.emit)
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
+    _end_as_told()
     environment.take()
     _dump_no_core()
     hide_descriptors()
@@ -121,6 +122,15 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         end_output()
+
+
+def _end_as_told() -> None:
+    """SIGTERM ends a process at once, but for the first one of a container, which has to say so itself.
+
+    A run has handlers of its own.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.SIGTERM))
 
 
 def _dump_no_core() -> None:

@@ -1,4 +1,4 @@
-"""A service and its timer for systemd (250 or newer). Pure.
+"""A service and its timer for systemd (251 or newer). Pure.
 
 systemd starts no second one beside a service that still runs. It reads the key itself and gives it to the service as a
 credential: the service's user need not be allowed to read the key's file, and no environment holds the key.
