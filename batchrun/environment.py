@@ -1,6 +1,8 @@
-"""What this process was started with and its children do not inherit: the API key.
+"""What this process was started with and its children do not inherit: the API key, and where it is.
 
-`take` is for the process that is `batchrun`, and for nobody who merely imports it.
+A key is a variable's value, or the content of the file that the variable with `_FILE` behind its name names: what cron,
+systemd, Compose and Kubernetes start gets no secret in its environment then. `take` is for the process that is
+`batchrun`, and for nobody who merely imports it.
 """
 
 from __future__ import annotations
@@ -9,13 +11,16 @@ import os
 from collections.abc import Iterator
 
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+#: A longer file is something else.
+_MOST = 4096
 
 _taken: dict[str, str] = {}
+_read: dict[str, str] = {}
 
 
 def take() -> None:
     """Move the keys out of the environment, so that no child process has them, nor what the user's functions print."""
-    for name in KEY_VARIABLES:
+    for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES)):
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
 
@@ -23,5 +28,37 @@ def take() -> None:
 def keys() -> Iterator[tuple[str, str]]:
     """Names and values of the keys that are set, the one to use first."""
     for name in KEY_VARIABLES:
-        if value := os.environ.get(name, _taken.get(name, "")).strip():
+        if value := _value(name):
             yield name, value
+        elif (path := _value(_file(name))) and (value := _content(path)[0]):
+            yield _file(name), value
+
+
+def unread() -> Iterator[str]:
+    """For each file that should hold a key and does not: which, and why, in words."""
+    for name in KEY_VARIABLES:
+        if not _value(name) and (path := _value(_file(name))) and (problem := _content(path)[1]):
+            yield f"{_file(name)} names {path}: {problem}"
+
+
+def _file(name: str) -> str:
+    return f"{name}_FILE"
+
+
+def _value(name: str) -> str:
+    return os.environ.get(name, _taken.get(name, "")).strip()
+
+
+def _content(path: str) -> tuple[str, str]:
+    """The key in a file, and what is wrong with it; one of them is empty. A key is read once."""
+    if path not in _read:
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_MOST + 1)
+        except (OSError, ValueError) as error:
+            return "", getattr(error, "strerror", None) or "no such path"
+        key = content.decode(errors="replace").strip()
+        if not key or len(content) > _MOST:
+            return "", "it is empty" if not key else "it is too large for a key"
+        _read[path] = key
+    return _read[path], ""

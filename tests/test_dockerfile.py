@@ -1,4 +1,7 @@
-"""The Dockerfile's steps, replayed without Docker: an empty directory stands for the image, a venv for its Python."""
+"""The Dockerfile's steps, replayed without Docker: an empty directory stands for the image, a venv for its Python.
+
+What comes out is also what a wheel installs into an empty environment.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ def arguments(name: str) -> list[str]:
 
 @dataclass
 class Image:
-    """What the Dockerfile makes. Absolute paths of the image lie in `root`, except those of Python."""
+    """What the Dockerfile makes. Absolute paths of the image lie in `root`, except those of Python.
+
+    Its stages share one root: an environment cannot be moved, and keeps its place from stage to stage.
+    """
 
     root: Path
     workdir: Path
-
-    @property
-    def bin(self) -> Path:
-        return self.root / "venv" / "bin"
+    path: list[Path]
 
     def at(self, path: str) -> Path:
         return self.root / path.lstrip("/") if path.startswith("/") else self.workdir / path
@@ -48,10 +51,15 @@ class Image:
         if name == "WORKDIR":
             self.workdir = self.at(rest)
             self.workdir.mkdir(parents=True, exist_ok=True)
+        elif name == "COPY" and rest.startswith("--from=build "):
+            _, source, target = rest.split()
+            assert source == target
         elif name == "COPY":
             self.copy(*rest.split())
-        elif name == "RUN" and rest.startswith("pip "):
-            self.run(rest.split())
+        elif name == "ENV" and rest.startswith("PATH="):
+            self.path.insert(0, self.at(rest.removeprefix("PATH=").removesuffix(":$PATH")))
+        elif name == "RUN" and rest.startswith(("pip ", "python ")):
+            self.run([str(self.at(word)) if word.startswith("/") else word for word in rest.split()])
 
     def copy(self, *paths: str) -> None:
         *sources, target = paths
@@ -65,9 +73,9 @@ class Image:
         """A command with nothing of this process's environment but what pip needs to find its index."""
         kept = {name: value for name, value in os.environ.items() if re.match("(?i)pip_|.*_proxy$|ssl_|home$", name)}
         done = subprocess.run(
-            [str(self.bin / command[0]), *command[1:]],
+            ["/usr/bin/env", *command],
             cwd=cwd or self.workdir,
-            env={**kept, "PATH": f"{self.bin}:/usr/bin:/bin"},
+            env={**kept, "PATH": ":".join([*map(str, self.path), "/usr/bin:/bin"])},
             capture_output=True,
             text=True,
             timeout=IMAGE_SECONDS,
@@ -82,7 +90,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The Dockerfile's WORKDIR, COPY and `RUN pip` steps, one after the other."""
     root = tmp_path_factory.mktemp("image")
     venv.create(root / "venv", with_pip=True)
-    made = Image(root, root)
+    made = Image(root, root, [root / "venv" / "bin"])
     for name, rest in steps():
         made.replay(name, rest)
     return made
@@ -105,27 +113,52 @@ def test_a_job_in_the_mounted_directory_runs_and_writes_beside_itself(image: Ima
 
 
 def test_nothing_of_the_test_extra_is_in_the_image(image: Image) -> None:
-    installed = {line.split("==")[0].lower() for line in image.run(["pip", "list", "--format=freeze"]).split()}
+    listed = image.run(["pip", "--python", str(image.at("/opt/batchrun/bin/python")), "list", "--format=freeze"])
+    installed = {line.split("==")[0].lower() for line in listed.split()}
     assert "batchrun" in installed
     assert not installed & {"pytest", "ruff", "mypy", "google-genai", "hypothesis"}
 
 
+def test_the_wheel_holds_the_package_whole_and_nothing_else(image: Image) -> None:
+    [record] = image.at("/opt/batchrun").glob("lib/*/site-packages/batchrun-*.dist-info/RECORD")
+    names = {line.split(",")[0] for line in record.read_text().splitlines()}
+    names = {name for name in names if "__pycache__" not in name and ".dist-info/" not in name}
+    source = {path for path in (ROOT / "batchrun").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert names == {"../../../bin/batchrun", *(str(path.relative_to(ROOT)) for path in source)}
+    assert {"batchrun/py.typed", "batchrun/prices/prices.toml", "batchrun/cli/topics/money.md"} <= names
+
+
+def test_every_topic_is_there_to_be_read(image: Image) -> None:
+    assert "How money is protected\n" in image.run([*entrypoint(), "help", "money"])
+
+
+def test_signals_reach_the_process_since_no_shell_stands_before_it() -> None:
+    assert entrypoint() == ["batchrun"]
+    assert arguments("STOPSIGNAL") in ([], ["SIGTERM"])
+
+
+def test_the_last_stage_has_the_environment_alone() -> None:
+    last = steps()[max(n for n, (name, _) in enumerate(steps()) if name == "FROM") :]
+    assert [rest for name, rest in last if name == "COPY"] == ["--from=build /opt/batchrun /opt/batchrun"]
+    assert not [rest for name, rest in last if name == "RUN" and "pip" in rest]
+
+
 def test_the_container_works_in_a_volume_as_a_user_who_is_not_root() -> None:
     names = [name for name, _ in steps()]
-    assert arguments("FROM")[0].endswith("-slim")
+    assert all(base.split()[0].endswith("-slim") for base in arguments("FROM"))
     assert arguments("USER") not in ([], ["root"], ["0"])
     assert names.index("USER") < names.index("ENTRYPOINT")
     assert arguments("VOLUME") == ["/data"] == arguments("WORKDIR")[-1:]
 
 
 def test_pip_leaves_no_cache_in_the_image() -> None:
-    installs = [line for line in arguments("RUN") if "pip install" in line]
+    installs = [line for line in arguments("RUN") if line.startswith("pip ")]
     assert installs
     assert all("--no-cache-dir" in line for line in installs)
 
 
 def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
-    copied = {source for line in arguments("COPY") for source in line.split()[:-1]}
+    copied = {source for line in arguments("COPY") if "--from" not in line for source in line.split()[:-1]}
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert lines[0] == "*"
     assert {line[1:] for line in lines if line.startswith("!")} == copied

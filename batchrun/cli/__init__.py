@@ -16,8 +16,10 @@ import click
 from batchrun import environment
 from batchrun.cli import (
     after,
+    completing,
     costing,
     drawing,
+    emitting,
     emulate,
     files,
     look,
@@ -28,14 +30,16 @@ from batchrun.cli import (
     scaffold,
     scheduling,
     ticking,
+    topics,
     trying,
 )
+from batchrun.cli.grouping import Grouped
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
 from batchrun.errors import BatchrunError, Exit, StoreError, store_error_of
 
 
-class _Commands(click.Group):
+class _Commands(Grouped):
     """Turns our errors into one message and their exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -66,7 +70,8 @@ class _Commands(click.Group):
 def commands() -> None:
     """Run a file of prompts or documents through Gemini's Interactions API, resumably.
 
-    The API key comes from GEMINI_API_KEY or GOOGLE_API_KEY. `--emulator` needs none and costs nothing.
+    The API key is in GEMINI_API_KEY, or in the file that GEMINI_API_KEY_FILE names.
+    With `--emulator` a run needs none and costs nothing.
     """
 
 
@@ -94,18 +99,22 @@ for command in (
     make.schema,
     files.files,
     emulate.emulator,
+    completing.completion,
+    topics.help_,
 ):
     commands.add_command(command)
+scheduling.schedule.add_command(emitting.emit)
 
 
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
     os.umask(0o077)
+    _end_as_told()
     environment.take()
     _dump_no_core()
     hide_descriptors()
     try:
-        commands(auto_envvar_prefix="BATCHRUN")
+        commands(auto_envvar_prefix="BATCHRUN", complete_var=completing.VARIABLE)
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
         sys.exit(128 + signal.SIGPIPE)
     except StoreError as error:  # the help, or the version, has no place
@@ -113,6 +122,15 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         end_output()
+
+
+def _end_as_told() -> None:
+    """SIGTERM ends a process at once, but for the first one of a container, which has to say so itself.
+
+    A run has handlers of its own.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(Exit.SIGTERM))
 
 
 def _dump_no_core() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli import options
+from batchrun.cli import completing, options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
@@ -45,7 +45,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
 
 @click.command()
 @options.run_choice
-@click.argument("key")
+@click.argument("key", shell_complete=completing.rows)
 def show(choice: RunChoice, key: str) -> None:
     """Everything about one row: its request, every attempt, the raw answer, the outcome.
 

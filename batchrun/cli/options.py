@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchrun.cli import completing
 from batchrun.cli.output import own_output
 
 if TYPE_CHECKING:
     from batchrun.runs.directory import RunDir
     from batchrun.spec.load import Job
 
-_job = click.argument("job", type=click.Path(path_type=Path))
+_job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
 overrides = click.option(
     "--set",
     "overrides",
@@ -28,6 +29,7 @@ overrides = click.option(
 run_dir = click.option(
     "--run-dir",
     type=click.Path(path_type=Path, file_okay=False),
+    shell_complete=completing.run_dirs,
     help="Directory of the run.  [default: runs/NAME beside the job file]",
 )
 _emulator_flag = click.option("--emulator", is_flag=True, help="The run that was made on the emulator.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli import options
+from batchrun.cli import completing, options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json, shortened
 from batchrun.clock import wall_clock
@@ -22,7 +22,7 @@ _WIDTH = 160
 
 @click.command()
 @options.run_choice
-@click.argument("key", required=False)
+@click.argument("key", required=False, shell_complete=completing.rows)
 @click.option("--id", "interaction_id", metavar="ID", help="Its interaction, which you have found by its label.")
 @click.option("--lost", is_flag=True, help="Give it up: the row ends as failed, and is not sent again.")
 @click.option("--resubmit", is_flag=True, help="Send the row again with the next run; perhaps billed twice.")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchrun.emulator import Emulator, EmulatorSettings
-from batchrun.environment import KEY_VARIABLES, keys
+from batchrun.environment import KEY_VARIABLES, keys, unread
 from batchrun.errors import CredentialError, SpecError
 from batchrun.interactions.addresses import LOOPBACK, is_base
 from batchrun.interactions.client import Client
@@ -42,13 +42,15 @@ def _client(key: Secret, tell: Tell | None, **options: Any) -> Client:
 
 
 def api_key(base_url: str) -> Secret:
-    """The key from the environment; a service on this machine needs none. Raises CredentialError."""
+    """The key from the environment or its file; a service on this machine needs none. Raises CredentialError."""
     for name, key in [(name, Secret(value)) for name, value in keys()]:  # no traceback of this frame has the value
         if not key.sendable:
             raise CredentialError(f"{name} holds characters that no API key has (quotes, spaces?). Nothing was sent.")
         return key
     if is_loopback(base_url):
         return Secret("none")
+    if told := "; ".join(unread()):
+        raise CredentialError(f"No API key: {told}. Nothing was sent.")
     raise CredentialError(
         f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
     )
