@@ -29,6 +29,7 @@ from batchrun.cli import (
     scheduling,
     ticking,
     trying,
+    watching,
 )
 from batchrun.cli.output import end_output, hide_descriptors
 from batchrun.cli.printing import fail
@@ -78,6 +79,7 @@ for command in (
     running.run,
     ticking.tick,
     scheduling.schedule,
+    watching.watch,
     look.status,
     look.show,
     costing.cost,
