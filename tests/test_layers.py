@@ -38,6 +38,7 @@ ALLOWED = {
     "reports": {
         "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
     },
+    "views": {"errors", "rows", "plurals", "interactions", "store", "engine", "runs"},
     "schedule": {"errors", "spec"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
@@ -59,7 +60,8 @@ PURE = (
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
     "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py", "glyphs.py",
     "reports/drawing/diagram.py", "reports/drawing/lanes.py", "reports/drawing/layers.py", "reports/drawing/text.py",
-    "reports/drawing/mermaid.py", "reports/drawing/svg.py",
+    "reports/drawing/mermaid.py", "reports/drawing/svg.py", "views/view.py", "views/estimate.py", "views/history.py",
+    "views/troubles.py", "cli/picture.py", "cli/wording.py", "cli/region.py",
 )  # fmt: skip
 IMPURE = {"asyncio", "httpx", "aiohttp", "os", "pathlib", "sqlite3", "time", "socket", "subprocess"}
 

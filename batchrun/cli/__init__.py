@@ -32,6 +32,7 @@ from batchrun.cli import (
     ticking,
     topics,
     trying,
+    watching,
 )
 from batchrun.cli.grouping import Grouped
 from batchrun.cli.output import end_output, hide_descriptors
@@ -83,6 +84,7 @@ for command in (
     running.run,
     ticking.tick,
     scheduling.schedule,
+    watching.watch,
     look.status,
     look.show,
     costing.cost,

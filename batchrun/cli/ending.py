@@ -8,11 +8,10 @@ from collections.abc import Iterator
 
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say
-from batchrun.cli.progress import duration
 from batchrun.errors import BudgetError
 from batchrun.interactions.client import DEFAULT_BASE_URL
 from batchrun.outputs.summary import CLASSES, Summary
-from batchrun.plurals import counted
+from batchrun.plurals import counted, duration
 from batchrun.runs.directory import EMULATED
 from batchrun.runs.run import Result
 

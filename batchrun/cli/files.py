@@ -13,7 +13,7 @@ from batchrun.cli import options
 from batchrun.cli.printing import say, say_json, shortened
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
-from batchrun.plurals import counted
+from batchrun.plurals import counted, duration
 
 _rehearsal = click.option(
     "--run-dir",
@@ -46,8 +46,6 @@ def list_files(run_dir: Path | None, as_json: bool) -> None:
 
 
 def _lines(found: list[dict[str, Any]]) -> list[str]:
-    from batchrun.cli.progress import duration
-
     heads = ("name", "file", "size", "age", "expires in", "state")
     rows = [
         (

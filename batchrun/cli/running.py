@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from batchrun.cli import options
+from batchrun.cli import options, watching
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say_json
 from batchrun.clock import wall_clock
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
+@watching.plain
 @options.as_json
 def run(
     job: Path,
@@ -54,6 +55,7 @@ def run(
     api_version: str,
     accept_change: bool,
     quiet: bool,
+    plain: bool,
     as_json: bool,
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
@@ -64,8 +66,8 @@ def run(
     Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
     a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
-    from batchrun.cli.progress import Progress
     from batchrun.interactions.client import DEFAULT_BASE_URL
+    from batchrun.runs.directory import run_dir as directory_of
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
     from batchrun.spec.load import load_job
@@ -77,9 +79,9 @@ def run(
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     address = base_url or DEFAULT_BASE_URL
     choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
-    progress = Progress(wall_clock, quiet=quiet or as_json)
-    result = run_job(loaded, choice, wall_clock, progress)
-    progress.close()
+    directory = directory_of(loaded, run_dir, emulated=emulator)
+    with watching.watched(loaded, directory, plain=plain, quiet=quiet or as_json) as observe:
+        result = run_job(loaded, choice, wall_clock, observe)
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
         tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)

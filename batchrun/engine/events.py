@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from batchrun.interactions.usage import Usage
 from batchrun.rows import Outcome
 
 
@@ -13,12 +14,13 @@ from batchrun.rows import Outcome
 class Started:
     """The engine sets out to carry this many rows; so many of them are in flight from an earlier run.
 
-    In a job of stages `more` may follow from them.
+    In a job of stages `more` may follow from them. `standing` has all rows by stage as `tally.stage_tallies` counts.
     """
 
     rows: int
     in_flight: int
     more: bool = False
+    standing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,14 @@ class PollFailed:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it."""
+    """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it.
+
+    `usage` is the API's object, empty where there is none.
+    """
 
     key: str
     tokens: int | None
+    usage: Usage = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Keeper:
         spent = plausible_tokens(usage, "total_input_tokens")
         if attempt.lease is not None and spent is not None:
             attempt.lease.settle(spent)
-        self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens")))
+        self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens"), usage))
 
 
 def _may_come(call: Call) -> bool:

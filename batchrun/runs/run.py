@@ -27,6 +27,7 @@ from batchrun.spec.load import Job
 from batchrun.store.admission import Admission
 from batchrun.store.reader import Reader
 from batchrun.store.reopening import poll_again, reopen
+from batchrun.store.tally import stage_tallies
 
 T = TypeVar("T")
 
@@ -92,8 +93,8 @@ def run(
         else:
             client, died = client_for(options), opened.store.begin_epoch()
             opened.store.set_meta(retention=str(job.spec.poll.retention))
-            in_flight = opened.reader.count_in_flight()
-            observe(Started(opened.reader.count_pending(bound), in_flight, more=job.graph is not None))
+            pending, in_flight = opened.reader.count_pending(bound), opened.reader.count_in_flight()
+            observe(Started(pending, in_flight, job.graph is not None, stage_tallies(opened.reader)))
             patient, seconds = options.patient, options.seconds
             carrying = carry_all(
                 opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds

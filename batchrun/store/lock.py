@@ -7,10 +7,12 @@ import json
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from batchrun.errors import LockedError, StoreError
 
+_WHILE_OTHERS_LOOK = (0.001, 0.01)
 #: Descriptors of the locks that this process holds.
 _HELD: set[int] = set()
 
@@ -37,7 +39,7 @@ class RunLock:
         except OSError as error:
             raise _unlocked(run_dir, error) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take()
         except BlockingIOError:
             holder = _holder(_signature(self._fd))
             os.close(self._fd)
@@ -47,6 +49,14 @@ class RunLock:
             raise _unlocked(run_dir, error) from error
         _HELD.add(self._fd)
         self._sign(run_dir)
+
+    def _take(self) -> None:
+        """One that looks whether the run goes on (`running`) has it for a moment too."""
+        for pause in _WHILE_OTHERS_LOOK:
+            with suppress(BlockingIOError):
+                return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(pause)  # before any event loop runs
+        return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _sign(self, run_dir: Path) -> None:
         """Say who holds it."""
@@ -81,6 +91,14 @@ def running(run_dir: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def held_since(run_dir: Path) -> float | None:
+    """When the last process that held the run directory took hold of it (Unix seconds); None if none ever did."""
+    try:
+        return (run_dir / "run.lock").stat().st_mtime
+    except OSError:
+        return None
 
 
 def _signature(descriptor: int) -> bytes:

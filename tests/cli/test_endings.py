@@ -9,7 +9,7 @@ import pytest
 
 from batchrun.cli.ending import report_end
 from batchrun.cli.options import RunChoice
-from batchrun.cli.progress import Counts, progress_line
+from batchrun.cli.wording import progress_line
 from batchrun.engine.events import Landed, Posted, RowEnded, Started
 from batchrun.errors import Exit
 from batchrun.outputs.summary import summarize
@@ -18,6 +18,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.runs.run import Result
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
+from batchrun.views.meter import Meter
 
 from .test_commands import batchrun, job, rehearse, words
 
@@ -102,18 +103,20 @@ def test_a_plan_tells_which_rows_it_would_not_send(run: RunDir) -> None:
 
 
 def test_answers_that_come_with_their_posts_leave_nothing_in_flight() -> None:
-    counts = Counts()
+    meter = Meter("job", lambda: 0.0)
     for event in (Started(2, 0), Posted("a", "fetched"), Landed("a", 5), Posted("b", "submitted")):
-        counts.take(event)
-    assert counts.in_flight == 1
+        meter(event)
+    assert meter.view().standing.in_flight == 1
 
 
 def test_rows_that_wait_for_the_user_are_not_counted_as_failed() -> None:
-    counts = Counts()
-    counts.take(Started(3, 0))
+    meter = Meter("job", lambda: 0.0)
+    meter(Started(3, 0))
     for outcome in (Outcome.AWAITING_APPROVAL, Outcome.AMBIGUOUS, Outcome.FAILED):
-        counts.take(RowEnded("a", outcome, "kind", "why"))
-    assert "1 failed · 2 wait for you" in progress_line(counts, 1.0)
+        meter(RowEnded("a", outcome, "kind", "why"))
+    standing = meter.view().standing
+    assert (standing.failed, standing.held, standing.done) == (1, 2, 3)
+    assert "1 failed · 1 awaiting approval · 1 ambiguous" in progress_line(meter.view())
 
 
 def test_an_interrupted_function_is_no_doubt_about_money(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

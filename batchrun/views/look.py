@@ -1,0 +1,99 @@
+"""A run as its checkpoint tells it: while it goes on, after it has died, before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+
+from batchrun.plurals import counted
+from batchrun.runs.directory import RunDir
+from batchrun.runs.expiry import expiry_lines, expiry_of
+from batchrun.store import glance
+from batchrun.store.lock import held_since, running
+from batchrun.store.reader import Reader
+from batchrun.store.tally import stage_tallies
+from batchrun.views.estimate import Left, left
+from batchrun.views.history import Mark
+from batchrun.views.troubles import LONGEST, Trouble
+from batchrun.views.view import Standing, State, Tokens, View, rows_may_follow, standing_of, together
+
+_STEPS = 240
+_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the job file says, where there is one: POSTs a minute, dollars."""
+
+    rpm: float | None = None
+    max_cost: float | None = None
+
+
+def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
+    """The run at this Unix time. Nothing is written. Raises StoreError for a checkpoint that cannot be read."""
+    holder = running(directory.path)
+    begun = held_since(directory.path) if holder else None
+    if not directory.checkpoint.is_file() and not directory.ledger.is_file():
+        return View(directory.path.name, State.NEW if holder is None else State.RUNNING, Standing())
+    with Reader(directory.checkpoint) as reader, reader.snapshot():
+        return _seen(reader, now, limits, holder, begun)
+
+
+def standings(reader: Reader) -> dict[str, Standing]:
+    """Where the rows of each stage stand; those of a job without stages are of the stage ""."""
+    return {name: standing_of(counts) for name, counts in stage_tallies(reader).items()}
+
+
+def dollars(reader: Reader) -> float | None:
+    """What counts against the limit in money; None if there never was one."""
+    charged = reader.charged()
+    return None if charged is None else charged / 1e9
+
+
+def _seen(reader: Reader, now: float, limits: Limits, holder: str | None, begun: float | None) -> View:
+    stages = standings(reader)
+    standing, running = together(stages), begun is not None and now > begun
+    since = max(begun or 0.0, now - _MINUTE)
+    span = now - since
+    read, written, thought = glance.tokens_in_all(reader)
+    return View(
+        reader.meta("job") or "",
+        _state(standing, holder),
+        standing,
+        now - begun if begun is not None else None,
+        rows_may_follow(stages),
+        {name: each for name, each in stages.items() if name},
+        sum(glance.ended_since(reader, since, now, 1)) / span if running else None,
+        glance.posts_since(reader, since) * _MINUTE / span if running else None,
+        limits.rpm,
+        Tokens(read, written, thought),
+        glance.tokens_since(reader, since) * _MINUTE / span if running else None,
+        dollars(reader),
+        limits.max_cost,
+        _left(reader, standing, begun, now) if begun is not None and now > begun else None,
+        tuple(Trouble(each.kind, each.count, each.key, each.message) for each in glance.examples(reader, LONGEST)),
+        tuple(_notices(reader, holder, since)),
+        tuple(expiry_lines(expiry_of(reader, now))),
+    )
+
+
+def _state(standing: Standing, holder: str | None) -> State:
+    if holder is not None:
+        return State.RUNNING
+    return State.ENDED if standing.rows == standing.done else State.IDLE
+
+
+def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left | None:
+    """From the rows that have ended since this process began; an earlier one was another weather."""
+    width = (now - begun) / _STEPS
+    totals = accumulate(glance.ended_since(reader, begun, now, _STEPS), initial=0)
+    marks = [Mark(begun + step * width, ended=total) for step, total in enumerate(totals)]
+    return left(standing.waiting, glance.ages(reader, now), glance.latencies(reader), marks)
+
+
+def _notices(reader: Reader, holder: str | None, since: float) -> Iterator[str]:
+    if holder is not None:
+        yield f"run by {holder}"
+        if (refused := glance.refusals_since(reader, since)) is not None:
+            yield f"{counted(refused.count, 'POST')} refused in the last minute: {refused.message}"
