@@ -20,6 +20,7 @@ from batchrun.engine.events import (
     RowEnded,
     Salvaged,
     Started,
+    Steered,
     Stopping,
     UploadFailed,
 )
@@ -139,6 +140,8 @@ class Progress:
                 self._line(f"a pause of {duration(seconds)}, then one request to see: {reason}")
             case PollFailed(key, reason):
                 self._complain(f"row {key}: its poll brought no answer and is made again: {reason}")
+            case Steered(text):
+                self._line(text)
             case UploadFailed(file, seconds, reason):
                 self._complain(f"{file!r} is not uploaded yet: {reason}; the next try is in {duration(seconds)}")
             case Expiring(warning):

@@ -15,6 +15,7 @@ from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Stage, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
+from batchrun.engine.dials import Dials
 from batchrun.engine.events import RowEnded, Salvaged, Stopping
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
@@ -58,8 +59,8 @@ class Engine:
         self.work = work
         self.failure: RunError | None = None
         self.leaving = False
-        self._shelter = Shelter()
-        self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
+        self._shelter, self._steering = Shelter(), means.steering
+        self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm), steering=means.steering)
         self._paces = {name: self._pace_of(stage) for name, stage in work.stages.items()}
         self._keeper = Keeper(means, work.answers, work.budget_of)
         self.poster = Poster(work, means, self._keeper, self._paces, self._shelter)
@@ -76,10 +77,12 @@ class Engine:
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._room = Room(work.spec.limits.in_flight)
+        self.dials = Dials(self._paces, self._pace, self._room, work.budgets, means.steering)
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[int] = set()
         self._left: set[int] = set()
+        self._unsent: dict[int, asyncio.Task[None]] = {}
         self._used_up: dict[str, BudgetError] = {}
         self._supply = Supply(work, means.reader, self._carried, self._used_up.keys())
         self._has_ended = asyncio.Event()
@@ -127,6 +130,8 @@ class Engine:
         while True:
             if not await self._room.take():
                 return None
+            if not self._feeds_earlier and not await self._steering.may_begin():
+                return None
             self._has_ended.clear()
             if (row := self._supply.next()) is not None:
                 return row
@@ -151,6 +156,34 @@ class Engine:
         if self._feeder is not None and (self._shelter.evacuated or not self._feeds_earlier):
             self._feeder.cancel()
 
+    def drain(self) -> None:
+        """Begin no further row; those of which something was sent go on to their end."""
+        self._steering.drain()
+        for task in set(self._unsent.values()) - self._shelter.tasks:
+            task.cancel()
+        if self._feeder is not None and not self._feeds_earlier:
+            self._feeder.cancel()
+
+    def detach(self) -> None:
+        """Submit what there is room for, and wait for no answer."""
+        self._steering.detach()
+        self._waiter.leave()
+
+    @property
+    def open_posts(self) -> int:
+        """How many POSTs, and functions, are under way."""
+        return len(self._shelter.tasks)
+
+    @property
+    def places(self) -> int:
+        """How many rows may be in flight."""
+        return self._room.places
+
+    @property
+    def ends(self) -> bool:
+        """Whether it sends nothing more, whatever is said to it."""
+        return self._shelter.closed
+
     def _stop_sending(self, reason: RunError) -> None:
         """No row is sent any more; those in flight are polled to their end, also if an earlier run submitted them."""
         if self.failure is None:
@@ -164,11 +197,14 @@ class Engine:
         task = asyncio.create_task(self.carry(row))
         self._tasks.add(task)
         self._carried.add(row.id)
+        if row.attempt is None and self.work.of(row).transform is None:
+            self._unsent[row.id] = task
         task.add_done_callback(partial(self._ended, row))
 
     def _ended(self, row: RowRecord, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._carried.discard(row.id)
+        self._unsent.pop(row.id, None)
         if row.id in self._left:
             self._room.leave()
         else:
@@ -213,6 +249,7 @@ class Engine:
                     case ask:
                         talk.number += 1
                         talk.attempt = await self._submitter.submit(row, talk.number, talk.exchanges, ask)
+                        self._unsent.pop(row.id, None)
             except NotYet:
                 return await self._leave(row)
             except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
@@ -280,7 +317,9 @@ class Engine:
 
     def _pace_of(self, stage: Stage) -> Pace:
         own = Limits(stage.limits.rpm, stage.limits.tpm)
-        return self._pace if (stage.limits.rpm, stage.limits.tpm) == (None, None) else Pace(own, self._pace)
+        if (stage.limits.rpm, stage.limits.tpm) == (None, None):
+            return self._pace
+        return Pace(own, self._pace, self._steering)
 
 
 def _end_by(error: RowError) -> Finish:

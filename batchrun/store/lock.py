@@ -37,7 +37,7 @@ class RunLock:
         except OSError as error:
             raise _unlocked(run_dir, error) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._fd)
         except BlockingIOError:
             holder = _holder(_signature(self._fd))
             os.close(self._fd)
@@ -62,6 +62,22 @@ class RunLock:
         if self._fd in _HELD:
             _HELD.discard(self._fd)
             os.close(self._fd)
+
+
+def _take(descriptor: int) -> None:
+    """Raises BlockingIOError if somebody holds it. Who only looks whether it is held lets go at once."""
+    for pause in (0.005, 0.02, 0.08):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(pause)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def myself() -> str:
+    """What `running` says of a run of this process."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def _unlocked(run_dir: Path, error: OSError) -> StoreError:
