@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from batchrun.engine.budget import PER_DOLLAR, Budget
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
-from batchrun.engine.room import Room
 from batchrun.engine.steering import Steering
 
 
 class Dials:
-    """Sets what the parts of an engine share. `budgets` has the run's as "", and those of stages by their names."""
+    """Sets what the parts of an engine share. `budgets` has the run's as "", and those of stages by their names.
+
+    `resize` makes room in flight for so many rows, and returns for how many there was.
+    """
 
     def __init__(
         self,
         paces: MutableMapping[str, Pace],
         whole: Pace,
-        room: Room,
+        resize: Callable[[int | None], int],
         budgets: Mapping[str, Budget],
         steering: Steering,
     ) -> None:
-        self._paces, self._whole, self._room, self._budgets, self._steering = paces, whole, room, budgets, steering
+        self._paces, self._whole, self._budgets, self._steering = paces, whole, budgets, steering
+        self._resize = resize
 
     async def set(self, stage: str, name: str, value: float | None) -> float | None:
         """Set the limit `name` of a stage, or of the run (""), and return what it was. None means no limit.
@@ -33,14 +36,9 @@ class Dials:
         if name == "max_cost":
             return await self._set_budget(stage, value)
         if name == "in_flight":
-            return self._set_room(value)
+            return self._resize(None if value is None else int(value))
         limits, now = self._pace_of(stage).limits, asyncio.get_running_loop().time()
         return limits.set_rpm(value, now) if name == "rpm" else limits.set_tpm(value, now)
-
-    def _set_room(self, places: float | None) -> float:
-        before = self._room.places
-        self._room.resize(int(places or before))
-        return before
 
     def _pace_of(self, stage: str) -> Pace:
         """The pace of a stage alone, which it gets with its first limit."""

@@ -77,12 +77,13 @@ class Engine:
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._room = Room(work.spec.limits.in_flight)
-        self.dials = Dials(self._paces, self._pace, self._room, work.budgets, means.steering)
+        self.dials = Dials(self._paces, self._pace, self._resize, work.budgets, means.steering)
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[int] = set()
         self._left: set[int] = set()
         self._unsent: dict[int, asyncio.Task[None]] = {}
+        self._put_back: set[int] = set()
         self._used_up: dict[str, BudgetError] = {}
         self._supply = Supply(work, means.reader, self._carried, self._used_up.keys())
         self._has_ended = asyncio.Event()
@@ -126,7 +127,7 @@ class Engine:
                 self._start(as_read(row))
 
     async def _next(self) -> RowRecord | None:
-        """The next row, with room in flight for it; None when none is left, and none can follow from others."""
+        """The next row, with room in flight for it; None when none is left, and none can follow or be put back."""
         while True:
             if not await self._room.take():
                 return None
@@ -136,7 +137,7 @@ class Engine:
             if (row := self._supply.next()) is not None:
                 return row
             self._room.give_back()
-            if self._feeds_earlier or self.work.settled is None or not self._tasks:
+            if self._feeds_earlier or not self._tasks:
                 return None
             await self._has_ended.wait()
 
@@ -159,10 +160,23 @@ class Engine:
     def drain(self) -> None:
         """Begin no further row; those of which something was sent go on to their end."""
         self._steering.drain()
-        for task in set(self._unsent.values()) - self._shelter.tasks:
+        for _, task in self._not_sent():
             task.cancel()
         if self._feeder is not None and not self._feeds_earlier:
             self._feeder.cancel()
+
+    def _not_sent(self) -> list[tuple[int, asyncio.Task[None]]]:
+        """The rows that were begun and of which nothing was sent, by their ids, in the order of their beginning."""
+        return [(row_id, task) for row_id, task in self._unsent.items() if task not in self._shelter.tasks]
+
+    def _resize(self, places: int | None) -> int:
+        """Have so many rows in flight. Those of which nothing was sent make way, and begin anew when there is room."""
+        before = self._room.places
+        self._room.resize(before if places is None else places)
+        for row_id, task in self._not_sent()[::-1][: self._room.over]:
+            self._put_back.add(row_id)
+            task.cancel()
+        return before
 
     def detach(self) -> None:
         """Submit what there is room for, and wait for no answer."""
@@ -209,6 +223,9 @@ class Engine:
             self._room.leave()
         else:
             self._room.give_back()
+        if row.id in self._put_back:
+            self._put_back.discard(row.id)
+            self._supply.follow([row.id])
         self._has_ended.set()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, BudgetError) and error.stage:

@@ -16,6 +16,11 @@ class Room:
     def places(self) -> int:
         return self._places
 
+    @property
+    def over(self) -> int:
+        """How many more are taken than there are."""
+        return max(0, self._taken - self._places)
+
     def resize(self, places: int) -> None:
         """Have so many places from now on. If more are taken, nobody gets one until enough were given back."""
         self._places = places

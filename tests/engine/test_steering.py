@@ -198,6 +198,16 @@ def test_less_room_lets_rows_end_before_another_begins_and_more_room_is_used_at_
     assert max(in_flight_at(job, at, 59) for at in starts(job) if at > more) > 20
 
 
+def test_rows_that_were_begun_and_not_sent_make_way_for_less_room_and_are_all_sent_in_the_end(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 20, limits={"in_flight": 20, "rpm": 60, "max_cost": 5})
+    job.spec["request"]["generation_config"] = {"max_output_tokens": 2000}
+    operator, result = operated(job, (Posted, 2, Verb.SET, {"limits.in_flight": 3}), latency="60s")
+    assert result.exit_code is Exit.OK
+    assert max(in_flight_at(job, at, 59) for at in starts(job)) == 3
+    assert len(job.payments()) == len(job.accepted()) == 20
+    assert operator.when("is 3 now, and was 20") < starts(job)[2] + 1
+
+
 def test_a_limit_in_money_below_what_is_charged_stops_sending_and_fails_no_row(tmp_path: Path) -> None:
     request = {"generation_config": {"max_output_tokens": 2000}}
     job = Rehearsal(tmp_path, 40, request=request, limits={"max_cost": 5, "in_flight": 8})
