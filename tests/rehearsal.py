@@ -71,10 +71,11 @@ class Rehearsal:
         seed: int = 1,
         observe: Observer = ignore,
         accept_change: bool = False,
+        looks: float | None = None,
         **emulator: Any,
     ) -> Result:
         settings = self.settings(**emulator)
-        options = Options(emulator=settings, limit=limit, seed=seed, accept_change=accept_change)
+        options = Options(emulator=settings, limit=limit, seed=seed, accept_change=accept_change, looks=looks)
         return run(load_job(self.write()), options, self.clock.wall, observe, self.clock.run)
 
     def ledger(self) -> list[dict[str, Any]]:

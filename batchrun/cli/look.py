@@ -28,18 +28,24 @@ def status(choice: RunChoice, as_json: bool) -> None:
     from batchrun.cli.ending import summary_lines
     from batchrun.outputs.summary import summarize
     from batchrun.runs.expiry import expiry_lines, expiry_of
+    from batchrun.runs.steering import paused_line
+    from batchrun.store.control import Control
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
-    directory = _directory(choice)
+    _, directory = choice.look()
     with Reader(directory.checkpoint) as reader, reader.snapshot():
         summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
+    pause = Control(directory.path).pause()
     if as_json:
-        say_json({**summary.document(), "expiry": None if expiry is None else asdict(expiry)})
+        more = {"expiry": expiry and asdict(expiry), "pause": pause and asdict(pause)}
+        say_json({**summary.document(), **more})
         return
     say("\n".join([*summary_lines(summary), *expiry_lines(expiry)]))
     holder = running(directory.path)
     say(f"running: {holder}" if holder else "not running")
+    if pause is not None:
+        say(paused_line(pause))
     say(f"run directory: {directory.path}")
 
 
@@ -69,7 +75,7 @@ def verify(choice: RunChoice, as_json: bool) -> None:
     """
     from batchrun.aftercare.verification import verify as verify_run
 
-    directory = _directory(choice)
+    _, directory = choice.look()
     found = verify_run(directory)
     if as_json:
         say_json(found.document())
@@ -78,14 +84,6 @@ def verify(choice: RunChoice, as_json: bool) -> None:
             say(f"{each.law}: {each.where}: {each.said}")
         say(_verdict(found, directory))
     sys.exit(found.exit_code)
-
-
-def _directory(choice: RunChoice) -> RunDir:
-    """The run of a job, or the run directory that was given in its place."""
-    from batchrun.runs.directory import RunDir
-
-    given = RunDir(choice.job)
-    return given if given.checkpoint.is_file() else choice.directory(choice.load())
 
 
 def _verdict(found: Verified, directory: RunDir) -> str:

@@ -95,6 +95,16 @@ class RunChoice:
 
         return existing_run_dir(job, self.run_dir, emulated=self.emulated)
 
+    def look(self) -> tuple[Job | None, RunDir]:
+        """The run to look at, with its job unless a run directory was given in its place. Raises SpecError."""
+        from batchrun.runs.directory import RunDir
+
+        given = RunDir(self.job)
+        if given.checkpoint.is_file():
+            return None, given
+        job = self.load()
+        return job, self.directory(job)
+
     def planned(self, job: Job) -> RunDir:
         """The run that `run` would make or go on with."""
         from batchrun.runs.directory import run_dir

@@ -15,6 +15,7 @@ from batchrun.engine.events import (
     PollFailed,
     RowEnded,
     Salvaged,
+    Steered,
     Stopping,
     UploadFailed,
 )
@@ -47,6 +48,8 @@ class Messages:
                 return warning
             case Salvaged(key, interaction_id):
                 return f"row {key}: its answer broke off, but named {interaction_id}, which is found: nothing is lost"
+            case Steered(text):
+                return text
             case Stopping():
                 return "stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once"
         return None

@@ -69,7 +69,6 @@ class Work:
     `answers` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many
     ambiguous POSTs were sent again so far. `resumed` is true where an earlier process has begun the run, `refused`
     where POSTs of it were refused, or could not be sent. `budget` is None where nothing limits what the run may cost.
-    If it is not `patient` nobody waits for answers: a later run fetches them.
     `settled` tells, in a job of stages, whether all that a row was made of has ended for good.
     """
 
@@ -83,11 +82,16 @@ class Work:
     refused: bool = False
     budget: Budget | None = None
     settled: Callable[[RowRecord], bool] | None = None
-    patient: bool = True
 
     def of(self, row: RowRecord) -> Stage:
         """The stage that a row is in."""
         return self.stages[row.stage]
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """What bounds the cost of the run, as "", and of stages that have a limit of their own."""
+        own = {name: stage.budget for name, stage in self.stages.items() if stage.budget is not None}
+        return own if self.budget is None else {"": self.budget, **own}
 
     def budget_of(self, row: RowRecord) -> Budget | None:
         """What bounds the cost of a row."""

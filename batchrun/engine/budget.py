@@ -34,10 +34,19 @@ class Budget:
         stage: str = "",
     ) -> None:
         self._limit, self._most, self._cost = limit, most, cost
+        self._begun_with = limit
         self._within, self._stage = within, stage
         self.charged, self._aside = charged, aside or {}
         self._open: dict[int, int] = {}
         self._changed = asyncio.Condition()
+
+    async def change(self, limit: float) -> float:
+        """Keep below another limit from now on, and return what it was. What is charged already may be above it."""
+        before = self._limit
+        async with self._changed:
+            self._limit = limit
+            self._changed.notify_all()
+        return before
 
     def resume(self, row_id: int) -> None:
         """A row is gone on with: what was set aside for it may turn out to be too much."""
@@ -55,7 +64,7 @@ class Budget:
         most = self._most(request)
         if most is None:
             raise RowError("unpriced", f"{self._named}: nothing is known of what {request.model!r} costs at most")
-        if most > self._limit:
+        if most > max(self._limit, self._begun_with):  # a row does not fail because the limit was lowered meanwhile
             raise RowError("over_budget", f"this request may cost {dollars(most)}, more than {self._named} altogether")
         await self._reserve(row_id, most)
         if self._within is not None:

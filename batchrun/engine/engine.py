@@ -15,6 +15,7 @@ from batchrun.engine import conversation
 from batchrun.engine.attempt import Attempt, Stage, Work
 from batchrun.engine.calls import Caller
 from batchrun.engine.conversation import Again, Decision, RunFunctions
+from batchrun.engine.dials import Dials
 from batchrun.engine.events import RowEnded, Salvaged, Stopping
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
@@ -58,8 +59,8 @@ class Engine:
         self.work = work
         self.failure: RunError | None = None
         self.leaving = False
-        self._shelter = Shelter()
-        self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm))
+        self._shelter, self._steering = Shelter(), means.steering
+        self._pace = Pace(Limits(work.spec.limits.rpm, work.spec.limits.tpm), steering=means.steering)
         self._paces = {name: self._pace_of(stage) for name, stage in work.stages.items()}
         self._keeper = Keeper(means, work.answers, work.budget_of)
         self.poster = Poster(work, means, self._keeper, self._paces, self._shelter)
@@ -76,10 +77,13 @@ class Engine:
         self._project = Project(means, run_id=work.run_id, retention=work.spec.poll.retention)
         self._store, self._reader, self._wall, self._observe = means.store, means.reader, means.wall, means.observe
         self._room = Room(work.spec.limits.in_flight)
+        self.dials = Dials(self._paces, self._pace, self._resize, work.budgets, means.steering)
         self._resubmits_left = work.spec.retry.ambiguous.allowance(work.rows) - work.resubmits
         self._tasks: set[asyncio.Task[None]] = set()
         self._carried: set[int] = set()
         self._left: set[int] = set()
+        self._unsent: dict[int, asyncio.Task[None]] = {}
+        self._put_back: set[int] = set()
         self._used_up: dict[str, BudgetError] = {}
         self._supply = Supply(work, means.reader, self._carried, self._used_up.keys())
         self._has_ended = asyncio.Event()
@@ -123,15 +127,17 @@ class Engine:
                 self._start(as_read(row))
 
     async def _next(self) -> RowRecord | None:
-        """The next row, with room in flight for it; None when none is left, and none can follow from others."""
+        """The next row, with room in flight for it; None when none is left, and none can follow or be put back."""
         while True:
             if not await self._room.take():
+                return None
+            if not self._feeds_earlier and not await self._steering.may_begin():
                 return None
             self._has_ended.clear()
             if (row := self._supply.next()) is not None:
                 return row
             self._room.give_back()
-            if self._feeds_earlier or self.work.settled is None or not self._tasks:
+            if self._feeds_earlier or not self._tasks:
                 return None
             await self._has_ended.wait()
 
@@ -151,6 +157,47 @@ class Engine:
         if self._feeder is not None and (self._shelter.evacuated or not self._feeds_earlier):
             self._feeder.cancel()
 
+    def drain(self) -> None:
+        """Begin no further row; those of which something was sent go on to their end."""
+        self._steering.drain()
+        for _, task in self._not_sent():
+            task.cancel()
+        if self._feeder is not None and not self._feeds_earlier:
+            self._feeder.cancel()
+
+    def _not_sent(self) -> list[tuple[int, asyncio.Task[None]]]:
+        """The rows that were begun and of which nothing was sent, by their ids, in the order of their beginning."""
+        return [(row_id, task) for row_id, task in self._unsent.items() if task not in self._shelter.tasks]
+
+    def _resize(self, places: int | None) -> int:
+        """Have so many rows in flight. Those of which nothing was sent make way, and begin anew when there is room."""
+        before = self._room.places
+        self._room.resize(before if places is None else places)
+        for row_id, task in self._not_sent()[::-1][: self._room.over]:
+            self._put_back.add(row_id)
+            task.cancel()
+        return before
+
+    def detach(self) -> None:
+        """Submit what there is room for, and wait for no answer."""
+        self._steering.detach()
+        self._waiter.leave()
+
+    @property
+    def open_posts(self) -> int:
+        """How many POSTs, and functions, are under way."""
+        return len(self._shelter.tasks)
+
+    @property
+    def places(self) -> int:
+        """How many rows may be in flight."""
+        return self._room.places
+
+    @property
+    def ends(self) -> bool:
+        """Whether it sends nothing more, whatever is said to it."""
+        return self._shelter.closed
+
     def _stop_sending(self, reason: RunError) -> None:
         """No row is sent any more; those in flight are polled to their end, also if an earlier run submitted them."""
         if self.failure is None:
@@ -164,15 +211,21 @@ class Engine:
         task = asyncio.create_task(self.carry(row))
         self._tasks.add(task)
         self._carried.add(row.id)
+        if row.attempt is None and self.work.of(row).transform is None:
+            self._unsent[row.id] = task
         task.add_done_callback(partial(self._ended, row))
 
     def _ended(self, row: RowRecord, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._carried.discard(row.id)
+        self._unsent.pop(row.id, None)
         if row.id in self._left:
             self._room.leave()
         else:
             self._room.give_back()
+        if row.id in self._put_back:
+            self._put_back.discard(row.id)
+            self._supply.follow([row.id])
         self._has_ended.set()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, BudgetError) and error.stage:
@@ -213,6 +266,7 @@ class Engine:
                     case ask:
                         talk.number += 1
                         talk.attempt = await self._submitter.submit(row, talk.number, talk.exchanges, ask)
+                        self._unsent.pop(row.id, None)
             except NotYet:
                 return await self._leave(row)
             except RowError as error:  # its end may be stored already, with the attempt's; the same again does no harm
@@ -280,7 +334,9 @@ class Engine:
 
     def _pace_of(self, stage: Stage) -> Pace:
         own = Limits(stage.limits.rpm, stage.limits.tpm)
-        return self._pace if (stage.limits.rpm, stage.limits.tpm) == (None, None) else Pace(own, self._pace)
+        if (stage.limits.rpm, stage.limits.tpm) == (None, None):
+            return self._pace
+        return Pace(own, self._pace, self._steering)
 
 
 def _end_by(error: RowError) -> Finish:

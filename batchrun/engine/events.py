@@ -103,6 +103,13 @@ class Paused:
 
 
 @dataclass(frozen=True, slots=True)
+class Steered:
+    """Somebody said something to the run, and this came of it, in words for people."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadFailed:
     """A file could not be uploaded, or looked at; that is tried again after this many seconds."""
 
@@ -129,6 +136,7 @@ Event = (
     | Called
     | RowEnded
     | Paused
+    | Steered
     | UploadFailed
     | Stopping
 )

@@ -13,8 +13,16 @@ class Bucket:
     """
 
     def __init__(self, per_minute: float | None) -> None:
-        self._seconds_each = 0.0 if per_minute is None else 60.0 / per_minute
+        self.per_minute = per_minute
+        self._seconds_each = _seconds_each(per_minute)
         self._free_at = float("-inf")
+
+    def set_rate(self, per_minute: float | None, now: float) -> None:
+        """Go on at another rate: what is left of the wait under way is as much shorter, or longer."""
+        each = _seconds_each(per_minute)
+        if self._free_at > now:
+            self._free_at = now + (self._free_at - now) * (each / self._seconds_each)
+        self.per_minute, self._seconds_each = per_minute, each
 
     def wait(self, now: float) -> float:
         """Seconds until the next start."""
@@ -27,6 +35,10 @@ class Bucket:
     def correct(self, difference: float) -> None:
         """The real cost of an earlier start differed by this much (positive: it cost more)."""
         self._free_at += difference * self._seconds_each
+
+
+def _seconds_each(per_minute: float | None) -> float:
+    return 0.0 if per_minute is None else 60.0 / per_minute
 
 
 #: How soon to look again whether a probe got through.
@@ -92,6 +104,18 @@ class Limits:
         if self._credit is not None:
             self._credit -= 1
         return Lease(self, estimate, estimate * scale)
+
+    def set_rpm(self, rpm: float | None, now: float) -> float | None:
+        """Let so many requests a minute start from now on; returns what it was."""
+        before = self._requests.per_minute
+        self._requests.set_rate(rpm, now)
+        return before
+
+    def set_tpm(self, tpm: float | None, now: float) -> float | None:
+        """The same for tokens."""
+        before = self._tokens.per_minute
+        self._tokens.set_rate(tpm, now)
+        return before
 
     def remember(self, spent: Sequence[tuple[float, float, float | None]]) -> None:
         """What an earlier process has started: when, the tokens estimated, and those really used where known."""

@@ -10,30 +10,37 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.steering import Steering
 
 #: A real usage below its estimate may let the next request start sooner than it was told.
 _LOOK_AGAIN_SECONDS = 1.0
 
 
 class Pace:
-    """Lets requests start as fast as `limits` allow, and the pace `within` which it is, first come first served."""
+    """Lets requests start as fast as `limits` allow, and the pace `within` which it is, first come first served.
 
-    def __init__(self, limits: Limits, within: Pace | None = None) -> None:
+    While `steering` is paused none starts, so that no permission grows old.
+    """
+
+    def __init__(self, limits: Limits, within: Pace | None = None, steering: Steering | None = None) -> None:
         self.limits, self._within = limits, within
+        self._steering = steering or Steering()
         self._turn = asyncio.Lock()
 
     async def start(self, tokens: float = 0.0) -> Lease:
-        """Return when a request may start."""
+        """Return when a request may start. Raises CancelledError if none will in this run."""
         own = await self._own(tokens)
         return own if self._within is None else replace(own, within=await self._within.start(tokens))
 
     async def _own(self, tokens: float) -> Lease:
         clock = asyncio.get_running_loop().time
-        if not self._turn.locked() and self.limits.wait(clock()) <= 0:
+        if not (self._turn.locked() or self._steering.paused) and self.limits.wait(clock()) <= 0:
             return self.limits.take(clock(), tokens)
         async with self._turn:
+            await self._steering.may_send()
             while (wait := self.limits.wait(clock())) > 0:
                 await asyncio.sleep(min(wait, _LOOK_AGAIN_SECONDS))
+                await self._steering.may_send()
             return self.limits.take(clock(), tokens)
 
     def go_on(self, spent: Sequence[tuple[float, float, float | None]] = (), *, refused: bool) -> None:

@@ -47,13 +47,20 @@ class Poster:
         self.posts = 0
         self._work, self._keeper, self._paces, self._shelter = work, keeper, paces, shelter
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
+        self._steering = means.steering
 
     async def post(self, posting: Posting) -> PostResult:
         """Send the request once. Raises StoreError if what happens cannot be made durable."""
+        self._steering.require_begun(posting.exchange > 0 or posting.number > 1)
         stage, budget = self._work.of(posting.row), self._work.budget_of(posting.row)
         timeout = stage.spec.poll.deadline if stage.waits else None
         charge = None if budget is None else await budget.set_aside(posting.row.id, posting.request)
-        posting.lease = await self._paces[stage.name].start(posting.request.tokens)
+        try:
+            posting.lease = await self._paces[stage.name].start(posting.request.tokens)
+        except asyncio.CancelledError:
+            if budget is not None:  # others may wait for what was set aside
+                await budget.posted(posting.row.id, AttemptState.NOT_SENT)
+            raise
         posting.started = asyncio.get_running_loop().time()
         intent = self._intent(posting, charge)
         posting.intent_key = intent.intent_key

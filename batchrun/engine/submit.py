@@ -31,7 +31,7 @@ class Submitter:
 
     def __init__(self, work: Work, means: Means, poster: Poster, pace: Pace, shelter: Shelter, key: KeyProbe) -> None:
         self._work, self._poster, self._pace, self._shelter, self._key = work, poster, pace, shelter, key
-        self._wall, self._observe = means.wall, means.observe
+        self._wall, self._observe, self._steering = means.wall, means.observe, means.steering
         self._calls = work.spec.retry.calls
         self._slots = asyncio.Semaphore(work.spec.limits.posts)
         wait = FullJitter(work.spec.retry, means.random, lambda: self._rounds)
@@ -45,6 +45,7 @@ class Submitter:
         Files are uploaded before; the slot is held from the building of the body to the id, so that few bodies are in
         memory and few POSTs are open.
         """
+        await self._steering.may_send()
         self._shelter.require_open()
         ready = await self._ready(row, exchanges, ask)
         turn = ask.turn if isinstance(ask, SendTurn) else turn_of(exchanges, self._work.of(row).script_for(row))

@@ -32,7 +32,7 @@ class Supply:
         self._under_way = under_way
 
     def follow(self, rows: Iterable[int]) -> None:
-        """Rows that can be carried now that what they need has ended, by their ids."""
+        """Rows that can be carried now that what they need has ended, or that were put back, by their ids."""
         self._followers.extend(rows)
 
     def next(self) -> RowRecord | None:

@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_not_result
 
 from batchrun.engine.events import Observer, UploadFailed, ignore
 from batchrun.engine.retry import FullJitter
+from batchrun.engine.steering import Steering
 from batchrun.engine.transfer import Source, Transfer, failure, file_name, no_room, reason_of, settled
 from batchrun.errors import RowError
 from batchrun.interactions.client import Client
@@ -36,6 +37,8 @@ _CLAIM_SECONDS = 1.0
 class Uploads:
     """Brings files to the service that `client` talks to. `wall` gives Unix time. Close it before the client.
 
+    While `steering` is paused no upload begins; those under way end.
+
     `directory` says where the registry is. It is opened with the first file: a run without uploads does without it.
     """
 
@@ -47,7 +50,9 @@ class Uploads:
         wall: Callable[[], float],
         random: Random,
         observe: Observer = ignore,
+        steering: Steering | None = None,
     ) -> None:
+        self._steering = steering or Steering()
         self._directory, self._client, self._wall, self._observe = directory, client, wall, observe
         self._api = FilesApi(client, wall)
         self._deadline, self._calls = spec.poll.deadline, spec.retry.calls
@@ -104,6 +109,7 @@ class Uploads:
         return upload.expires_at > self._wall() + max(self._deadline, _LEAST_LIFE)
 
     async def _brought(self, content: Content, source: Source) -> Upload:
+        await self._steering.may_send()  # before the claim: other processes may wait for it
         async with self._claimed(content):
             known = self._registry.find(content)
             if known is not None and self._lives(known):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from batchrun.engine import polling
 from batchrun.engine.attempt import Attempt, Work
@@ -28,16 +30,17 @@ class NotYet(Exception):
 
 
 class Waiter:
-    """Fetches answers. `polling` are the tasks that wait for one. If the work is not `patient` it waits for none: what
-    an earlier run submitted is polled once, what this one did not at all."""
+    """Fetches answers. `polling` are the tasks that wait for one. If the run is not patient it waits for none: what an
+    earlier run submitted is polled once, what this one did not at all."""
 
     def __init__(self, work: Work, means: Means, keeper: Keeper, key: KeyProbe) -> None:
         spec = self._spec = work.spec
-        self._work, self._keeper, self._key, self._patient = work, keeper, key, work.patient
+        self._work, self._keeper, self._key, self._steering = work, keeper, key, means.steering
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
         self._pace = Pace(Limits(spec.poll.rpm))
         self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Task[None]] = set()
         self._last_answered = float("-inf")
         self._unknown_earlier: set[int] = set()
         self._knows_earlier = False
@@ -46,11 +49,32 @@ class Waiter:
         """The run was made with it: what the service does not know any more is gone, and no other project's."""
         self._knows_earlier = True
 
+    def leave(self) -> None:
+        """Wait for nothing any more: the run is detached."""
+        for task in self._idle:
+            task.cancel()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Inside nothing is under way that a row could not be left over. Raises NotYet if it is."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._idle.add(task)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._steering.detached:
+                raise
+            task.uncancel()
+            raise NotYet from None
+        finally:
+            self._idle.discard(task)
+
     async def answer(self, row: RowRecord, attempt: Attempt) -> Interaction:
         """The attempt's answer; its raw bytes are durable when this returns. Raises RowError or RunError, NotYet."""
         if attempt.answer is not None:
             return attempt.answer
-        if not (self._patient or attempt.resumed):
+        if self._steering.detached or not (self._steering.patient or attempt.resumed):
             raise NotYet
         task = asyncio.current_task()
         assert task is not None
@@ -67,8 +91,10 @@ class Waiter:
         clock = asyncio.get_running_loop().time
         watch = self._watch(attempt, clock())
         while True:
-            await asyncio.sleep(watch.wait(clock()))
-            poll = await self._poll(row, attempt)
+            with self._waiting():
+                await asyncio.sleep(watch.wait(clock()))
+                lease = await self._pace.start()
+            poll = await self._poll(row, attempt, lease)
             watch.saw(poll, clock())
             if isinstance(poll, polling.NotFound) and poll.forbidden and await self._key.accepted() is False:
                 raise _key_refused(poll)
@@ -81,7 +107,7 @@ class Waiter:
                     continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
                     self._slow_down(row, poll)
-                    if not (self._patient or patience.doubtful):
+                    if self._steering.detached or not (self._steering.patient or patience.doubtful):
                         raise NotYet
                 case verdict:
                     await self._stop_the_run(verdict, poll, patience)
@@ -92,8 +118,7 @@ class Waiter:
         age = max(0.0, self._wall() - attempt.submitted_at)
         return Watch(self._spec.poll, self._latencies.of(attempt.kind), now - age, attempt.id, resumed=attempt.resumed)
 
-    async def _poll(self, row: RowRecord, attempt: Attempt) -> polling.Poll:
-        lease = await self._pace.start()
+    async def _poll(self, row: RowRecord, attempt: Attempt, lease: Lease) -> polling.Poll:
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
         self._observe(Polled(row.key))
@@ -183,7 +208,7 @@ class Waiter:
     async def _time_out(self, row: RowRecord, attempt: Attempt) -> Answer:
         """Past the deadline: cancel, look once more, keep an answer that came after all."""
         await self._client.cancel(attempt.interaction_id)
-        poll = await self._poll(row, attempt)
+        poll = await self._poll(row, attempt, await self._pace.start())
         deadline = self._work.of(row).spec.poll.deadline
         said = f"no answer within {deadline:g} s of its submission; it was cancelled ({poll})"
         if not isinstance(poll, Answer):

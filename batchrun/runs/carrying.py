@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.budget import Budget
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer
 from batchrun.engine.means import Means
+from batchrun.engine.steering import Steering
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RunError
 from batchrun.interactions.client import Client
@@ -20,6 +20,8 @@ from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import Pipeline
 from batchrun.runs.signals import stop_gently
 from batchrun.runs.stages import stage_of
+from batchrun.runs.steering import Ear
+from batchrun.store.control import Control
 from batchrun.store.records import FREE
 from batchrun.store.tally import tally_of
 
@@ -38,32 +40,37 @@ async def carry_all(
     waits: bool = False,
     patient: bool = True,
     seconds: float | None = None,
+    looks: float | None = None,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
     `budgets` are what bounds the cost of the run ("") and its stages, `waits` is for a client whose POSTs bring the
-    answer; `patient` and `seconds` as in `Options`.
+    answer; `patient`, `seconds` and `looks` as in `Options`.
     """
-    uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe)
+    steering = Steering(patient=patient)
+    uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe, steering)
     with flowing(opened, wall) as whole:
-        work = replace(work_of(opened, whole, uploads, budgets, waits=waits), patient=patient)
-        engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
+        work = work_of(opened, whole, uploads, budgets, waits=waits)
+        engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe, steering))
+        ear = Ear(engine, steering, Control(opened.directory.path), opened.reader, wall, observe, limit)
         stop_gently(engine)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
+            ear.begin(looks)
             await engine.run(limit)
         except RunError as error:
             return engine.poster.posts, error
         finally:
             expiring.cancel()
             await asyncio.gather(expiring, return_exceptions=True)
+            await ear.aclose()
             for stage in work.stages.values():
                 await stage.aclose()
             await uploads.aclose()
             await client.aclose()
-        return engine.poster.posts, None
+        return engine.poster.posts, ear.end()
 
 
 def work_of(

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from batchrun.clock import wall_clock
 from batchrun.runs.directory import EMULATED, RunDir, identify, require_job
 from batchrun.spec.load import Job
+from batchrun.store.control import Control
 from batchrun.store.files import state_directory
 from batchrun.store.ledger import is_whole
 from batchrun.store.lock import RunLock
@@ -51,6 +53,7 @@ def open_run(job: Job, directory: RunDir, target: str, seed: int | None = None) 
     directory.make()
     files = directory.checkpoint, directory.ledger
     with closing(RunLock(directory.path)):
+        Control(directory.path).forget_unheard("the run to which this was said had ended", wall_clock())
         directory.refuse_if_lost()
         unsealed = not is_sealed(*files)
         with closing(Store(directory.checkpoint)) as store:

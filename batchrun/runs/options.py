@@ -20,6 +20,7 @@ class Options:
 
     `accept_change` allows rows that are asked otherwise than before to be sent again. If it is not `patient` the run
     waits for no answer: it collects what there is, submits what is new, and ends. `seconds` bounds how long it sends.
+    Every `looks` seconds it looks for what other processes wish of it (`batchrun pause`, `set`, …), never if None.
     """
 
     run_dir: Path | None = None
@@ -31,6 +32,7 @@ class Options:
     accept_change: bool = False
     patient: bool = True
     seconds: float | None = None
+    looks: float | None = 0.5
 
     @property
     def target(self) -> str:

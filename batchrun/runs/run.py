@@ -95,9 +95,9 @@ def run(
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             pending, in_flight = opened.reader.count_pending(bound), opened.reader.count_in_flight()
             observe(Started(pending, in_flight, job.graph is not None, stage_tallies(opened.reader)))
-            patient, seconds = options.patient, options.seconds
+            patient, seconds, looks = options.patient, options.seconds, options.looks
             carrying = carry_all(
-                opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds
+                opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds, looks=looks
             )
             posts, stopped = run_async(carrying)
             with stopping_at_once():  # the loop has reset the handlers

@@ -74,6 +74,11 @@ class RunLock:
             os.close(self._fd)
 
 
+def myself() -> str:
+    """What `running` says of a run of this process."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
 def _unlocked(run_dir: Path, error: OSError) -> StoreError:
     return StoreError(f"{run_dir}: cannot lock the run directory: {error.strerror}. Nothing was sent.")
 

@@ -13,6 +13,7 @@ import pytest
 
 from batchrun.emulator.files.limits import FileLimits
 from batchrun.engine import transfer, uploads
+from batchrun.engine.steering import Steering
 from batchrun.engine.transfer import Source
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import CredentialError, RefusedError, RowError, RunError
@@ -294,3 +295,16 @@ def test_a_file_that_changed_after_it_was_hashed_is_never_completed(world: World
     assert caught.value.kind == "media_changed"
     assert LAST not in world.calls
     assert world.files() == []
+
+
+def test_no_upload_begins_in_a_pause(world: World) -> None:
+    steering = Steering()
+    steering.pause()
+
+    async def act(uploads: Uploads) -> Upload:
+        asyncio.get_running_loop().call_later(60, steering.resume)
+        return await uploads.bring(world.source())
+
+    began = world.clock.now
+    assert world.life(act, steering=steering).uri
+    assert world.clock.now >= began + 60

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from batchrun.emulator import Emulator, EmulatorSettings
+from batchrun.engine.steering import Steering
 from batchrun.engine.transfer import Source
 from batchrun.engine.uploads import Uploads
 from batchrun.inputs.media_files import look, sha256_of_file
@@ -99,6 +100,7 @@ class World:
         act: Callable[[Uploads], Awaitable[T]],
         faults: Mapping[tuple[str, int], Fault] | None = None,
         key: str = "a-secret-key",
+        steering: Steering | None = None,
         **poll: float,
     ) -> T:
         spec = JobSpec(name="job", input=InputSpec(path="x"), poll=PollSpec(**poll))
@@ -107,7 +109,7 @@ class World:
             emulator = Emulator(self.settings)
             self.line = Line(InProcess(emulator.app, emulator.close), faults or {})
             client = Client(key, base_url="http://localhost", transport=self.line)
-            uploads = Uploads(spec, lambda: self.state, client, self.clock.wall, Random(1))
+            uploads = Uploads(spec, lambda: self.state, client, self.clock.wall, Random(1), steering=steering)
             try:
                 return await act(uploads)
             finally:

@@ -125,7 +125,8 @@ class Flow:
         """One life; what came of it, None if it died."""
         self.write(life.plan)
         self.clocks.dies_at = life.dies_at
-        options = Options(self.directory.path, emulator=self.service(life), seed=self.seed, accept_change=accept)
+        service = self.service(life)
+        options = Options(self.directory.path, emulator=service, seed=self.seed, accept_change=accept, looks=None)
         try:
             job = load_job(self.where / "job.json")
             return run(job, options, self.clocks.wall, _stopping(life.stops_at), self.clocks.run)

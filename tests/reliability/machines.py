@@ -75,7 +75,7 @@ class RunMachine(RuleBasedStateMachine):
     @rule()
     def cancel(self) -> None:
         world = self.world
-        service = Options(world.directory.path, emulator=world.service(Life()))
+        service = Options(world.directory.path, emulator=world.service(Life()), looks=None)
         world.clocks.dies_at = None
         self._after(lambda: cancel(world.job, world.directory, service, (), world.clocks.wall, world.clocks.run))
 
@@ -141,7 +141,7 @@ class RunMachine(RuleBasedStateMachine):
 
     def _refusal(self) -> Exception | None:
         world = self.world
-        options = Options(world.directory.path, emulator=world.service(Life()))
+        options = Options(world.directory.path, emulator=world.service(Life()), looks=None)
         try:
             run(world.job, options, world.clocks.wall, run_async=world.clocks.run)
         except SpecError as error:

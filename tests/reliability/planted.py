@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from batchrun.engine.steering import Steering
 from batchrun.errors import InvariantError, StoreError
 from batchrun.store.store import Store
 from batchrun.store.writer import Writer
@@ -70,6 +71,11 @@ class _Careless(sqlite3.Connection):
 def sync_no_files() -> None:
     """Files are renamed without having been synced; directories and the ledger are not synced."""
     os.fsync = os.fdatasync = lambda _descriptor: None  # type: ignore[assignment]
+
+
+def pause_nothing() -> None:
+    """A run says that it is paused, and is not."""
+    Steering.pause = lambda _self: None  # type: ignore[method-assign]
 
 
 def lock_nothing() -> None:

@@ -103,7 +103,7 @@ class World:
 
     def options(self, life: Life) -> Options:
         """What the command line adds in this life."""
-        return Options(self.directory.path, emulator=self.service(life), seed=self.fate.seed)
+        return Options(self.directory.path, emulator=self.service(life), seed=self.fate.seed, looks=None)
 
     def service(self, life: Life) -> EmulatorSettings:
         """The emulator of a life; its state and its ledger outlast it."""

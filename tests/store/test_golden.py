@@ -28,7 +28,7 @@ released = pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.i
 def resume(where: Path, directory: Path) -> Result:
     clock = VirtualTime()
     emulator = EmulatorSettings(latency=parse_latency("20s"), clock=clock.wall)
-    options = Options(directory, emulator=emulator, seed=1)
+    options = Options(directory, emulator=emulator, seed=1, looks=None)
     return run(load_job(where / "job.json"), options, clock.wall, run_async=clock.run)
 
 

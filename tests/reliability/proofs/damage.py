@@ -220,7 +220,7 @@ def go_on(where: Path, clocks: Clocks) -> Result:
         clock=clocks.service,
         seed=1,
     )
-    options = Options(where / "runs" / "job", emulator=service, seed=7)
+    options = Options(where / "runs" / "job", emulator=service, seed=7, looks=None)
     return run(load_job(where / "job.json"), options, clocks.wall, run_async=clocks.run)
 
 
