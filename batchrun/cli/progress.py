@@ -14,6 +14,7 @@ from batchrun.engine.events import (
     Event,
     Expiring,
     Landed,
+    Listening,
     Paused,
     PollFailed,
     Posted,
@@ -141,11 +142,13 @@ class Progress:
                 self._complain(f"row {key}: its poll brought no answer and is made again: {reason}")
             case UploadFailed(file, seconds, reason):
                 self._complain(f"{file!r} is not uploaded yet: {reason}; the next try is in {duration(seconds)}")
+            case Listening(address):
+                self._line(f"webhooks are heard at {address}")
             case Expiring(warning):
                 self._line(warning)
             case Salvaged(key, interaction_id):
                 self._line(
-                    f"row {key}: its answer broke off, but named {interaction_id}, which is found: nothing is lost"
+                    f"row {key}: its POST was in doubt, and has made {interaction_id}, which is found: nothing is lost"
                 )
             case Stopping():
                 self._line("stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once")

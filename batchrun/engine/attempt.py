@@ -70,7 +70,8 @@ class Work:
     ambiguous POSTs were sent again so far. `resumed` is true where an earlier process has begun the run, `refused`
     where POSTs of it were refused, or could not be sent. `budget` is None where nothing limits what the run may cost.
     If it is not `patient` nobody waits for answers: a later run fetches them.
-    `settled` tells, in a job of stages, whether all that a row was made of has ended for good.
+    `settled` tells, in a job of stages, whether all that a row was made of has ended for good. `told_at` is the address
+    at which the service is asked to tell of the end of interactions, empty where it is not asked.
     """
 
     spec: JobSpec
@@ -84,6 +85,7 @@ class Work:
     budget: Budget | None = None
     settled: Callable[[RowRecord], bool] | None = None
     patient: bool = True
+    told_at: str = ""
 
     def of(self, row: RowRecord) -> Stage:
         """The stage that a row is in."""

@@ -22,6 +22,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """The run hears webhooks at this address of this machine."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """The service will not keep for much longer what is in flight; `warning` is for people. Told at the beginning, and
     once for each share of the retention that is passed while the run goes on."""
@@ -114,6 +121,7 @@ class Stopping:
 
 Event = (
     Started
+    | Listening
     | Expiring
     | Posted
     | Salvaged

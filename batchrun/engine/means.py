@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from batchrun.engine.events import Observer, ignore
+from batchrun.engine.hints import Hints
 from batchrun.interactions.client import Client
 from batchrun.store.reader import Reader
 from batchrun.store.store import Store
@@ -14,7 +15,8 @@ from batchrun.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The run's checkpoint, the service, Unix time (`wall`), chance, and whom to tell. Sleeps follow the event loop."""
+    """The run's checkpoint, the service, Unix time (`wall`), chance, whom to tell, and who hints
+    at what to look at. Sleeps follow the event loop."""
 
     store: Store
     reader: Reader
@@ -22,3 +24,4 @@ class Means:
     wall: Callable[[], float]
     random: Random
     observe: Observer = ignore
+    hints: Hints = field(default_factory=Hints)

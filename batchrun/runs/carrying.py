@@ -16,6 +16,7 @@ from batchrun.errors import RunError
 from batchrun.interactions.client import Client
 from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.flowing import flowing
+from batchrun.runs.hearing import Webhooks, hearing
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import Pipeline
 from batchrun.runs.signals import stop_gently
@@ -38,22 +39,26 @@ async def carry_all(
     waits: bool = False,
     patient: bool = True,
     seconds: float | None = None,
+    webhooks: Webhooks | None = None,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
     `budgets` are what bounds the cost of the run ("") and its stages, `waits` is for a client whose POSTs bring the
-    answer; `patient` and `seconds` as in `Options`.
+    answer; `patient`, `seconds` and `webhooks` as in `Options`.
     """
     uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe)
     with flowing(opened, wall) as whole:
-        work = replace(work_of(opened, whole, uploads, budgets, waits=waits), patient=patient)
-        engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
+        told_at = webhooks.uri if webhooks else ""
+        work = replace(work_of(opened, whole, uploads, budgets, waits=waits), patient=patient, told_at=told_at)
+        means = Means(opened.store, opened.reader, client, wall, opened.random, observe)
+        engine = Engine(work, means)
         stop_gently(engine)
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
-            await engine.run(limit)
+            async with hearing(webhooks, means.hints, client, wall, observe):
+                await engine.run(limit)
         except RunError as error:
             return engine.poster.posts, error
         finally:

@@ -96,8 +96,9 @@ def run(
             observe(Started(opened.reader.count_pending(bound), in_flight, more=job.graph is not None))
             patient, seconds = options.patient, options.seconds
             carrying = carry_all(
-                opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds
-            )
+                opened, client, bound, wall, observe,
+                budgets=budgets, patient=patient, seconds=seconds, webhooks=options.webhooks,
+            )  # fmt: skip
             posts, stopped = run_async(carrying)
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)

@@ -112,6 +112,12 @@ class AmbiguousSpec(Strict):
         description="Resubmissions in a run before rows are held. Default: 1 % of the rows, at least 3.",
     )
 
+    wait: Duration = Field(
+        default=600.0,
+        description="With `run --webhook`: how long one waits for an event that names it, before it is held or sent "
+        "again.",
+    )
+
     def allowance(self, rows: int) -> int:
         """Resubmissions that a run of so many rows may make in all."""
         return max(3, -(-rows // 100)) if self.max_resubmits is None else self.max_resubmits
