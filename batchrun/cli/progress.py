@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from batchrun.cli.output import errors
 from batchrun.cli.printing import shortened, tell
 from batchrun.engine.events import (
+    AlertFailed,
     Event,
     Expiring,
     Landed,
@@ -142,6 +143,8 @@ class Progress:
                 self._complain(f"row {key}: its poll brought no answer and is made again: {reason}")
             case UploadFailed(file, seconds, reason):
                 self._complain(f"{file!r} is not uploaded yet: {reason}; the next try is in {duration(seconds)}")
+            case AlertFailed(reason):
+                self._complain(f"an alert was not told: {reason}")
             case Listening(address):
                 self._line(f"webhooks are heard at {address}")
             case Expiring(warning):

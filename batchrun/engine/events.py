@@ -113,6 +113,13 @@ class UploadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFailed:
+    """Somebody could not be told of an alert; if it still stands, that is tried again with the next look."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The run stops; open POSTs are awaited."""
 
@@ -132,6 +139,7 @@ Event = (
     | RowEnded
     | Paused
     | UploadFailed
+    | AlertFailed
     | Stopping
 )
 Observer = Callable[[Event], None]

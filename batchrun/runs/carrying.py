@@ -14,6 +14,7 @@ from batchrun.engine.means import Means
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RunError
 from batchrun.interactions.client import Client
+from batchrun.runs.alerting import Alerting, watching
 from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.flowing import flowing
 from batchrun.runs.hearing import Webhooks, hearing
@@ -40,11 +41,12 @@ async def carry_all(
     patient: bool = True,
     seconds: float | None = None,
     webhooks: Webhooks | None = None,
+    alerting: Alerting | None = None,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
     `budgets` are what bounds the cost of the run ("") and its stages, `waits` is for a client whose POSTs bring the
-    answer; `patient`, `seconds` and `webhooks` as in `Options`.
+    answer; `patient`, `seconds` and `webhooks` as in `Options`; `alerting` speaks up, None where nobody is to be told.
     """
     uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe)
     with flowing(opened, wall) as whole:
@@ -57,7 +59,7 @@ async def carry_all(
             asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
-            async with hearing(webhooks, means.hints, client, wall, observe):
+            async with hearing(webhooks, means.hints, client, wall, observe), watching(alerting):
                 await engine.run(limit)
         except RunError as error:
             return engine.poster.posts, error
