@@ -1,4 +1,5 @@
-"""What this process was started with and its children do not inherit: the API key, and where it is.
+"""What this process was started with and its children do not inherit: the API key, where it is, and secrets that sign
+messages.
 
 A key is a variable's value, or the content of the file that the variable with `_FILE` behind its name names: what cron,
 systemd, Compose and Kubernetes start gets no secret in its environment then. `take` is for the process that is
@@ -11,6 +12,8 @@ import os
 from collections.abc import Iterator
 
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+#: The secrets of the service's webhooks, and the one that alerts are signed with.
+WEBHOOK_SECRET, ALERT_SECRET = "BATCHRUN_WEBHOOK_SECRET", "BATCHRUN_ALERT_SECRET"
 #: A longer file is something else.
 _MOST = 4096
 
@@ -19,8 +22,8 @@ _read: dict[str, str] = {}
 
 
 def take() -> None:
-    """Move the keys out of the environment, so that no child process has them, nor what the user's functions print."""
-    for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES)):
+    """Move them out of the environment, so that no child process has them, nor what the user's functions print."""
+    for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET):
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
 
@@ -28,16 +31,16 @@ def take() -> None:
 def keys() -> Iterator[tuple[str, str]]:
     """Names and values of the keys that are set, the one to use first."""
     for name in KEY_VARIABLES:
-        if value := _value(name):
+        if value := value_of(name):
             yield name, value
-        elif (path := _value(_file(name))) and (value := _content(path)[0]):
+        elif (path := value_of(_file(name))) and (value := _content(path)[0]):
             yield _file(name), value
 
 
 def unread() -> Iterator[str]:
     """For each file that should hold a key and does not: which, and why, in words."""
     for name in KEY_VARIABLES:
-        if not _value(name) and (path := _value(_file(name))) and (problem := _content(path)[1]):
+        if not value_of(name) and (path := value_of(_file(name))) and (problem := _content(path)[1]):
             yield f"{_file(name)} names {path}: {problem}"
 
 
@@ -45,7 +48,8 @@ def _file(name: str) -> str:
     return f"{name}_FILE"
 
 
-def _value(name: str) -> str:
+def value_of(name: str) -> str:
+    """What a variable was set to, also where it was taken; empty where it was not set."""
     return os.environ.get(name, _taken.get(name, "")).strip()
 
 

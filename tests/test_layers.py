@@ -30,10 +30,12 @@ ALLOWED = {
     "inputs": {"errors", "rows", "spec"},
     "outputs": {"errors", "rows", "disk", "version", "spec", "interactions", "store"},
     "tools": {"errors", "rows", "environment", "spec"},
+    "webhooks": {"errors", "interactions"},
+    "alerts": {"errors", "environment", "spec", "webhooks"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
         "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",
-        "store", "inputs", "outputs", "tools", "engine", "emulator",
+        "store", "inputs", "outputs", "tools", "engine", "emulator", "webhooks", "alerts",
     },
     "reports": {
         "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
@@ -58,6 +60,7 @@ PURE = (
     "schedule/emit/systemd.py", "schedule/emit/kubernetes.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
+    "webhooks/message.py", "webhooks/standard.py", "alerts/rules.py", "alerts/memory.py",
     "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py", "glyphs.py",
     "reports/drawing/diagram.py", "reports/drawing/lanes.py", "reports/drawing/layers.py", "reports/drawing/text.py",
     "reports/drawing/mermaid.py", "reports/drawing/svg.py", "views/view.py", "views/estimate.py", "views/history.py",
@@ -115,9 +118,8 @@ def test_a_pure_module_imports_nothing_that_acts(path: str) -> None:
     assert {module.split(".")[0] for module in imports(PACKAGE / path)} & IMPURE == set()
 
 
-def test_only_the_client_and_its_transports_import_the_http_libraries() -> None:
+def test_only_the_client_its_transports_webhooks_and_alerts_import_the_http_libraries() -> None:
     client_side = [path for path in modules() if part_of(name_of(path)) != "emulator"]
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
-    assert users == {
-        f"batchrun.interactions.{name}" for name in ("client", "saving", "transport", "in_process", "fetching")
-    }
+    calling = {f"batchrun.interactions.{name}" for name in ("client", "saving", "transport", "in_process", "fetching")}
+    assert users == {*calling, "batchrun.webhooks.listener", "batchrun.alerts.targets"}

@@ -86,6 +86,7 @@ def test_what_functions_start_does_not_inherit_the_key(tmp_path: Path) -> None:
         "    return 'seen'\n"
     )
     keys = {"GEMINI_API_KEY": "the-first-key-of-all", "GOOGLE_API_KEY": "the-second-key-of-all", "OTHER": "is-there"}
+    keys |= {"BATCHRUN_WEBHOOK_SECRET": "the-third-key-of-all", "BATCHRUN_ALERT_SECRET": "the-fourth-key-of-all"}
     code, _, said = finish(start(tmp_path, "run", "job.json", "--emulator", env={**os.environ, **keys}))
     assert code == 0, said
     seen = (tmp_path / "seen").read_text()

@@ -16,6 +16,7 @@ from batchrun.cli.output import own_output
 
 if TYPE_CHECKING:
     from batchrun.runs.directory import RunDir
+    from batchrun.runs.hearing import Webhooks
     from batchrun.spec.load import Job
 
 _job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
@@ -61,6 +62,30 @@ def address(command: Callable[..., Any]) -> Callable[..., Any]:
 def service(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name the service of a run that exists."""
     return _base_url(_api_version(command))
+
+
+def webhooks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that let a run hear webhooks."""
+    place = click.option(
+        "--webhook", metavar="[HOST:]PORT", help="Hear the service's webhooks here; polls stay the truth."
+    )
+    uri = click.option(
+        "--webhook-uri",
+        metavar="URL",
+        help="Your public address, which leads to --webhook: requests ask for events there.",
+    )
+    return place(uri(command))
+
+
+def webhooks_of(place: str | None, uri: str | None) -> Webhooks | None:
+    """How a run is to hear webhooks, None if it is not. Raises SpecError."""
+    if place is None and uri is not None:
+        raise click.UsageError("--webhook-uri does nothing without --webhook")
+    if place is None:
+        return None
+    from batchrun.runs.hearing import webhooks_of
+
+    return webhooks_of(place, uri or "")
 
 
 def job(command: Callable[..., Any]) -> Callable[..., Any]:

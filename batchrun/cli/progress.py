@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from batchrun.cli.printing import shortened, tell
 from batchrun.cli.wording import progress_line
 from batchrun.engine.events import (
+    AlertFailed,
     Event,
     Expiring,
+    Listening,
     Paused,
     PollFailed,
     RowEnded,
@@ -44,10 +46,15 @@ class Messages:
             case UploadFailed(file, seconds, reason):
                 later = f"the next try is in {duration(seconds)}"
                 return self._complaint(f"{file!r} is not uploaded yet: {reason}; {later}")
+            case AlertFailed(reason):
+                return self._complaint(f"an alert was not told: {reason}")
+            case Listening(address):
+                return f"webhooks are heard at {address}"
             case Expiring(warning):
                 return warning
             case Salvaged(key, interaction_id):
-                return f"row {key}: its answer broke off, but named {interaction_id}, which is found: nothing is lost"
+                made = f"its POST was in doubt, and has made {interaction_id}, which is found"
+                return f"row {key}: {made}: nothing is lost"
             case Steered(text):
                 return text
             case Stopping():

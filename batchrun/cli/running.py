@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
 )
+@options.webhooks
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @watching.plain
 @options.as_json
@@ -54,6 +55,8 @@ def run(
     base_url: str | None,
     api_version: str,
     accept_change: bool,
+    webhook: str | None,
+    webhook_uri: str | None,
     quiet: bool,
     plain: bool,
     as_json: bool,
@@ -78,7 +81,8 @@ def run(
         warn(loaded)
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     address = base_url or DEFAULT_BASE_URL
-    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
+    heard = options.webhooks_of(webhook, webhook_uri)
+    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
     directory = directory_of(loaded, run_dir, emulated=emulator)
     with watching.watched(loaded, directory, plain=plain, quiet=quiet or as_json) as observe:
         result = run_job(loaded, choice, wall_clock, observe)
@@ -96,7 +100,7 @@ def warn(job: Job) -> None:
 def refuse_idle_options(emulator: bool) -> None:
     """An option that does nothing may mean that a rehearsal is about to be a paid run."""
     context = click.get_current_context()
-    idle = ("base_url", "api_version") if emulator else ("latency", "replies", "faults")
+    idle = ("base_url", "api_version", "webhook", "webhook_uri") if emulator else ("latency", "replies", "faults")
     for name in context.params.keys() & set(idle):
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = "--" + name.replace("_", "-")

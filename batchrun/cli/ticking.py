@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.cli import options
-from batchrun.cli.printing import say, say_json
+from batchrun.cli.printing import note, say, say_json
 from batchrun.cli.running import refuse_idle_options
 from batchrun.clock import wall_clock
 from batchrun.plurals import counted
 
 if TYPE_CHECKING:
+    from batchrun.engine.events import Event
     from batchrun.outputs.summary import Summary
     from batchrun.runs.run import Result
 
@@ -79,12 +80,19 @@ def tick(
     choice = Options(
         run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=max_time
     )
-    result = run(loaded, choice, wall_clock)
+    result = run(loaded, choice, wall_clock, _observe)
     if as_json:
         say_json(result.summary.document())
     elif not quiet or result.exit_code:
         say(tick_line(result))
     sys.exit(result.exit_code)
+
+
+def _observe(event: Event) -> None:
+    from batchrun.engine.events import AlertFailed
+
+    if isinstance(event, AlertFailed):
+        note(f"an alert was not told: {event.reason}")
 
 
 def tick_line(result: Result) -> str:

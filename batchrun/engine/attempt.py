@@ -69,7 +69,8 @@ class Work:
     `answers` is the directory for answers' files. `rows` is how many the checkpoint holds, `resubmits` how many
     ambiguous POSTs were sent again so far. `resumed` is true where an earlier process has begun the run, `refused`
     where POSTs of it were refused, or could not be sent. `budget` is None where nothing limits what the run may cost.
-    `settled` tells, in a job of stages, whether all that a row was made of has ended for good.
+    `settled` tells, in a job of stages, whether all that a row was made of has ended for good. `told_at` is the address
+    at which the service is asked to tell of the end of interactions, empty where it is not asked.
     """
 
     spec: JobSpec
@@ -82,6 +83,7 @@ class Work:
     refused: bool = False
     budget: Budget | None = None
     settled: Callable[[RowRecord], bool] | None = None
+    told_at: str = ""
 
     def of(self, row: RowRecord) -> Stage:
         """The stage that a row is in."""

@@ -66,8 +66,9 @@ class Engine:
         self.poster = Poster(work, means, self._keeper, self._paces, self._shelter)
         key = KeyProbe(means.client)
         self._submitter = Submitter(work, means, self.poster, self._pace, self._shelter, key)
-        self._salvage = Salvage(means.store, means.client)
-        self._waiter = Waiter(work, means, self._keeper, key)
+        polls = Pace(Limits(work.spec.poll.rpm))
+        self._salvage = Salvage(means, polls, work.spec.retry.ambiguous.wait)
+        self._waiter = Waiter(work, means, self._keeper, key, polls)
         self._callers = {
             name: Caller(stage.toolbox, stage.request.function_calling, means, self._shelter)
             for name, stage in work.stages.items()

@@ -24,6 +24,13 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """The run hears webhooks at this address of this machine."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """The service will not keep for much longer what is in flight; `warning` is for people. Told at the beginning, and
     once for each share of the retention that is passed while the run goes on."""
@@ -119,6 +126,13 @@ class UploadFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFailed:
+    """Somebody could not be told of an alert; if it still stands, that is tried again with the next look."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The run stops; open POSTs are awaited."""
 
@@ -127,6 +141,7 @@ class Stopping:
 
 Event = (
     Started
+    | Listening
     | Expiring
     | Posted
     | Salvaged
@@ -138,6 +153,7 @@ Event = (
     | Paused
     | Steered
     | UploadFailed
+    | AlertFailed
     | Stopping
 )
 Observer = Callable[[Event], None]

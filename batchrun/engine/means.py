@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from batchrun.engine.events import Observer, ignore
+from batchrun.engine.hints import Hints
 from batchrun.engine.steering import Steering
 from batchrun.interactions.client import Client
 from batchrun.store.reader import Reader
@@ -15,9 +16,8 @@ from batchrun.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The run's checkpoint, the service, Unix time (`wall`), chance, whom to tell, and what was said to the run.
-
-    Sleeps follow the event loop.
+    """The run's checkpoint, the service, Unix time (`wall`), chance, whom to tell, what was said to the run, and who
+    hints at what to look at. Sleeps follow the event loop.
     """
 
     store: Store
@@ -27,3 +27,4 @@ class Means:
     random: Random
     observe: Observer = ignore
     steering: Steering = field(default_factory=Steering)
+    hints: Hints = field(default_factory=Hints)

@@ -64,7 +64,7 @@ class Poster:
         posting.started = asyncio.get_running_loop().time()
         intent = self._intent(posting, charge)
         posting.intent_key = intent.intent_key
-        body = posting.request.body(intent.intent_key)
+        body = posting.request.body(intent.intent_key, "" if stage.waits else self._work.told_at)
         with self._shelter.hold():
             posting.attempt_id = await self._store.arm(intent, self._wall(), posting.attempt_id)
             self.posts += 1

@@ -26,11 +26,13 @@ from batchrun.store.records import RowRecord
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request ready to be sent. `core` is its JSON without labels; `sha` names what is asked, whoever asks.
+    """A request ready to be sent. `core` is its JSON without labels and webhooks; `sha` names what is asked, whoever
+    asks, and whoever is told.
 
     `tokens` is about what is read, `most_read` bounds it; `most_written` bounds what is written (for an agent: what it
     uses in all), None where nothing does. `tier` is the service tier that it asks for. `files` are the uploads that it
-    refers to; `media` says which file, and which of its pages, went into which block.
+    refers to; `media` says which file, and which of its pages, went into which block. `webhook` is its own
+    `webhook_config`, None without one.
     """
 
     core: bytes | Body
@@ -44,21 +46,40 @@ class Request:
     tier: str | None = None
     files: tuple[Upload, ...] = ()
     media: tuple[dict[str, Any], ...] = ()
+    webhook: Any = None
 
     def document(self) -> dict[str, Any]:
         """The body as JSON values, without the intent's label."""
         core: dict[str, Any] = json.loads(bytes(self.core))
-        return core | ({"labels": self.labels} if self.labels else {})
+        own = {"labels": self.labels or None, "webhook_config": self.webhook}
+        return core | {name: value for name, value in own.items() if value is not None}
 
     def is_meant_by(self, refusal: str) -> bool:
         """Whether the words of a refusal name a file that this request refers to."""
         words = set(re.findall(r"[\w-]+", refusal))
         return any(uri.rstrip("/").rpartition("/")[2] in words for uri in _uris(self.document()))
 
-    def body(self, intent_key: str) -> bytes | Body:
-        """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs."""
-        head = b'{"labels":' + encode({**self.labels, INTENT_LABEL: intent_key}) + b","
+    def body(self, intent_key: str, told_at: str = "") -> bytes | Body:
+        """The bytes of the POST, carrying the intent's label so that it can be found in the service's logs.
+
+        With `told_at` the service is to tell of the end at that address, and to name the intent when it does.
+        """
+        named: dict[str, Any] = {"labels": {**self.labels, INTENT_LABEL: intent_key}}
+        if (webhook := _told_of(self.webhook, intent_key, told_at)) is not None:
+            named["webhook_config"] = webhook
+        head = encode(named)[:-1] + b","
         return self.core.headed(head) if isinstance(self.core, Body) else head + self.core[1:]
+
+
+def _told_of(own: Any, intent_key: str, told_at: str) -> Any:
+    """A request's `webhook_config`: its own, with our address and the name of the POST where we are to be told."""
+    if not told_at or not isinstance(own, dict | None):
+        return own
+    uris, metadata = (own or {}).get("uris") or [], (own or {}).get("user_metadata") or {}
+    if not (isinstance(uris, list) and isinstance(metadata, dict)):
+        return own
+    named = {**metadata, INTENT_LABEL: intent_key}
+    return {**(own or {}), "uris": [*uris, *([] if told_at in uris else [told_at])], "user_metadata": named}
 
 
 def _uris(value: Any) -> Iterator[str]:
@@ -101,12 +122,13 @@ _FIRST = SendTurn(0)
 class Draft:
     """A request whose media have still to be read: `body` holds references to them.
 
-    `tokens` is about what the service adds by itself, from a conversation that it keeps.
+    `tokens` is about what the service adds by itself, from a conversation that it keeps. `webhook` as in `Request`.
     """
 
     body: dict[str, Any]
     labels: dict[str, str]
     tokens: int = 0
+    webhook: Any = None
 
 
 def next_request(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = _FIRST) -> Request | Draft:
@@ -118,7 +140,8 @@ def next_request(bodies: Bodies, exchanges: Sequence[Exchange] = (), ask: Ask = 
     body = bodies.body(exchanges, ask)
     labels = body.pop("labels", None) or {}
     stored = job.spec.request.store
-    draft = Draft(body | {"background": stored, "store": stored}, labels, _tokens_so_far(exchanges, stored))
+    webhook, tokens = body.pop("webhook_config", None), _tokens_so_far(exchanges, stored)
+    draft = Draft(body | {"background": stored, "store": stored}, labels, tokens, webhook)
     return draft if job.request.reads_files and _refers(body.get("input")) else complete(draft)
 
 
@@ -142,7 +165,8 @@ def request_of(draft: Draft, core: bytes | Body, sha: str, read: Reading) -> Req
         read += Reading(0, CONTEXT)  # of a conversation that the row's own request goes on with, nothing is known
     tokens, most_read = read.tokens + before, read.most + before
     model, agent = body.get("model") or body.get("agent"), "agent" in body
-    return Request(core, draft.labels, sha, model, agent, tokens, most_read, most_written(body), _tier(body))
+    written, tier = most_written(body), _tier(body)
+    return Request(core, draft.labels, sha, model, agent, tokens, most_read, written, tier, webhook=draft.webhook)
 
 
 #: The type of the agents' configuration whose `max_total_tokens` the service heeds.

@@ -12,7 +12,7 @@ from batchrun.engine.events import Landed, Polled, PollFailed
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
 from batchrun.engine.latency import Latencies, Watch
-from batchrun.engine.limits import Lease, Limits
+from batchrun.engine.limits import Lease
 from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
 from batchrun.engine.project import ENOUGH
@@ -31,13 +31,13 @@ class NotYet(Exception):
 
 class Waiter:
     """Fetches answers. `polling` are the tasks that wait for one. If the run is not patient it waits for none: what an
-    earlier run submitted is polled once, what this one did not at all."""
+    earlier run submitted is polled once, what this one did not at all. Polls start at `pace`."""
 
-    def __init__(self, work: Work, means: Means, keeper: Keeper, key: KeyProbe) -> None:
+    def __init__(self, work: Work, means: Means, keeper: Keeper, key: KeyProbe, pace: Pace) -> None:
         spec = self._spec = work.spec
         self._work, self._keeper, self._key, self._steering = work, keeper, key, means.steering
         self._store, self._client, self._wall, self._observe = means.store, means.client, means.wall, means.observe
-        self._pace = Pace(Limits(spec.poll.rpm))
+        self._pace, self._hints = pace, means.hints
         self._latencies = Latencies(spec.poll)
         self.polling: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
@@ -92,7 +92,7 @@ class Waiter:
         watch = self._watch(attempt, clock())
         while True:
             with self._waiting():
-                await asyncio.sleep(watch.wait(clock()))
+                await self._hints.until(attempt.interaction_id, self._pause(watch, patience))
                 lease = await self._pace.start()
             poll = await self._poll(row, attempt, lease)
             watch.saw(poll, clock())
@@ -112,6 +112,13 @@ class Waiter:
                 case verdict:
                     await self._stop_the_run(verdict, poll, patience)
                     raise await self._given_up(verdict, row, attempt, poll)
+
+    def _pause(self, watch: Watch, patience: polling.Patience) -> float:
+        """Seconds until the next poll. Where hints tell of nearly every end, polls only make sure."""
+        wait = watch.wait(asyncio.get_running_loop().time())
+        if wait > 0 and self._hints.reliable and not patience.doubtful:
+            return max(wait, self._spec.poll.ceiling)
+        return wait
 
     def _watch(self, attempt: Attempt, now: float) -> Watch:
         """When to poll. `now` is the loop's time, which does not jump as the wall's does."""
@@ -134,6 +141,8 @@ class Waiter:
             lease.accepted()
         if isinstance(poll, Answer | polling.Running):
             self._last_answered = self._wall()
+        if isinstance(poll, Answer) and not attempt.resumed:
+            self._hints.answered(attempt.interaction_id)
         if attempt.resumed and self._wall() < attempt.submitted_at + self._spec.poll.retention:
             self._note_earlier(attempt, poll)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from batchrun.engine.attempt import Work
 from batchrun.engine.budget import Budget
@@ -14,9 +15,12 @@ from batchrun.engine.steering import Steering
 from batchrun.engine.uploads import Uploads
 from batchrun.errors import RunError
 from batchrun.interactions.client import Client
+from batchrun.runs.alerting import Alerting, watching
 from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.flowing import flowing
+from batchrun.runs.hearing import hearing
 from batchrun.runs.opening import OpenRun
+from batchrun.runs.options import Options
 from batchrun.runs.pipeline import Pipeline
 from batchrun.runs.signals import stop_gently
 from batchrun.runs.stages import stage_of
@@ -35,31 +39,33 @@ async def carry_all(
     limit: int | None,
     wall: Callable[[], float],
     observe: Observer,
+    options: Options,
     *,
     budgets: Mapping[str, Budget],
     waits: bool = False,
-    patient: bool = True,
-    seconds: float | None = None,
-    looks: float | None = None,
+    alerting: Alerting | None = None,
 ) -> Carried:
     """Run the engine under this process's signals. Returns the POSTs made, and what stopped it if anything did.
 
     `budgets` are what bounds the cost of the run ("") and its stages, `waits` is for a client whose POSTs bring the
-    answer; `patient`, `seconds` and `looks` as in `Options`.
+    answer; `alerting` speaks up, None where nobody is to be told.
     """
-    steering = Steering(patient=patient)
+    steering = Steering(patient=options.patient)
     uploads = Uploads(opened.job.spec, lambda: opened.uploads, client, wall, opened.random, observe, steering)
     with flowing(opened, wall) as whole:
-        work = work_of(opened, whole, uploads, budgets, waits=waits)
-        engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe, steering))
+        told_at = options.webhooks.uri if options.webhooks else ""
+        work = replace(work_of(opened, whole, uploads, budgets, waits=waits), told_at=told_at)
+        means = Means(opened.store, opened.reader, client, wall, opened.random, observe, steering)
+        engine = Engine(work, means)
         ear = Ear(engine, steering, Control(opened.directory.path), opened.reader, wall, observe, limit)
         stop_gently(engine)
-        if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
+        if options.seconds is not None:
+            asyncio.get_running_loop().call_later(options.seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
-            ear.begin(looks)
-            await engine.run(limit)
+            ear.begin(options.looks)
+            async with hearing(options.webhooks, means.hints, client, wall, observe), watching(alerting):
+                await engine.run(limit)
         except RunError as error:
             return engine.poster.posts, error
         finally:

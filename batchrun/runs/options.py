@@ -9,6 +9,7 @@ from batchrun.emulator import EmulatorSettings, load_faults, load_replies, parse
 from batchrun.errors import SpecError
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
+from batchrun.runs.hearing import Webhooks
 from batchrun.runs.service import Tell, checked_base_url, emulated_client, remote_client
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
@@ -21,6 +22,7 @@ class Options:
     `accept_change` allows rows that are asked otherwise than before to be sent again. If it is not `patient` the run
     waits for no answer: it collects what there is, submits what is new, and ends. `seconds` bounds how long it sends.
     Every `looks` seconds it looks for what other processes wish of it (`batchrun pause`, `set`, …), never if None.
+    `webhooks` is how it hears those of the service, None if it does not.
     """
 
     run_dir: Path | None = None
@@ -33,6 +35,7 @@ class Options:
     patient: bool = True
     seconds: float | None = None
     looks: float | None = 0.5
+    webhooks: Webhooks | None = None
 
     @property
     def target(self) -> str:

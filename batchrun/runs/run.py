@@ -13,6 +13,7 @@ from batchrun.clock import wall_clock
 from batchrun.engine.events import Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
+from batchrun.runs.alerting import alerting_of
 from batchrun.runs.budgets import budgets_of
 from batchrun.runs.carrying import Carried, carry_all
 from batchrun.runs.directory import RunDir, rows_called, run_dir
@@ -84,6 +85,7 @@ def run(
     if not emulated and not directory.checkpoint.exists():
         api_key(options.base_url)  # before a directory is made that only says that nothing happened
     with stopping_at_once(), open_run(job, directory, target, options.seed) as opened:
+        alerting = alerting_of(job, directory, wall, observe, patient=options.patient, emulated=emulated)
         started, bound = wall(), lower_bound(options.limit, job.spec.input.limit)
         admission = take_in(opened, bound, started, accept=options.accept_change)
         budgets = budgets_of(opened, wall)  # what cannot be kept is found before anything is sent
@@ -95,16 +97,15 @@ def run(
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             pending, in_flight = opened.reader.count_pending(bound), opened.reader.count_in_flight()
             observe(Started(pending, in_flight, job.graph is not None, stage_tallies(opened.reader)))
-            patient, seconds, looks = options.patient, options.seconds, options.looks
-            carrying = carry_all(
-                opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds, looks=looks
-            )
+            carrying = carry_all(opened, client, bound, wall, observe, options, budgets=budgets, alerting=alerting)
             posts, stopped = run_async(carrying)
             with stopping_at_once():  # the loop has reset the handlers
                 summary = export_all(opened, posts=posts, elapsed=wall() - started)
             done = Result(
                 summary, directory, bound is not None or not options.patient, admission, died, stopped_by=stopped
             )
+        if alerting is not None:
+            asyncio.run(alerting.ended(done.exit_code))
         return replace(done, never_sent=opened.reader.never_sent())
 
 

@@ -5,7 +5,7 @@ It is the same engine on the same path as a run; only the client may stream, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.clock import wall_clock
@@ -91,7 +91,8 @@ def try_row(
         opened.store.begin_epoch()
         heeding = _leaving(client, observe)
         budgets = budgets_of(opened, wall_clock)
-        carrying = carry_all(opened, client, None, wall_clock, heeding, budgets=budgets, waits=tell is not None)
+        alone = replace(options, looks=None)  # nobody steers it
+        carrying = carry_all(opened, client, None, wall_clock, heeding, alone, budgets=budgets, waits=tell is not None)
         _, stopped = run_fast(carrying)
         attempts = tuple(opened.reader.attempts(row.key, raw=True))
         return Trial(directory, opened.reader.row(row.key), attempts, stopped)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from batchrun.spec.alerting import AlertsSpec
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.fields import ColumnName, Duration, Strict
 from batchrun.spec.scheduling import ScheduleSpec
@@ -112,6 +113,12 @@ class AmbiguousSpec(Strict):
         description="Resubmissions in a run before rows are held. Default: 1 % of the rows, at least 3.",
     )
 
+    wait: Duration = Field(
+        default=600.0,
+        description="With `run --webhook`: how long one waits for an event that names it, before it is held or sent "
+        "again.",
+    )
+
     def allowance(self, rows: int) -> int:
         """Resubmissions that a run of so many rows may make in all."""
         return max(3, -(-rows // 100)) if self.max_resubmits is None else self.max_resubmits
@@ -173,6 +180,7 @@ class JobSpec(Strict):
     poll: PollSpec = Field(default_factory=PollSpec, description="How answers are fetched.")
     retry: RetrySpec = Field(default_factory=RetrySpec, description="What is tried again.")
     output: OutputSpec = Field(default_factory=OutputSpec, description="What is written.")
+    alerts: AlertsSpec | None = Field(default=None, description="When to speak up, and to whom.")
     schedule: ScheduleSpec | None = Field(default=None, description="When the job is to run by itself.")
 
     @model_validator(mode="after")

@@ -1,0 +1,199 @@
+"""The alerts of a run: looked at each minute while it goes on and once at its end. They never stop it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from batchrun.alerts.memory import Memory, News, memory_of
+from batchrun.alerts.rules import Alert, Standing, alerts_of
+from batchrun.alerts.targets import Sender, Untold, address_of, alert_secrets, ping
+from batchrun.engine.events import AlertFailed, Observer
+from batchrun.errors import BatchrunError, SpecError
+from batchrun.outputs.files import write_whole
+from batchrun.runs.directory import RunDir
+from batchrun.spec.alerting import TargetSpec
+from batchrun.spec.load import Job
+from batchrun.store.reader import PRESENT, Reader
+
+_LOOK_SECONDS = 60.0
+#: Answers of each kind that latencies are judged from, and the part of them that is nearly all.
+_LATEST, _NEARLY_ALL = 256, 0.99
+
+
+class Alerting:
+    """What a run has to say to the targets of its job. `wall` gives Unix time. Raises SpecError for a target that
+    cannot be told, before anything is sent.
+
+    One that is `patient` is silent from its beginning on; of those that are not, one sees nothing between two.
+    """
+
+    def __init__(
+        self, job: Job, directory: RunDir, wall: Callable[[], float], observe: Observer, *, patient: bool = True
+    ) -> None:
+        assert job.spec.alerts is not None
+        self._job, self._directory, self._wall, self._observe = job, directory, wall, observe
+        self._targets = {_name_of(target): target for target in job.spec.alerts.to}
+        self._sender = Sender(job.base, alert_secrets())
+        for target in self._targets.values():
+            if url := target.webhook or target.ping:
+                address_of(url)
+        self._path = directory.path / "alerts.json"
+        self._memory: Memory | None = None
+        self._patient, self._began = patient, wall() if patient else 0.0
+
+    async def started(self) -> None:
+        """Tell dead man's switches that a run begins."""
+        await self._ping("/start")
+
+    async def ended(self, exit_code: int) -> None:
+        """Look once more, and tell dead man's switches how the run ended. What still is an alert is no success."""
+        await self.look()
+        alarmed = any(self._remembered().told.values())
+        said = f"batchrun {self._job.spec.name}: exit code {exit_code}"
+        await self._ping("/fail" if exit_code or alarmed else "", said + (", and an alert stands" if alarmed else ""))
+
+    async def slot_missed(self, message: str) -> None:
+        """Tell of a slot of the schedule that was missed, if the job wants that told. Whoever keeps the schedule knows
+        of which it has told."""
+        assert self._job.spec.alerts is not None
+        news, now = News(Alert("missed_slot", message), self._wall()), self._wall()
+        if self._job.spec.alerts.missed_slot:
+            telling = (self._sender.tell(each, self._document(news, now), now) for each in self._targets.values())
+            await asyncio.gather(*map(self._reached, telling))
+
+    async def watch(self) -> None:
+        """Look each minute, until cancelled; if it is not patient there is nothing to see before the end."""
+        while self._patient:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Tell each target what it does not know yet."""
+        memory, now = self._remembered(), self._wall()
+        try:
+            found = await asyncio.to_thread(_standing, self._directory.checkpoint)  # a scan must not hold up rows
+        except (sqlite3.Error, BatchrunError) as error:
+            self._observe(AlertFailed(f"the checkpoint cannot be looked at: {error}"))
+            return
+        since = max(found.since, memory.look(found.pending, now), self._began)
+        alerts = alerts_of(self._job.spec, replace(found, now=now, since=since))
+        self._keep(memory)
+        news = [(name, each) for name in self._targets for each in memory.news(name, alerts, now)]
+        await asyncio.gather(*(self._tell(memory, name, each, now) for name, each in news))
+
+    async def _tell(self, memory: Memory, name: str, news: News, now: float) -> None:
+        if await self._reached(self._sender.tell(self._targets[name], self._document(news, now), now)):
+            memory.heard(name, news)
+            self._keep(memory)
+
+    def _document(self, news: News, now: float) -> dict[str, Any]:
+        parts = (str(self._directory.path), news.alert.rule, str(news.began), news.state)
+        return {
+            "id": "alert_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24],
+            "job": self._job.spec.name,
+            "rule": news.alert.rule,
+            "state": news.state,
+            "message": news.alert.message,
+            "began": _iso(news.began),
+            "at": _iso(now),
+            "run": str(self._directory.path),
+        }
+
+    async def _ping(self, path: str, said: str = "") -> None:
+        pings = [target for target in self._targets.values() if target.ping is not None]
+        await asyncio.gather(*(self._reached(ping(target, path, said)) for target in pings))
+
+    async def _reached(self, telling: Coroutine[Any, Any, None]) -> bool:
+        try:
+            await telling
+        except (Untold, SpecError) as error:
+            self._observe(AlertFailed(str(error)))
+            return False
+        return True
+
+    def _remembered(self) -> Memory:
+        if self._memory is None:
+            try:
+                self._memory = memory_of(self._path.read_bytes())
+            except OSError:
+                self._memory = Memory()
+        return self._memory
+
+    def _keep(self, memory: Memory) -> None:
+        with suppress(OSError):  # then it may be told twice; the run goes on
+            write_whole(self._path, memory.written())
+
+
+def alerting_of(
+    job: Job, directory: RunDir, wall: Callable[[], float], observe: Observer, *, patient: bool, emulated: bool
+) -> Alerting | None:
+    """What speaks up for a run, None for a job without alerts, and for a rehearsal. Raises SpecError."""
+    if job.spec.alerts is None or emulated:
+        return None
+    return Alerting(job, directory, wall, observe, patient=patient)
+
+
+@asynccontextmanager
+async def watching(alerting: Alerting | None) -> AsyncIterator[None]:
+    """Watch a run while the block goes on."""
+    if alerting is None:
+        yield
+        return
+    task = asyncio.create_task(_watch(alerting))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _watch(alerting: Alerting) -> None:
+    await alerting.started()
+    await alerting.watch()
+
+
+def _standing(checkpoint: Path) -> Standing:
+    """Where a run stands but for the time, by its checkpoint; in whatever thread."""
+    with closing(Reader(checkpoint)) as reader:
+        found = reader.connection.execute
+        outcomes = dict(
+            found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
+        )
+        (last,) = found("SELECT max(finished_at) FROM row").fetchone()
+        (tokens,) = found("SELECT total(json_extract(usage, '$.total_tokens')) FROM attempt").fetchone()
+        typical, observed = _typical(reader)
+        return Standing(0.0, outcomes, outcomes.get("pending", 0), last or 0.0, typical, observed, int(tokens))
+
+
+def _typical(reader: Reader) -> tuple[float, int]:
+    """How long nearly all answers took to requests such as are in flight (to any, where none is), and how many."""
+    models = [
+        model for (model,) in reader.connection.execute("SELECT DISTINCT model FROM attempt WHERE state = 'submitted'")
+    ]
+    each = [_latencies(reader, model) for model in models] or [_latencies(reader, None, any_model=True)]
+    known = [sorted(found) for found in each if found]
+    longest = max((found[min(len(found) - 1, int(_NEARLY_ALL * len(found)))] for found in known), default=0.0)
+    return longest, min(map(len, each))
+
+
+def _latencies(reader: Reader, model: str | None, *, any_model: bool = False) -> list[float]:
+    query = """SELECT fetched_at - submitted_at FROM attempt WHERE fetched_at NOT NULL AND submitted_at NOT NULL
+               AND (? OR model IS ?) ORDER BY id DESC LIMIT ?"""
+    return [seconds for (seconds,) in reader.connection.execute(query, (any_model, model, _LATEST))]
+
+
+def _name_of(target: TargetSpec) -> str:
+    """A target's name in the file of what was told. It shows nothing of an address."""
+    return hashlib.sha256(target.model_dump_json().encode()).hexdigest()[:12]
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
