@@ -66,13 +66,14 @@ class RunLock:
 
 def _take(descriptor: int) -> None:
     """Raises BlockingIOError if somebody holds it. Who only looks whether it is held lets go at once."""
-    for pause in (0.005, 0.02, 0.08):
+    for pause in (0.005, 0.02, 0.08, None):
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            if pause is None:
+                raise
             time.sleep(pause)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return None
 
 
 def myself() -> str:
