@@ -28,7 +28,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
     from batchrun.cli.ending import summary_lines
     from batchrun.outputs.summary import summarize
     from batchrun.runs.expiry import expiry_lines, expiry_of
-    from batchrun.runs.steering import paused_line
+    from batchrun.runs.steering import pause_lines
     from batchrun.store.control import Control
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
@@ -36,16 +36,17 @@ def status(choice: RunChoice, as_json: bool) -> None:
     _, directory = choice.look()
     with Reader(directory.checkpoint) as reader, reader.snapshot():
         summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
-    pause = Control(directory.path).pause()
+    control = Control(directory.path)
     if as_json:
+        pause = control.pause()
         more = {"expiry": expiry and asdict(expiry), "pause": pause and asdict(pause)}
         say_json({**summary.document(), **more})
         return
     say("\n".join([*summary_lines(summary), *expiry_lines(expiry)]))
     holder = running(directory.path)
     say(f"running: {holder}" if holder else "not running")
-    if pause is not None:
-        say(paused_line(pause))
+    for line in pause_lines(control):
+        say(line)
     say(f"run directory: {directory.path}")
 
 

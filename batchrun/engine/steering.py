@@ -8,12 +8,13 @@ import asyncio
 class Steering:
     """`paused`: no POST and no upload begins. `draining`: no further row begins. `detached`: nobody waits for answers.
 
-    If it is not `patient` nobody waits from the beginning: what an earlier run submitted is polled once.
+    If it is not `patient` nobody waits from the beginning: what an earlier run submitted is polled once. One that is
+    `deaf` cannot be told that a pause is over.
     """
 
     def __init__(self, *, patient: bool = True) -> None:
         self.patient = patient
-        self.paused = self.draining = self.detached = False
+        self.paused = self.draining = self.detached = self.deaf = False
         self._news = asyncio.Event()
 
     def pause(self) -> None:
@@ -35,7 +36,7 @@ class Steering:
     @property
     def waits(self) -> bool:
         """Whether what a pause keeps from being sent waits for its end; else it is left to a later run."""
-        return self.patient and not self.draining
+        return self.patient and not (self.draining or self.deaf)
 
     async def may_send(self) -> None:
         """Return when a POST may start. Raises CancelledError if none will in this run."""

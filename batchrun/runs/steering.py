@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer, Steered
@@ -61,7 +61,9 @@ class Ear:
         if self._pause is not None:
             self._steering.pause()
             self._observe(Steered(f"{paused_line(self._pause)}. What is in flight is polled"))
-        if every is not None:
+        if every is None:
+            self._steering.deaf = True
+        else:
             self._listening = asyncio.create_task(self._listen(every))
 
     async def _listen(self, every: float) -> None:
@@ -90,19 +92,28 @@ class Ear:
             self._observe(Steered(f"{wish.verb}, said by {wish.said_by}: {answer.text}"))
         return answer
 
-    async def _do_pause(self, wish: Wish) -> Answer:
+    async def _do_pause(self, _wish: Wish) -> Answer:
         if self._pause is not None:
             return _AS_IT_WAS[Verb.PAUSE]
-        self._pause = Pause(wish.said_at, wish.said_by)
-        self._steering.pause()
+        if not await self._heed_pause():
+            return Answer(True, "it was resumed since")
         return Answer(True, f"paused: {self._going_on()} and polled")
 
     async def _do_resume(self, _wish: Wish) -> Answer:
         if self._pause is None:
             return _AS_IT_WAS[Verb.RESUME]
-        self._pause = None
-        self._steering.resume()
+        if await self._heed_pause():
+            return Answer(True, "it was paused again since")
         return Answer(True, f"resumed, but {_ENDING}" if self._engine.ends else f"resumed: {self._to_send()}")
+
+    async def _heed_pause(self) -> bool:
+        """Be paused, or not, as was said last: of what was said while nobody looked only that counts."""
+        self._pause = await asyncio.to_thread(self._control.pause)
+        if self._pause is None:
+            self._steering.resume()
+        else:
+            self._steering.pause()
+        return self._pause is not None
 
     async def _do_set(self, wish: Wish) -> Answer:
         try:
@@ -169,6 +180,15 @@ class Ear:
             await asyncio.to_thread(self._control.forget_unheard, _ENDED, self._wall())
         except StoreError as error:
             self._observe(Steered(str(error)))
+
+
+def pause_lines(control: Control) -> Iterator[str]:
+    """What to tell people of a pause; nothing without one."""
+    try:
+        if (pause := control.pause()) is not None:
+            yield paused_line(pause)
+    except StoreError as error:
+        yield f"whether it is paused cannot be told: {error}"
 
 
 def paused_line(pause: Pause) -> str:

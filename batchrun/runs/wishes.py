@@ -52,7 +52,7 @@ def say(directory: RunDir, verb: Verb, settings: Mapping[str, Any], wall: Callab
     until = wall() + patience
     while wall() < until:
         if (answer := control.answered(number)) is not None:
-            return Said(True, answer.done, answer.text)
+            return _said(answer)
         if running(directory.path) != holder:
             return _too_late(control, number, said, wall())
         time.sleep(_LOOK_SECONDS)
@@ -70,11 +70,15 @@ def _unheard(control: Control, verb: Verb) -> Said:
 
 def _too_late(control: Control, number: int, said: Said, at: float) -> Said:
     """The process ended. What it answered last counts; else the wish is answered here, so that nobody else does it."""
-    if said.done or control.answer(number, Answer(said.done, said.text), at):
+    if said.done or control.answer(number, Answer(None, said.text), at):
         return said
     answer = control.answered(number)
     assert answer is not None
-    return Said(True, answer.done, answer.text)
+    return _said(answer)
+
+
+def _said(answer: Answer) -> Said:
+    return Said(answer.done is not None, bool(answer.done), answer.text)
 
 
 def _by() -> str:

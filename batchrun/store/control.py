@@ -30,7 +30,7 @@ _UNANSWERED = """SELECT id, verb, settings, said_at, said_by FROM wish
                  WHERE answered_at IS NULL AND (said_to IS NULL OR said_to = ?) ORDER BY id"""
 _ANSWER = "UPDATE wish SET answered_at = ?, done = ?, answer = ? WHERE id = ? AND answered_at IS NULL"
 _ANSWERED = "SELECT done, answer FROM wish WHERE id = ? AND answered_at NOT NULL"
-_FORGET = """UPDATE wish SET answered_at = ?, done = 0, answer = ? WHERE answered_at IS NULL AND said_to NOT NULL"""
+_FORGET = "UPDATE wish SET answered_at = ?, answer = ? WHERE answered_at IS NULL AND said_to NOT NULL"
 _PAUSE = """SELECT said_at, said_by FROM wish WHERE verb = 'pause' AND id >
             (SELECT coalesce(max(id), 0) FROM wish WHERE verb = 'resume') ORDER BY id LIMIT 1"""
 
@@ -58,9 +58,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a wish, in words for people."""
+    """What came of a wish, in words for people. `done` is None if no run has heard it."""
 
-    done: bool
+    done: bool | None
     text: str
 
 
@@ -106,7 +106,7 @@ class Control:
         """What came of a wish; None so far."""
         with self._read() as db:
             found = db.execute(_ANSWERED, (number,)).fetchone() if db else None
-        return None if found is None else Answer(bool(found[0]), str(found[1]))
+        return None if found is None else Answer(None if found[0] is None else bool(found[0]), str(found[1]))
 
     def forget_unheard(self, why: str, at: float) -> None:
         """Nobody will do what was said to a process: that is the answer. A pause is said to whoever runs."""

@@ -75,7 +75,11 @@ def test_a_pause_where_nobody_runs_is_for_the_next_run(tmp_path: Path) -> None:
     assert '"by": "' in invoked("status", path, "--json").stdout
     assert invoked("resume", path).stdout == "nobody runs this now: the next run is not paused\n"
     assert '"pause": null' in invoked("status", path, "--json").stdout
-    assert (job.directory / "control.db").stat().st_mode & 0o777 == 0o600
+    control = job.directory / "control.db"
+    assert control.stat().st_mode & 0o777 == 0o600
+    control.write_bytes(b"noise" * 1000)
+    assert "whether it is paused cannot be told: " in invoked("status", path).stdout
+    assert invoked("pause", path).exit_code == Exit.DISK
 
 
 def test_limits_that_cannot_be_set_are_refused_before_anything_is_said(tmp_path: Path) -> None:

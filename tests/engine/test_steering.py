@@ -141,6 +141,30 @@ def test_a_paused_tick_collects_sends_nothing_and_says_why(tmp_path: Path) -> No
     assert tick(job, operator).summary.in_flight == 3
 
 
+def test_of_what_was_said_while_nobody_ran_only_the_last_counts(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 10)
+    job.run(limit=1)
+    operator = Operator(job)
+    for verb in (Verb.PAUSE, Verb.RESUME, Verb.PAUSE):
+        operator.say(verb, {})
+    again, result = operated(job, (Steered, 1, Verb.DRAIN, {}))
+    assert (result.exit_code, len(job.accepted())) == (Exit.TRY_LATER, 1)
+    assert [answer and answer.text for answer in operator.answers] == [
+        "it was paused already",
+        "it was paused again since",
+        "it was paused already",
+    ]
+    assert len(again.heard) == 3
+    assert "Paused since" in str(result.stopped_by)
+
+
+def test_a_paused_run_that_cannot_be_told_of_the_end_of_the_pause_ends(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 10)
+    job.run(limit=1)
+    Operator(job).say(Verb.PAUSE, {})
+    assert (job.run().exit_code, len(job.accepted())) == (Exit.TRY_LATER, 1)
+
+
 def test_a_signal_ends_a_paused_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Rehearsal(tmp_path, 10)
     operator = Operator(job)
@@ -365,7 +389,7 @@ def test_what_was_said_to_another_process_is_not_heard_and_is_told_to_be_void(tm
     stale = control.say(Verb.DRAIN, {}, job.clock.wall(), "anna on here", "process 1 on elsewhere")
     result = job.run(looks=0.5)
     assert result.exit_code is Exit.OK
-    assert control.answered(stale) == Answer(False, "the run to which this was said had ended")
+    assert control.answered(stale) == Answer(None, "the run to which this was said had ended")
 
 
 def test_what_is_said_while_a_run_ends_is_answered_with_that(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from batchrun.store.records import FREE
 from tests.reliability.scenarios import EFFECTS
 
 Entry = dict[str, Any]
@@ -58,11 +59,12 @@ def _rows(results: Sequence[Entry], rows: int, doubts: int) -> Iterator[str]:
 
 
 def _attempts(usage: Sequence[Entry], again: int) -> Iterator[str]:
-    """An interaction has one attempt, but for those on record as sent again."""
+    """An interaction has one attempt that may have cost something, but for those on record as sent again."""
     superseded = sum(attempt["superseded"] for attempt in usage)
     if superseded > again:
         yield f"{superseded} interactions were sent again, where {again} may be"
-    live = Counter((attempt["key"], attempt["exchange"]) for attempt in usage if not attempt["superseded"])
+    costly = (attempt for attempt in usage if not attempt["superseded"] and attempt["state"] not in FREE)
+    live = Counter((attempt["key"], attempt["exchange"]) for attempt in costly)
     yield from (f"{key}: interaction {n} has {times} attempts" for (key, n), times in live.items() if times > 1)
 
 
