@@ -111,9 +111,14 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Steered:
-    """Somebody said something to the run, and this came of it, in words for people."""
+    """Somebody said something to the run, and this came of it, in words for people.
+
+    `paused` tells whether it is paused now; `limits` are those that were set, by their names in the job file.
+    """
 
     text: str
+    paused: bool = False
+    limits: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

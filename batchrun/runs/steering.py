@@ -60,7 +60,7 @@ class Ear:
         self._pause = self._control.pause()
         if self._pause is not None:
             self._steering.pause()
-            self._observe(Steered(f"{paused_line(self._pause)}. What is in flight is polled"))
+            self._observe(Steered(f"{paused_line(self._pause)}. What is in flight is polled", paused=True))
         if every is None:
             self._steering.deaf = True
         else:
@@ -82,14 +82,16 @@ class Ear:
             self._deaf = False
         except StoreError as error:
             if not self._deaf:
-                self._observe(Steered(f"what is wished of this run cannot be heard: {error}"))
+                self._observe(Steered(f"what is wished of this run cannot be heard: {error}", self._pause is not None))
             self._deaf = True
 
     async def _done(self, wish: Wish) -> Answer:
         do = self._verbs.get(wish.verb)
         answer = Answer(False, f"{wish.verb!r} is nothing that a run can do") if do is None else await do(wish)
         if answer != _AS_IT_WAS.get(wish.verb):
-            self._observe(Steered(f"{wish.verb}, said by {wish.said_by}: {answer.text}"))
+            limits = wish.settings if answer.done else {}
+            said = f"{wish.verb}, said by {wish.said_by}: {answer.text}"
+            self._observe(Steered(said, self._pause is not None, limits))
         return answer
 
     async def _do_pause(self, _wish: Wish) -> Answer:
@@ -179,7 +181,7 @@ class Ear:
         try:
             await asyncio.to_thread(self._control.forget_unheard, _ENDED, self._wall())
         except StoreError as error:
-            self._observe(Steered(str(error)))
+            self._observe(Steered(str(error), self._pause is not None))
 
 
 def pause_lines(control: Control) -> Iterator[str]:

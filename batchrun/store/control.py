@@ -33,6 +33,7 @@ _ANSWERED = "SELECT done, answer FROM wish WHERE id = ? AND answered_at NOT NULL
 _FORGET = "UPDATE wish SET answered_at = ?, answer = ? WHERE answered_at IS NULL AND said_to NOT NULL"
 _PAUSE = """SELECT said_at, said_by FROM wish WHERE verb = 'pause' AND id >
             (SELECT coalesce(max(id), 0) FROM wish WHERE verb = 'resume') ORDER BY id LIMIT 1"""
+_SET = """SELECT settings FROM wish WHERE verb = 'set' AND done = 1 AND said_to = ? AND answered_at >= ? ORDER BY id"""
 
 
 class Verb(StrEnum):
@@ -119,6 +120,12 @@ class Control:
         with self._read() as db:
             found = db.execute(_PAUSE).fetchone() if db else None
             return None if found is None else Pause(float(found[0]), str(found[1]))
+
+    def settings(self, to: str, since: float) -> dict[str, Any]:
+        """The limits that a process was told to keep from then on (Unix seconds), and does."""
+        with self._read() as db:
+            said = db.execute(_SET, (to, since)).fetchall() if db else []
+            return {name: value for (settings,) in said for name, value in json.loads(settings).items()}
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection | None]:

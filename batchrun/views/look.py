@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
 from batchrun.plurals import counted
 from batchrun.runs.directory import RunDir
 from batchrun.runs.expiry import expiry_lines, expiry_of
+from batchrun.runs.steering import paused_line
 from batchrun.store import glance
+from batchrun.store.control import Control, Pause
 from batchrun.store.lock import held_since, running
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
@@ -29,6 +31,10 @@ class Limits:
     rpm: float | None = None
     max_cost: float | None = None
 
+    def steered(self, settings: Mapping[str, float | None]) -> Limits:
+        """The same with what was set meanwhile, by the names in the job file."""
+        return Limits(settings.get("limits.rpm", self.rpm), settings.get("limits.max_cost", self.max_cost))
+
 
 def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
     """The run at this Unix time. Nothing is written. Raises StoreError for a checkpoint that cannot be read."""
@@ -37,7 +43,10 @@ def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
     if not directory.checkpoint.is_file() and not directory.ledger.is_file():
         return View(directory.path.name, State.NEW if holder is None else State.RUNNING, Standing())
     with Reader(directory.checkpoint) as reader, reader.snapshot():
-        return _seen(reader, now, limits, holder, begun)
+        control = Control(directory.path)
+        if holder is not None and begun is not None:
+            limits = limits.steered(control.settings(holder, begun))
+        return _seen(reader, now, limits, holder, begun, control.pause())
 
 
 def standings(reader: Reader) -> dict[str, Standing]:
@@ -51,7 +60,9 @@ def dollars(reader: Reader) -> float | None:
     return None if charged is None else charged / 1e9
 
 
-def _seen(reader: Reader, now: float, limits: Limits, holder: str | None, begun: float | None) -> View:
+def _seen(
+    reader: Reader, now: float, limits: Limits, holder: str | None, begun: float | None, pause: Pause | None
+) -> View:
     stages = standings(reader)
     standing, running = together(stages), begun is not None and now > begun
     since = max(begun or 0.0, now - _MINUTE)
@@ -59,7 +70,7 @@ def _seen(reader: Reader, now: float, limits: Limits, holder: str | None, begun:
     read, written, thought = glance.tokens_in_all(reader)
     return View(
         reader.meta("job") or "",
-        _state(standing, holder),
+        _state(standing, holder, pause),
         standing,
         now - begun if begun is not None else None,
         rows_may_follow(stages),
@@ -71,16 +82,16 @@ def _seen(reader: Reader, now: float, limits: Limits, holder: str | None, begun:
         glance.tokens_since(reader, since) * _MINUTE / span if running else None,
         dollars(reader),
         limits.max_cost,
-        _left(reader, standing, begun, now) if begun is not None and now > begun else None,
+        _left(reader, standing, begun, now) if begun is not None and now > begun and pause is None else None,
         tuple(Trouble(each.kind, each.count, each.key, each.message) for each in glance.examples(reader, LONGEST)),
-        tuple(_notices(reader, holder, since)),
+        tuple(_notices(reader, holder, since, pause)),
         tuple(expiry_lines(expiry_of(reader, now))),
     )
 
 
-def _state(standing: Standing, holder: str | None) -> State:
+def _state(standing: Standing, holder: str | None, pause: Pause | None) -> State:
     if holder is not None:
-        return State.RUNNING
+        return State.RUNNING if pause is None else State.PAUSED
     return State.ENDED if standing.rows == standing.done else State.IDLE
 
 
@@ -92,7 +103,9 @@ def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left 
     return left(standing.waiting, glance.ages(reader, now), glance.latencies(reader), marks)
 
 
-def _notices(reader: Reader, holder: str | None, since: float) -> Iterator[str]:
+def _notices(reader: Reader, holder: str | None, since: float, pause: Pause | None) -> Iterator[str]:
+    if pause is not None:
+        yield paused_line(pause)
     if holder is not None:
         yield f"run by {holder}"
         if (refused := glance.refusals_since(reader, since)) is not None:

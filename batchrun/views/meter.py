@@ -21,6 +21,7 @@ from batchrun.engine.events import (
     RowEnded,
     Salvaged,
     Started,
+    Steered,
     Stopping,
 )
 from batchrun.interactions.usage import plausible_tokens
@@ -37,7 +38,7 @@ _ACCEPTED = ("submitted", "fetched")
 
 class Meter:
     """Counts what happens in this process. `wall` gives Unix seconds; `rpm` and `max_cost` (dollars) are the limits in
-    force, None without one. They and `paused` may be changed while the run goes on.
+    force, None without one. Who steers the run may change them.
     """
 
     def __init__(
@@ -103,8 +104,15 @@ class Meter:
                 self._pause = (self._wall() + seconds, reason)
             case Expiring(warning):
                 self._warnings[warning] = None
+            case Steered(_, paused, limits):
+                self._steer(paused, limits)
             case Stopping(reason):
                 self._stopping = reason
+
+    def _steer(self, paused: bool, limits: Mapping[str, float | None]) -> None:
+        self.paused = paused
+        self.rpm = limits.get("limits.rpm", self.rpm)
+        self.max_cost = limits.get("limits.max_cost", self.max_cost)
 
     def _start(self, rows: int, in_flight: int, standing: Mapping[str, Mapping[str, int]]) -> None:
         self._begun = self._wall()
