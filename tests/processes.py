@@ -26,11 +26,17 @@ def emulator(where: Path, *options: str) -> Iterator[str]:
 
 
 def start(
-    where: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: int | None = None
+    where: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = None,
+    stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """A `batchrun` command under way, in this environment and with this standard input if no other is given."""
-    out = err = subprocess.PIPE
-    return subprocess.Popen([*COMMAND, *arguments], cwd=where, env=env, stdin=stdin, stdout=out, stderr=err, text=True)
+    """A `batchrun` command under way, in this environment and with these streams if no others are given."""
+    out = subprocess.PIPE
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=where, env=env, stdin=stdin, stdout=out, stderr=stderr, text=True
+    )
 
 
 def finish(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, str]:

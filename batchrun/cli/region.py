@@ -11,7 +11,7 @@ from collections.abc import Sequence
 _UNWRAPPED, _WRAPPED = "\x1b[?7l", "\x1b[?7h"
 #: Terminals that know this show nothing half drawn; the others take no notice.
 _TOGETHER, _SHOW = "\x1b[?2026h", "\x1b[?2026l"
-_ERASE_BELOW = "\x1b[J"
+_ERASE_LINE, _UP = "\x1b[2K", "\x1b[A"
 
 
 class Region:
@@ -27,7 +27,7 @@ class Region:
         """
         said = "".join(f"{line}\r\n" for line in above)
         drawn = _UNWRAPPED + "\r\n".join(lines) + _WRAPPED
-        text = f"{_TOGETHER}{self._home(width)}{_ERASE_BELOW}{said}{drawn}{_SHOW}"
+        text = f"{_TOGETHER}{self._erased(width)}{said}{drawn}{_SHOW}"
         self._lines = list(columns)
         return text
 
@@ -37,6 +37,7 @@ class Region:
         self._lines = []
         return text
 
-    def _home(self, width: int) -> str:
+    def _erased(self, width: int) -> str:
+        """Line by line: a screen that is erased as a whole goes into the history of some terminals."""
         rows = sum(max(1, -(-columns // width)) for columns in self._lines)
-        return "\r" + (f"\x1b[{rows - 1}A" if rows > 1 else "")
+        return "\r" + (_ERASE_LINE + _UP) * (rows - 1) + _ERASE_LINE

@@ -62,7 +62,7 @@ def left_words(view: View) -> str:
     if left is None or view.standing.rows == view.standing.done:
         return ""
     if view.more:
-        return f"at least {rough(left.low)} left, and rows may follow" if left.low >= 1 else ""
+        return f"at least {rough(left.low)} left" if left.low >= 1 else ""
     return f"{_range(left)} left"
 
 

@@ -84,7 +84,7 @@ def _seen(
         limits.max_cost,
         _left(reader, standing, begun, now) if begun is not None and now > begun and pause is None else None,
         tuple(Trouble(each.kind, each.count, each.key, each.message) for each in glance.examples(reader, LONGEST)),
-        tuple(_notices(reader, holder, since, pause)),
+        tuple(_notices(reader, holder, standing, since, pause)),
         tuple(expiry_lines(expiry_of(reader, now))),
     )
 
@@ -103,10 +103,15 @@ def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left 
     return left(standing.waiting, glance.ages(reader, now), glance.latencies(reader), marks)
 
 
-def _notices(reader: Reader, holder: str | None, since: float, pause: Pause | None) -> Iterator[str]:
+def _notices(
+    reader: Reader, holder: str | None, standing: Standing, since: float, pause: Pause | None
+) -> Iterator[str]:
     if pause is not None:
         yield paused_line(pause)
-    if holder is not None:
-        yield f"run by {holder}"
-        if (refused := glance.refusals_since(reader, since)) is not None:
-            yield f"{counted(refused.count, 'POST')} refused in the last minute: {refused.message}"
+    if holder is None:
+        if standing.rows > standing.done:
+            yield "nobody runs it: the command it was begun with goes on with it"
+        return
+    yield f"run by {holder}"
+    if (refused := glance.refusals_since(reader, since)) is not None:
+        yield f"{counted(refused.count, 'POST')} refused lately, to be sent again: {refused.message}"
