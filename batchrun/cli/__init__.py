@@ -27,6 +27,7 @@ from batchrun.cli import (
     running,
     scaffold,
     scheduling,
+    tailing,
     ticking,
     trying,
 )
@@ -80,6 +81,7 @@ for command in (
     scheduling.schedule,
     look.status,
     look.show,
+    tailing.tail,
     costing.cost,
     look.verify,
     drawing.graph,

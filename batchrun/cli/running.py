@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from batchrun.cli import options
+from batchrun.cli import options, telling
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say_json
+from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
+@telling.options
 @options.as_json
 def run(
     job: Path,
@@ -54,6 +56,7 @@ def run(
     api_version: str,
     accept_change: bool,
     quiet: bool,
+    telling: Telling,
     as_json: bool,
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
@@ -77,11 +80,13 @@ def run(
     settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
     address = base_url or DEFAULT_BASE_URL
     choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
-    progress = Progress(wall_clock, quiet=quiet or as_json)
-    result = run_job(loaded, choice, wall_clock, progress)
+    chosen = RunChoice(job, overrides, run_dir, emulator)
+    progress = Progress(wall_clock, quiet=quiet or as_json or telling.aloud)
+    with telling.observing(loaded, chosen.planned(loaded), progress) as observe:
+        result = run_job(loaded, choice, wall_clock, observe)
     progress.close()
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
+        tell(result, chosen, as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
 
 

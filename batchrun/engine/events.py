@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.outputs.summary import Summary
 from batchrun.rows import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last word of a run: how it stands, the files written. `stopped` is what ended it early, if anything did."""
+
+    summary: Summary
+    exit_code: int
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
     """The engine sets out to carry this many rows; so many of them are in flight from an earlier run.
 
-    In a job of stages `more` may follow from them.
+    In a job of stages `more` may follow from them. `earlier` processes have carried this run before.
     """
 
     rows: int
     in_flight: int
     more: bool = False
+    run_id: str = ""
+    target: str = ""
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +44,18 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One POST was made; `result` is submitted, refused, not_sent or ambiguous."""
+    """One POST was made; `result` is submitted, refused, not_sent, ambiguous, or fetched for one that waits.
+
+    `attempt` is its number within the row, `seconds` how long it took, `said` why it was not accepted.
+    """
 
     key: str
     result: str
+    stage: str = ""
+    interaction_id: str | None = None
+    attempt: int = 0
+    seconds: float = 0.0
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,7 @@ class Salvaged:
 
     key: str
     interaction_id: str
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +72,8 @@ class Polled:
     """One poll was made."""
 
     key: str
+    stage: str = ""
+    interaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +82,24 @@ class PollFailed:
 
     key: str
     reason: str
+    stage: str = ""
+    interaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it."""
+    """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it.
+
+    `seconds` have passed since its submission, `usage` is its usage object as the service gave it.
+    """
 
     key: str
     tokens: int | None
+    stage: str = ""
+    interaction_id: str | None = None
+    seconds: float = 0.0
+    polls: int = 0
+    usage: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +110,7 @@ class Called:
     name: str
     result: Any
     is_error: bool
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +121,7 @@ class RowEnded:
     outcome: Outcome
     kind: str | None
     message: str | None
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +161,7 @@ Event = (
     | Paused
     | UploadFailed
     | Stopping
+    | Ended
 )
 Observer = Callable[[Event], None]
 

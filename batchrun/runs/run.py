@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.engine.events import Observer, Started, ignore
+from batchrun.engine.events import Ended, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.budgets import budgets_of
@@ -93,7 +93,8 @@ def run(
             client, died = client_for(options), opened.store.begin_epoch()
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             in_flight = opened.reader.count_in_flight()
-            observe(Started(opened.reader.count_pending(bound), in_flight, more=job.graph is not None))
+            pending, more, earlier = opened.reader.count_pending(bound), job.graph is not None, opened.store.epoch - 1
+            observe(Started(pending, in_flight, more, opened.run_id, target, earlier))
             patient, seconds = options.patient, options.seconds
             carrying = carry_all(
                 opened, client, bound, wall, observe, budgets=budgets, patient=patient, seconds=seconds
@@ -104,7 +105,9 @@ def run(
             done = Result(
                 summary, directory, bound is not None or not options.patient, admission, died, stopped_by=stopped
             )
-        return replace(done, never_sent=opened.reader.never_sent())
+        result = replace(done, never_sent=opened.reader.never_sent())
+        observe(Ended(result.summary, result.exit_code, str(done.stopped_by) if done.stopped_by else None))
+        return result
 
 
 def lower_bound(*limits: int | None) -> int | None:
