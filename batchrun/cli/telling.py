@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -16,13 +16,22 @@ from batchrun.clock import wall_clock
 from batchrun.errors import BatchrunError
 
 if TYPE_CHECKING:
-    from batchrun.engine.events import Observer
+    from batchrun.engine.events import Event, Observer
     from batchrun.runs.directory import RunDir
     from batchrun.spec.load import Job
     from batchrun.telemetry.log import Log
 
 _LEVELS = ("debug", "info", "warning", "off")
 _ERRORS = "-"
+
+
+class _Metrics(click.Path):
+    """A path that node-exporter reads."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value).endswith(".prom"):
+            self.fail(f"{str(value)!r}: node-exporter reads only files that end in .prom", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class _Size(click.ParamType[int]):
@@ -47,6 +56,7 @@ class Telling:
     log_format: str
     log_level: str
     log_size: int
+    metrics_file: Path | None = None
 
     @property
     def aloud(self) -> bool:
@@ -61,12 +71,19 @@ class Telling:
 
         with ExitStack() as stack:
             told = list(others)
-            if self.log_level != "off":
-                log = self._log(job, directory)
-                stack.callback(log.close)
-                stack.enter_context(_failures(log, directory))
-                told.append(guarded(log, "the log", note))
+            for name, observer in self._observers(job, directory):
+                stack.callback(observer.close)
+                stack.enter_context(_failures(observer, directory))
+                told.append(guarded(observer, name, note))
             yield to_all(*told)
+
+    def _observers(self, job: Job, directory: RunDir) -> Iterator[tuple[str, _Observer]]:
+        if self.log_level != "off":
+            yield "the log", self._log(job, directory)
+        if self.metrics_file is not None:
+            from batchrun.telemetry.prometheus import MetricsFile
+
+            yield "the metrics", MetricsFile(self.metrics_file, directory.checkpoint, job.spec.name, wall_clock, note)
 
     def _log(self, job: Job, directory: RunDir) -> Log:
         from batchrun.telemetry.log import Log
@@ -77,6 +94,14 @@ class Telling:
         sink = _Errors() if self.aloud else LogFile(path, self.log_size)
         level, name = Level[self.log_level.upper()], "the log" if self.aloud else f"the log {str(path)!r}"
         return Log(sink, job.spec.name, wall_clock, note, level, self.log_format, name)  # type: ignore[arg-type]
+
+
+class _Observer(Protocol):
+    def __call__(self, event: Event, /) -> None: ...
+
+    def fail(self, error: BatchrunError, /) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class _Errors:
@@ -90,13 +115,13 @@ class _Errors:
 
 
 @contextmanager
-def _failures(log: Log, directory: RunDir) -> Iterator[None]:
-    """An error that ends the command is in its log too, if there was a run at all."""
+def _failures(observer: _Observer, directory: RunDir) -> Iterator[None]:
+    """An error that ends the command is told too, if there was a run at all."""
     try:
         yield
     except BatchrunError as error:
         if directory.checkpoint.is_file() and _may_write(directory):
-            log.fail(error)
+            observer.fail(error)
         raise
 
 
@@ -112,9 +137,12 @@ def _may_write(directory: RunDir) -> bool:
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that add up to a Telling; the command gets it as `telling`."""
 
+    names = [field.name for field in fields(Telling)]
+
     @wraps(command)
-    def chosen(log_file: str | None, log_format: str, log_level: str, log_size: int, **others: Any) -> Any:
-        return command(telling=Telling(log_file, log_format, log_level, log_size), **others)
+    def chosen(**given: Any) -> Any:
+        asked = {name: given.pop(name) for name in names}
+        return command(telling=Telling(**asked), **given)
 
     for option in reversed(_OPTIONS):
         chosen = option(chosen)
@@ -143,5 +171,11 @@ _OPTIONS = (
         default="10MB",
         show_default=True,
         help="It begins anew at this size, and four older ones are kept; 0 leaves that to another program.",
+    ),
+    click.option(
+        "--metrics-file",
+        type=_Metrics(path_type=Path, dir_okay=False),
+        metavar="PATH.prom",
+        help="Figures for node-exporter's textfile collector, every 15 s and at the end.",
     ),
 )

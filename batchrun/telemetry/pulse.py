@@ -18,7 +18,12 @@ class Pulse:
     """Calls `beat` every `seconds`, and once more at the end, and then `end`. What they raise is told once."""
 
     def __init__(
-        self, beat: Callable[[], None], seconds: float, what: str, complain: Complain, end: Callable[[], None]
+        self,
+        beat: Callable[[], None],
+        seconds: float,
+        what: str,
+        complain: Complain,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         self._beat, self._seconds, self._what, self._complain, self._end = beat, seconds, what, complain, end
         self._told = False
