@@ -20,6 +20,8 @@ from cogapp import Cog
 from batchrun.cli import commands as program
 from batchrun.emulator.faults import ALIASES, FAULTS
 from batchrun.spec.model import JobSpec
+from batchrun.telemetry.prometheus import METRICS
+from batchrun.telemetry.records import ACTIONS
 
 DOCS = Path(__file__).resolve().parent
 FILES = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
@@ -201,6 +203,21 @@ def _fault(name: str) -> str:
     target = "" if fault.on == "post" else f" (on {fault.on})"
     seconds = "" if fault.seconds is None else f"{fault.seconds:g} s"
     return f"| {', '.join(f'`{each}`' for each in names)}{target} | {_cell(fault.about)} | {seconds} |\n"
+
+
+# -- the log ----------------------------------------------------------------------------------------------------------
+
+
+def actions() -> str:
+    """A table of the actions of the log."""
+    rows = "".join(f"| `{name}` | {_cell(about)} |\n" for name, about in ACTIONS.items())
+    return f"| action | what it says |\n|---|---|\n{rows}"
+
+
+def metrics() -> str:
+    """A table of the metrics for Prometheus."""
+    rows = "".join(f"| `{name}` | {_cell(about)} |\n" for name, about in METRICS.items())
+    return f"| metric | what it says |\n|---|---|\n{rows}"
 
 
 # -- the first run ---------------------------------------------------------------------------------------------------

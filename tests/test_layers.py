@@ -42,6 +42,7 @@ ALLOWED = {
     },
     "views": {"errors", "rows", "plurals", "interactions", "store", "engine", "runs"},
     "schedule": {"errors", "spec"},
+    "telemetry": {"errors", "rows", "glyphs", "version", "interactions", "store", "outputs", "engine"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",
@@ -57,7 +58,7 @@ PURE = (
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py", "runs/differences.py",
     "spec/flow.py", "spec/graph.py", "schedule/slots.py", "schedule/emit/ticking.py", "schedule/emit/crontab.py",
-    "schedule/emit/systemd.py", "schedule/emit/kubernetes.py",
+    "schedule/emit/systemd.py", "schedule/emit/kubernetes.py", "telemetry/records.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
     "webhooks/message.py", "webhooks/standard.py", "alerts/rules.py", "alerts/memory.py",

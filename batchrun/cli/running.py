@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from batchrun.cli import options, watching
+from batchrun.cli import options, telling, watching
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say_json
+from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @options.webhooks
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @watching.plain
+@telling.options
 @options.as_json
 def run(
     job: Path,
@@ -59,6 +61,7 @@ def run(
     webhook_uri: str | None,
     quiet: bool,
     plain: bool,
+    telling: Telling,
     as_json: bool,
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
@@ -70,7 +73,6 @@ def run(
     a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
     from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs.directory import run_dir as directory_of
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
     from batchrun.spec.load import load_job
@@ -83,11 +85,15 @@ def run(
     address = base_url or DEFAULT_BASE_URL
     heard = options.webhooks_of(webhook, webhook_uri)
     choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
-    directory = directory_of(loaded, run_dir, emulated=emulator)
-    with watching.watched(loaded, directory, plain=plain, quiet=quiet or as_json) as observe:
+    chosen = RunChoice(job, overrides, run_dir, emulator)
+    directory = chosen.planned(loaded)
+    with (
+        watching.watched(loaded, directory, plain=plain, quiet=quiet or as_json or telling.aloud) as shown,
+        telling.observing(loaded, directory, shown) as observe,
+    ):
         result = run_job(loaded, choice, wall_clock, observe)
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
+        tell(result, chosen, as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchrun.cli import options
+from batchrun.cli import options, telling
 from batchrun.cli.printing import note, say, say_json
 from batchrun.cli.running import refuse_idle_options
+from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
 from batchrun.plurals import counted
 
@@ -46,6 +47,7 @@ class _Time(click.ParamType[float]):
 @click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
 @click.option("--max-time", type=_Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
 @click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")
+@telling.options
 @options.as_json
 def tick(
     job: Path,
@@ -59,6 +61,7 @@ def tick(
     accept_change: bool,
     max_time: float | None,
     quiet: bool,
+    telling: Telling,
     as_json: bool,
 ) -> None:
     """Go on with a job for a moment: collect what has finished, submit what is new, and exit.
@@ -80,7 +83,9 @@ def tick(
     choice = Options(
         run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=max_time
     )
-    result = run(loaded, choice, wall_clock, _observe)
+    planned = options.RunChoice(job, overrides, run_dir, emulator).planned(loaded)
+    with telling.observing(loaded, planned, _observe) as observe:
+        result = run(loaded, choice, wall_clock, observe)
     if as_json:
         say_json(result.summary.document())
     elif not quiet or result.exit_code:

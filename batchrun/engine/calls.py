@@ -51,5 +51,5 @@ class Caller:
             outcome = await self._toolbox.call(call.name, call.arguments)
             ended = self._wall()
             await self._store.call_ends(attempt_id, position, outcome.result, outcome.is_error, ended)
-        self._observe(Called(row.key, call.name, outcome.result, outcome.is_error))
+        self._observe(Called(row.key, call.name, outcome.result, outcome.is_error, row.stage))
         return ToolCallRecord(position, call.id, call.name, ended, outcome.result, outcome.is_error)

@@ -298,7 +298,7 @@ class Engine:
     async def _salvaged(self, row: RowRecord, attempt: Attempt) -> bool:
         found = self.work.of(row).request.store and await self._salvage.submitted(attempt)
         if found:
-            self._observe(Salvaged(row.key, attempt.interaction_id))
+            self._observe(Salvaged(row.key, attempt.interaction_id, row.stage))
         return found
 
     def _after_ambiguous(self, stage: Stage, attempt: Attempt, doubts: int) -> Decision:
@@ -326,7 +326,7 @@ class Engine:
         self._supply.follow(await self._store.finish(row.id, end, self._wall(), output))
         if (budget := self.work.budget_of(row)) is not None:
             await budget.close(row.id)
-        self._observe(RowEnded(row.key, end.outcome, end.kind, end.message))
+        self._observe(RowEnded(row.key, end.outcome, end.kind, end.message, row.stage))
 
     def _output(self, row: RowRecord, talk: Talk, end: Finish) -> str | None:
         """What other stages are made of, as JSON."""

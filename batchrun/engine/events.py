@@ -7,19 +7,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchrun.interactions.usage import Usage
+from batchrun.outputs.summary import Summary
 from batchrun.rows import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last word of a run: how it stands, the files written. `stopped` is what ended it early, if anything did."""
+
+    summary: Summary
+    exit_code: int
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
     """The engine sets out to carry this many rows; so many of them are in flight from an earlier run.
 
-    In a job of stages `more` may follow from them. `standing` has all rows by stage as `tally.stage_tallies` counts.
+    In a job of stages `more` may follow from them. `earlier` processes have carried this run before. `standing` has all
+    rows by stage as `tally.stage_tallies` counts.
     """
 
     rows: int
     in_flight: int
     more: bool = False
+    run_id: str = ""
+    target: str = ""
+    earlier: int = 0
     standing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
@@ -40,10 +54,18 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """One POST was made; `result` is submitted, refused, not_sent or ambiguous."""
+    """One POST was made; `result` is submitted, refused, not_sent, ambiguous, or fetched for one that waits.
+
+    `attempt` is its number within the row, `seconds` how long it took, `said` why it was not accepted.
+    """
 
     key: str
     result: str
+    stage: str = ""
+    interaction_id: str | None = None
+    attempt: int = 0
+    seconds: float = 0.0
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +74,7 @@ class Salvaged:
 
     key: str
     interaction_id: str
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,8 @@ class Polled:
     """One poll was made."""
 
     key: str
+    stage: str = ""
+    interaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +92,23 @@ class PollFailed:
 
     key: str
     reason: str
+    stage: str = ""
+    interaction_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Landed:
     """An interaction is in flight no more; `tokens` is its total, None if the service did not say or lost it.
 
-    `usage` is the API's object, empty where there is none.
+    `seconds` have passed since its submission, `usage` is the API's object, empty where there is none.
     """
 
     key: str
     tokens: int | None
+    stage: str = ""
+    interaction_id: str | None = None
+    seconds: float = 0.0
+    polls: int = 0
     usage: Usage = field(default_factory=dict)
 
 
@@ -89,6 +120,7 @@ class Called:
     name: str
     result: Any
     is_error: bool
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +131,7 @@ class RowEnded:
     outcome: Outcome
     kind: str | None
     message: str | None
+    stage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +193,7 @@ Event = (
     | UploadFailed
     | AlertFailed
     | Stopping
+    | Ended
 )
 Observer = Callable[[Event], None]
 

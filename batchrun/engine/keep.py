@@ -103,7 +103,9 @@ class Keeper:
         spent = plausible_tokens(usage, "total_input_tokens")
         if attempt.lease is not None and spent is not None:
             attempt.lease.settle(spent)
-        self._observe(Landed(row.key, plausible_tokens(usage, "total_tokens"), usage))
+        tokens, seconds = plausible_tokens(usage, "total_tokens"), self._wall() - attempt.submitted_at
+        name = attempt.interaction_id
+        self._observe(Landed(row.key, tokens, row.stage, name, seconds, attempt.polls, usage))
 
 
 def _may_come(call: Call) -> bool:

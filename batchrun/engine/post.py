@@ -71,7 +71,7 @@ class Poster:
             call = await self._client.create(body, timeout)
             result = evidence.of_post(call, self._wall(), waits=stage.waits, intent_key=intent.intent_key)
             await self._record(posting, result)
-        self._observe(Posted(posting.row.key, state_of(result).value))
+        self._observe(_posted(posting, result, asyncio.get_running_loop().time()))
         return result
 
     def _intent(self, posting: Posting, charge: int | None) -> Intent:
@@ -117,6 +117,20 @@ class Poster:
                 await self._store.not_submitted(attempt_id, state, reason, http_status, "ambiguous", reply)
             case NotSent(reason):
                 await self._store.not_submitted(attempt_id, state, reason, None, "not_sent")
+
+
+def _posted(posting: Posting, result: PostResult, now: float) -> Posted:
+    row, name, said = posting.row, None, None
+    match result:
+        case Submitted(interaction_id):
+            name = interaction_id
+        case Answer(_, interaction):
+            name = interaction.id
+        case Refused(status, error):
+            said = f"HTTP {status} {error.code}: {error.message}"
+        case Ambiguous(reason) | NotSent(reason):
+            said = reason
+    return Posted(row.key, state_of(result).value, row.stage, name, posting.number, now - posting.started, said)
 
 
 def state_of(result: PostResult) -> AttemptState:

@@ -106,7 +106,7 @@ class Waiter:
                 case polling.Verdict.LOST | polling.Verdict.EXPIRED if await self._key.accepted() is None:
                     continue  # a service that does not say whether it takes the key has not lost anything for certain
                 case polling.Verdict.WAIT:
-                    self._slow_down(row, poll)
+                    self._slow_down(row, attempt, poll)
                     if self._steering.detached or not (self._steering.patient or patience.doubtful):
                         raise NotYet
                 case verdict:
@@ -128,7 +128,7 @@ class Waiter:
     async def _poll(self, row: RowRecord, attempt: Attempt, lease: Lease) -> polling.Poll:
         call = await self._client.get(attempt.interaction_id)
         attempt.polls += 1
-        self._observe(Polled(row.key))
+        self._observe(Polled(row.key, row.stage, attempt.interaction_id))
         poll = polling.of_poll(call, attempt.interaction_id, self._wall(), attempt.intent_key)
         self._note(attempt, poll, lease)
         return poll
@@ -154,10 +154,10 @@ class Waiter:
         elif isinstance(poll, polling.NotFound) and not self._knows_earlier:
             self._unknown_earlier.add(attempt.id)
 
-    def _slow_down(self, row: RowRecord, poll: polling.Poll) -> None:
+    def _slow_down(self, row: RowRecord, attempt: Attempt, poll: polling.Poll) -> None:
         """A server's own delay holds the polls of every row."""
         if isinstance(poll, polling.NoAnswer | polling.NotFound):
-            self._observe(PollFailed(row.key, str(poll)))
+            self._observe(PollFailed(row.key, str(poll), row.stage, attempt.interaction_id))
         if isinstance(poll, polling.NoAnswer) and poll.retry_after:
             self._pace.pause(min(poll.retry_after, self._spec.retry.server_ceiling))
 
@@ -211,7 +211,8 @@ class Waiter:
         """Billed, perhaps, and without an answer: never sent again by itself."""
         end = Finish(Outcome.FAILED, kind, said)
         await self._store.gone(attempt.id, row.id, state, attempt.polls, end, self._wall())
-        self._observe(Landed(row.key, None))
+        seconds = self._wall() - attempt.submitted_at
+        self._observe(Landed(row.key, None, row.stage, attempt.interaction_id, seconds, attempt.polls))
         return RowError(kind, said)
 
     async def _time_out(self, row: RowRecord, attempt: Attempt) -> Answer:

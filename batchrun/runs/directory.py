@@ -45,6 +45,11 @@ class RunDir:
         return self.path / "run.json"
 
     @property
+    def log(self) -> Path:
+        """Where a run's log is, unless it was told otherwise."""
+        return self.path / "run.log"
+
+    @property
     def media(self) -> Path:
         """Where the media of answers are."""
         return self.path / "media"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import uvloop
 
 from batchrun.clock import wall_clock
-from batchrun.engine.events import Observer, Started, ignore
+from batchrun.engine.events import Ended, Observer, Started, ignore
 from batchrun.errors import Exit, RunError
 from batchrun.outputs.summary import Summary
 from batchrun.runs.alerting import alerting_of
@@ -96,7 +96,9 @@ def run(
             client, died = client_for(options), opened.store.begin_epoch()
             opened.store.set_meta(retention=str(job.spec.poll.retention))
             pending, in_flight = opened.reader.count_pending(bound), opened.reader.count_in_flight()
-            observe(Started(pending, in_flight, job.graph is not None, stage_tallies(opened.reader)))
+            more, earlier = job.graph is not None, opened.store.epoch - 1
+            standing = stage_tallies(opened.reader)
+            observe(Started(pending, in_flight, more, opened.run_id, target, earlier, standing))
             carrying = carry_all(opened, client, bound, wall, observe, options, budgets=budgets, alerting=alerting)
             posts, stopped = run_async(carrying)
             with stopping_at_once():  # the loop has reset the handlers
@@ -106,7 +108,9 @@ def run(
             )
         if alerting is not None:
             asyncio.run(alerting.ended(done.exit_code))
-        return replace(done, never_sent=opened.reader.never_sent())
+        result = replace(done, never_sent=opened.reader.never_sent())
+        observe(Ended(result.summary, result.exit_code, str(done.stopped_by) if done.stopped_by else None))
+        return result
 
 
 def lower_bound(*limits: int | None) -> int | None:

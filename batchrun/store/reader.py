@@ -54,16 +54,17 @@ class Reader:
     """Reads one checkpoint, also while a run writes it.
 
     Raises SpecError if there is none, StoreError if it cannot be read or is of another version; of an `older` one, if
-    that will do, only `meta` can be read.
+    that will do, only `meta` can be read. A `traceless` one makes no file beside it, and of a run that begins just then
+    may see anything.
     """
 
-    def __init__(self, path: Path, *, older: bool = False) -> None:
+    def __init__(self, path: Path, *, older: bool = False, traceless: bool = False) -> None:
         if not path.is_file():
             if path.with_name("run.ledger").is_file():
                 raise StoreError(f"{path}: the checkpoint is gone. `batchrun recover` makes it anew from its ledger.")
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
         try:
-            address = f"{path.resolve().as_uri()}?{_mode(path)}"
+            address = f"{path.resolve().as_uri()}?{_mode(path, traceless=traceless)}"
             # A run's writer compares rows that follow from others in its own thread, with a reader that no other uses.
             self.connection = sqlite3.connect(
                 address, uri=True, timeout=10, isolation_level=None, check_same_thread=False
@@ -396,9 +397,12 @@ class Reader:
         return count
 
 
-def _mode(path: Path) -> str:
+def _mode(path: Path, *, traceless: bool = False) -> str:
     """Read-only. Where SQLite's helper files cannot be made, and no run has left any, as a file that never changes."""
-    left_behind = path.with_name(f"{path.name}-wal").exists()
+    log = path.with_name(f"{path.name}-wal")
+    left_behind = log.exists()
+    if traceless:
+        return "mode=ro" if left_behind and log.stat().st_size else "immutable=1"
     return "mode=ro" if left_behind or os.access(path.parent, os.W_OK) else "immutable=1"
 
 

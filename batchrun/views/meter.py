@@ -90,7 +90,7 @@ class Meter:
                 self._posts += result != "not_sent"
                 if result in _ACCEPTED:
                     self._since[key] = self._wall()
-            case Landed(key, _, usage):
+            case Landed(key, usage=usage):
                 self._land(key, usage)
             case RowEnded(key, outcome, kind, message):
                 self._ended[outcome] += 1
@@ -98,7 +98,7 @@ class Meter:
                     self._troubles.add(kind or outcome, key, message or "")
             case Salvaged(key):
                 self._since[key] = self._wall()
-            case Started(rows, in_flight, _, standing):
+            case Started(rows, in_flight, standing=standing):
                 self._start(rows, in_flight, standing)
             case Paused(seconds, reason):
                 self._pause = (self._wall() + seconds, reason)

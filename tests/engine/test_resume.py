@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from batchrun.engine.engine import Engine
-from batchrun.engine.events import Event, Observer, Started, Stopping
+from batchrun.engine.events import Ended, Event, Observer, Started, Stopping
 from batchrun.errors import Exit, LockedError, SpecError, Stopped
 from batchrun.runs.run import Result
 from batchrun.store.ledger import Ledger
@@ -70,7 +70,7 @@ def stop_at_event(number: int) -> Iterator[Observer]:
     seen = [0]
 
     def observe(event: Event) -> None:
-        seen[0] += not isinstance(event, Started | Stopping)
+        seen[0] += not isinstance(event, Started | Stopping | Ended)
         if seen[0] == number and not engines[-1].leaving:
             engines[-1].stop(Stopped("stop", signal.SIGINT))
 

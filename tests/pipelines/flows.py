@@ -17,7 +17,7 @@ from typing import Any
 
 from batchrun.emulator import EmulatorSettings, parse_latency, read_ledger
 from batchrun.emulator.faults import Rule
-from batchrun.engine.events import Event, Observer, Started, Stopping, ignore
+from batchrun.engine.events import Ended, Event, Observer, Started, Stopping, ignore
 from batchrun.runs.directory import RunDir
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, retry, run
@@ -212,7 +212,7 @@ def _stopping(stops_at: int | None) -> Observer:
     left = [stops_at]
 
     def observe(event: Event) -> None:
-        left[0] -= not isinstance(event, Started | Stopping)
+        left[0] -= not isinstance(event, Started | Stopping | Ended)
         if left[0] == 0:
             left[0] = -1
             signal.raise_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.emulator import EmulatorSettings, parse_latency
-from batchrun.engine.events import Event, Observer, Started, Stopping, ignore
+from batchrun.engine.events import Ended, Event, Observer, Started, Stopping, ignore
 from batchrun.errors import Exit
 from batchrun.runs.directory import RunDir
 from batchrun.runs.options import Options
@@ -142,7 +142,7 @@ class World:
         left = [life.stops_at]
 
         def observe(event: Event) -> None:
-            left[0] -= not isinstance(event, Started | Stopping)
+            left[0] -= not isinstance(event, Started | Stopping | Ended)
             if left[0] == 0:
                 left[0] = -1
                 signal.raise_signal(signal.SIGINT if self.fate.seed % 2 else signal.SIGTERM)

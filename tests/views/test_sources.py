@@ -144,7 +144,7 @@ def test_rows_in_flight_from_an_earlier_run_are_counted_until_they_land() -> Non
     meter = Meter("job", Clock())
     meter(Started(5, 2))
     assert meter.view().standing == Standing({}, in_flight=2, waiting=3)
-    meter(Landed("a", 7, {"total_input_tokens": 3, "total_output_tokens": 4}))
+    meter(Landed("a", 7, usage={"total_input_tokens": 3, "total_output_tokens": 4}))
     meter(RowEnded("a", Outcome.SUCCEEDED, None, None))
     assert meter.view().standing == Standing({Outcome.SUCCEEDED: 1}, in_flight=1, waiting=3)
     assert meter.view().tokens.total == 7
@@ -241,10 +241,10 @@ def test_both_show_a_pause_and_the_limits_that_were_set_meanwhile(tmp_path: Path
             control.say(Verb.PAUSE, {}, now, "me", None)
         if isinstance(event, Steered):
             seen.append((meter.view(), look(RunDir(job.directory), now, Limits(rpm=60))))
-        if isinstance(event, RowEnded) and meter.paused:
+        if isinstance(event, Steered) and event.limits:
             control.say(Verb.RESUME, {}, now, "me", myself())
 
-    assert job.run(observe=say).exit_code == 0
+    assert job.run(observe=say, looks=0.5).exit_code == 0
     assert [(ours.state, ours.rpm) for ours, _ in seen] == [
         (State.PAUSED, 60),
         (State.PAUSED, 120),

@@ -1,0 +1,1 @@
+"""What a run tells programs: its log, a Prometheus text file, OpenTelemetry. Observers; none may stop a run."""

@@ -1,0 +1,160 @@
+"""`batchrun runs`: what there is under a directory, however it stands and whatever it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchrun.cli.inventory import age, table
+from batchrun.glyphs import columns
+from batchrun.reports.inventory import DEEPEST, Found, Search, found_in
+from batchrun.runs.directory import RunDir
+from batchrun.store.lock import RunLock
+from tests.processes import command, emulator, finish, start, write_job
+from tests.rehearsal import Rehearsal
+
+
+def listed(where: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    """What the command tells as JSON, by directory."""
+    code, out, err = command(where, "runs", *arguments, "--json")
+    assert code == 0, err
+    return {each["directory"]: each for each in json.loads(out)}
+
+
+def tree(where: Path) -> list[str]:
+    return sorted(str(path) for path in where.rglob("*"))
+
+
+def copied(job: Rehearsal, to: Path) -> RunDir:
+    """A run directory of its own with the checkpoint of the job's run."""
+    to.mkdir(parents=True)
+    (to / "run.db").write_bytes((job.directory / "run.db").read_bytes())
+    return RunDir(to)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Rehearsal:
+    """A job whose run is finished."""
+    job = Rehearsal(tmp_path / "job", 4)
+    job.run()
+    return job
+
+
+def test_a_finished_run_is_told_with_its_counts(tmp_path: Path, job: Rehearsal) -> None:
+    [found] = listed(tmp_path).values()
+    assert (found["directory"], found["state"], found["job"]) == ("job/runs/sums.emulated", "finished", "sums")
+    assert (found["rows"], found["done"], found["failed"], found["holder"]) == (4, 4, 0, None)
+
+
+def test_a_run_with_rows_left_is_stopped_and_one_with_rows_in_doubt_is_held(tmp_path: Path) -> None:
+    stopped, held = Rehearsal(tmp_path / "a", 4), Rehearsal(tmp_path / "b", 4, retry={"ambiguous": {"model": "hold"}})
+    stopped.run(faults="429_daily")
+    held.run(faults="drop_after:1")
+    found = {each.directory: each for each in map(found_in, Search(tmp_path).directories())}
+    assert (found[stopped.directory].state, found[stopped.directory].done) == ("stopped", 0)
+    assert (found[held.directory].state, found[held.directory].held) == ("held", 4)
+
+
+def test_a_run_that_goes_on_is_told_with_its_process(tmp_path: Path, job: Rehearsal) -> None:
+    lock = RunLock(job.directory)
+    found = found_in(RunDir(job.directory))
+    lock.close()
+    assert (found.state, found.done) == ("running", 4)
+    assert found.holder is not None
+    assert f"process {os.getpid()} " in found.holder
+
+
+def test_a_real_run_is_told_while_it_goes_on_and_after_it_was_killed(tmp_path: Path) -> None:
+    write_job(tmp_path, 3)
+    with emulator(tmp_path, "--latency", "1h") as url:
+        process = start(tmp_path, "run", "job.json", "--base-url", url, env={**os.environ, "GEMINI_API_KEY": "k"})
+        assert process.stderr is not None
+        found: dict[str, Any] = {}
+        while found.get("in_flight") != 3:
+            found = listed(tmp_path).get("runs/job", {})
+        assert (found["state"], found["done"]) == ("running", 0)
+        process.send_signal(signal.SIGKILL)
+        finish(process)
+    after = listed(tmp_path)["runs/job"]
+    assert (after["state"], after["in_flight"]) == ("stopped", 3)
+
+
+def test_damage_is_told_and_hides_no_other_run(tmp_path: Path, job: Rehearsal) -> None:
+    broken, newer, gone = (copied(job, tmp_path / name) for name in ("broken", "newer", "gone"))
+    content = bytearray(broken.checkpoint.read_bytes())
+    content[100:3000] = b"x" * 2900
+    broken.checkpoint.write_bytes(content)
+    with sqlite3.connect(newer.checkpoint) as db:
+        db.execute("UPDATE _sqlite_migrations SET name = 'm999'")
+    db.close()
+    gone.checkpoint.unlink()
+    gone.ledger.write_text("x")
+    states = {each.directory.name: each.state for each in map(found_in, Search(tmp_path).directories())}
+    assert states == {"broken": "damaged", "newer": "unreadable", "gone": "damaged", "sums.emulated": "finished"}
+
+
+def test_slots_and_tries_are_found_and_links_and_what_lies_deep_are_not(tmp_path: Path, job: Rehearsal) -> None:
+    slot, tried = tmp_path / "runs" / "feed" / "2026-11-23T0200Z", tmp_path / "runs" / "feed.tries" / "1"
+    deep = tmp_path.joinpath("d", *map(str, range(DEEPEST)))
+    for each in (slot, tried, deep, tmp_path / ".hidden"):
+        copied(job, each)
+    (tmp_path / "link").symlink_to(job.where)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    search = Search(tmp_path)
+    assert {each.path for each in search.directories()} == {slot, job.directory}
+    assert search.given_up
+    assert tried in {each.path for each in Search(tmp_path, tries=True).directories()}
+
+
+def test_nothing_is_made_or_changed(tmp_path: Path, job: Rehearsal) -> None:
+    job.directory.joinpath("run.db-wal").unlink(missing_ok=True)
+    before = tree(tmp_path)
+    listed(tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_the_newest_is_first(tmp_path: Path, job: Rehearsal) -> None:
+    for number, name in enumerate(("old", "new")):
+        os.utime(copied(job, tmp_path / name).checkpoint, (4e9 + number, 4e9 + number))
+    assert list(listed(tmp_path))[:2] == ["new", "old"]
+
+
+def test_a_directory_without_runs_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert command(tmp_path, "runs", "empty")[:2] == (0, "empty: no runs\n")
+    assert (command(tmp_path, "runs", "nowhere")[0], listed(tmp_path)) == (2, {})
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+HOSTILE = "a\x1b[2J\nfinished  4/4\u202e名前" * 3
+RUNS = [
+    Found(Path("/top/runs/invoices"), "running", 90.0, "process 7 on host", rows=40_000, done=1200, in_flight=480),
+    Found(Path(f"/top/{HOSTILE}"), "damaged", 0.0, reason="the checkpoint is damaged: \x1b[31mmalformed. " * 8),
+    Found(Path("/top"), "held", 1.0, rows=5, done=5, failed=1, held=2, charged_usd=12.5),
+]
+
+
+@pytest.mark.parametrize("width", [30, 60, 100, 200])
+def test_the_table_fits_and_no_name_can_move_the_cursor_or_forge_a_line(width: int) -> None:
+    lines = list(table(RUNS, Path("/top"), 100.0, width))
+    assert max(map(columns, lines)) <= width
+    assert all(line.isprintable() for line in lines)
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["state", "running", "damaged", "held"]
+
+
+def test_a_line_says_state_progress_failures_age_and_place() -> None:
+    lines = list(table(RUNS, Path("/top"), 100.0, 10_000))
+    assert lines[1].split() == ["running", "1,200/40,000", "480", "10s", "runs/invoices"]
+    assert lines[2] == "  process 7 on host"
+    assert lines[-1].split() == ["held", "5/5", "3", "1m", "$12.50", "/top"]
+
+
+def test_ages() -> None:
+    assert [age(seconds) for seconds in (-5, 42, 300, 11_000, 1_100_000)] == ["0s", "42s", "5m", "3h", "12d"]
