@@ -33,12 +33,12 @@ ALLOWED = {
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
         "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",
-        "store", "inputs", "outputs", "tools", "engine", "emulator",
+        "store", "inputs", "outputs", "tools", "engine", "emulator", "schedule",
     },
     "reports": {
         "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
     },
-    "schedule": {"errors", "spec"},
+    "schedule": {"errors", "rows", "spec"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",
@@ -53,7 +53,7 @@ PURE = (
     "spec/service/fitness.py", "spec/service/kinds.py", "spec/idle.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py", "runs/differences.py",
-    "spec/flow.py", "spec/graph.py", "schedule/slots.py",
+    "spec/flow.py", "spec/graph.py", "schedule/slots.py", "schedule/verdicts.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",
     "aftercare/paths.py", "aftercare/listing.py", "interactions/addresses.py", "glyphs.py",

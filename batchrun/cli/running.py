@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @options.job
 @options.overrides
 @options.run_dir
+@options.slot_to_run
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
@@ -45,6 +46,7 @@ def run(
     job: Path,
     overrides: tuple[str, ...],
     run_dir: Path | None,
+    slot: str | None,
     emulator: bool,
     latency: str,
     replies: str,
@@ -68,20 +70,23 @@ def run(
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
-    from batchrun.spec.load import load_job
+    from batchrun.runs.scheduled import beginning
+    from batchrun.runs.slot_ticks import settled
 
     refuse_idle_options(emulator)
-    loaded = load_job(job, overrides)
-    if not quiet:
-        warn(loaded)
-    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
-    address = base_url or DEFAULT_BASE_URL
-    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
+    chosen = RunChoice(job, overrides, run_dir, emulator, slot)
     progress = Progress(wall_clock, quiet=quiet or as_json)
-    result = run_job(loaded, choice, wall_clock, progress)
+    with beginning(chosen.wanted, wall_clock()) as (loaded, record):
+        chosen.knowing(loaded)
+        if not quiet:
+            warn(loaded)
+        settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
+        address = base_url or DEFAULT_BASE_URL
+        choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
+        result = settled(record, loaded, wall_clock, lambda: run_job(loaded, choice, wall_clock, progress))
     progress.close()
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, RunChoice(job, overrides, run_dir, emulator), as_json=as_json, quiet=quiet)
+        tell(result, chosen, as_json=as_json, quiet=quiet)
     sys.exit(result.exit_code)
 
 

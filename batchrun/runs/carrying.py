@@ -49,7 +49,9 @@ async def carry_all(
         work = replace(work_of(opened, whole, uploads, budgets, waits=waits), patient=patient)
         engine = Engine(work, Means(opened.store, opened.reader, client, wall, opened.random, observe))
         stop_gently(engine)
-        if seconds is not None:
+        if seconds is not None and seconds <= 0:
+            engine.send_no_more()
+        elif seconds is not None:
             asyncio.get_running_loop().call_later(seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
