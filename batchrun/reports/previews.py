@@ -17,6 +17,7 @@ from batchrun.rows import InputRow
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
 from batchrun.runs.forecast import forecast
+from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -156,6 +157,8 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
 
 
 def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
+    for name in sorted(job.dates_read & columns):
+        complain(found, shadowed(name))
     for name in job.spec.output.columns:
         if name not in columns and found.rows > found.unreadable:
             close = get_close_matches(name, columns, 1)

@@ -14,10 +14,11 @@ from batchrun.runs.directory import remember
 from batchrun.runs.flowing import Edits, Intake, comparing
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import showing
+from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, Reading, admit, last_reading
 from batchrun.store.amendment import review
-from batchrun.store.reader import Reader
+from batchrun.store.reader import Reader, has_column
 from batchrun.store.store import Store
 from batchrun.store.tally import tally_of
 
@@ -42,6 +43,7 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
             compare, named = comparison.first_changed, spec.key is not None
             found = admit(store, rows, at, named=named, complete=bound is None, compare=compare, tell=collector.add)
             store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+            _refuse_dates_as_columns(job, store)
         if comparison.new_request:
             found.same -= review(store, comparison.first_changed, found.edited, collector.add, at)
             remember(store, job)
@@ -80,6 +82,7 @@ def stage_changes(
         found, waiting = intake.take_in(rows, named=job.spec.input.key is not None)
         _count(store, found, newest, number, collector.changes)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    _refuse_dates_as_columns(job, store)
     remember(store, job)
     collector.add_waiting(set(waiting))
     return found if reads else None, _told(collector, found)
@@ -90,6 +93,13 @@ def _count(store: Store, found: Admission, newest: int, number: int, changes: Ch
     query = "SELECT count(*), total(id > ?) FROM row WHERE seen = ?"
     rows, new = store.connection.execute(query, (newest, number)).fetchone()
     found.new, found.same = int(new), max(0, rows - int(new) - changes.again - changes.free)
+
+
+def _refuse_dates_as_columns(job: Job, store: Store) -> None:
+    """A template that says `date` could mean the slot's or the row's."""
+    for name in sorted(job.dates_read):
+        if has_column(store.connection, name):
+            raise SpecError(f"{job.path}: {shadowed(name)} Nothing was sent.")
 
 
 def _is_new(store: Store, mark: str | None, bound: int | None) -> bool:

@@ -20,7 +20,7 @@ from batchrun.runs.directory import RunDir, runs_of
 from batchrun.schedule.record import Record
 from batchrun.schedule.slots import Slot, latest, slot_named, slots
 from batchrun.spec.dating import Dates
-from batchrun.spec.load import Job, load_job
+from batchrun.spec.load import Job, load_job, without_dots
 from batchrun.spec.scheduling import ScheduleSpec
 from batchrun.store.reader import Reader
 
@@ -69,6 +69,18 @@ def beginning(wanted: Wanted, now: float) -> Iterator[tuple[Job, Record | None]]
 def loaded_for(wanted: Wanted, record: Record, name: str, now: float) -> Job:
     """The job for a slot that is on record as begun. Raises SpecError."""
     return _at(_loaded(wanted), replace(wanted, run_dir=None), _named(_loaded(wanted), name), now)
+
+
+def claim_outputs(record: Record, job: Job) -> None:
+    """Raises SpecError where the output files of another slot are, which would be replaced."""
+    if job.dates is None or job.spec.output.dir is None:
+        return
+    directory = without_dots(job.base / job.spec.output.dir)
+    if (owner := record.writes_to(job.dates.slot, str(directory))) != job.dates.slot:
+        raise SpecError(
+            f"{job.path}: output.dir: {directory} has the results of the slot {owner}, which would be replaced; "
+            "nothing was sent. Tell the slots apart: {{ slot }} is another for each, {{ date }} for each day."
+        )
 
 
 def record_of(job: Job, *, emulated: bool) -> Record:

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.errors import BatchrunError, BudgetError, Exit, LockedError, RunError, SpecError
 from batchrun.runs.run import Result
-from batchrun.runs.scheduled import Wanted, loaded_for, record_of, scheduled
+from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_of, scheduled
 from batchrun.schedule.record import Entry, Record
 from batchrun.schedule.verdicts import State, Verdict, first_seen, verdicts
 from batchrun.spec.load import Job, load_job
@@ -92,6 +92,7 @@ def settled(record: Record | None, job: Job, now: Callable[[], float], run: Call
         return run()
     name = job.dates.slot
     try:
+        claim_outputs(record, job)
         result = run()
     except SpecError as error:
         record.settle(name, State.BLOCKED, str(error), now(), over=False)

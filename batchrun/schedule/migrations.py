@@ -21,6 +21,7 @@ def m001_initial(db: Database) -> None:
             name TEXT PRIMARY KEY, state TEXT NOT NULL, why TEXT NOT NULL, decided_at REAL NOT NULL,
             begun_at REAL, over_at REAL, took_at REAL) WITHOUT ROWID""",
         "CREATE INDEX slot_open ON slot (name) WHERE over_at IS NULL",
+        "CREATE TABLE output (directory TEXT PRIMARY KEY, slot TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE taken (
             sha256 TEXT PRIMARY KEY, slot TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,
             ctime_ns INTEGER NOT NULL) WITHOUT ROWID""",

@@ -155,6 +155,13 @@ class Record:
             query = "UPDATE slot SET state = 'begun', why = '', over_at = NULL WHERE name = ? AND begun_at NOT NULL"
             self._db.execute(query, (name,))
 
+    def writes_to(self, name: str, directory: str) -> str:
+        """The slot whose output files are in a directory: this one, unless another came first."""
+        with self._transaction():
+            self._db.execute("INSERT OR IGNORE INTO output VALUES (?, ?)", (directory, name))
+            (owner,) = self._db.execute("SELECT slot FROM output WHERE directory = ?", (directory,)).fetchone()
+        return str(owner)
+
     def open(self) -> list[Entry]:
         """The slots that have been begun and of which something is left to be done, oldest first."""
         with self._explained():

@@ -11,7 +11,7 @@ from batchrun.spec.compiling import Complaints, Source, placed, request_sources
 from batchrun.spec.model import JobSpec
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.rendering.constants import expression_with_constants, with_constants
-from batchrun.spec.rendering.templates import Condition, Template
+from batchrun.spec.rendering.templates import Condition, Template, columns_of
 
 #: Settings that are a path; in a job with a schedule a template of the dates alone.
 _PATHS: tuple[KeyPath, ...] = (("input", "path"), ("input", "files"), ("output", "dir"))
@@ -52,7 +52,18 @@ def fill_in(spec: JobSpec, dates: Dates, told: Complaints) -> frozenset[str]:
             _put(told.document.data, path, text)
     for path in _PATHS:
         _fill_in_path(path, values, told)
+    if spec.output.dir is not None and not columns_of(spec.output.dir) & values.keys():
+        said = "each slot would replace the results of the one before: write `out/date={{ date }}`, or `{{ slot }}`"
+        told.refuse(("output", "dir"), said)
     return read
+
+
+def shadowed(name: str) -> str:
+    """What to say where rows have a column that is called like one of the dates which templates read."""
+    return (
+        f"a template reads `{name}`, which is the slot's in a job with a `schedule`, and the input has a column "
+        f"{name!r} too. Write `row.{name}` for the column; to send the slot's, rename the column."
+    )
 
 
 def _sources(spec: JobSpec) -> Iterator[Source]:
@@ -70,7 +81,7 @@ def _sources(spec: JobSpec) -> Iterator[Source]:
 def _fill_in_path(path: KeyPath, values: dict[str, str], told: Complaints) -> None:
     section, name = path
     written = (told.document.data.get(section) or {}).get(name)
-    if not isinstance(written, str) or "{" not in written:
+    if not isinstance(written, str):
         return
     try:
         _put(told.document.data, path, Template(written).render(values))
