@@ -78,7 +78,7 @@ def _why_nothing(result: Result) -> str:
     """Why not a single row was left to send."""
     summary = result.summary
     if not summary.rows:
-        return "Nothing to do: the input has no rows (or `where` leaves all of them out)."
+        return "Nothing to do: the input has no rows, or none that are new, or `where` leaves all of them out."
     if not summary.posts:
         return "Nothing was sent: no row can be."
     which = "the rows within the limit" if summary.pending else f"all {counted(summary.rows, 'row')}"

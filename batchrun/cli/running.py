@@ -80,10 +80,13 @@ def run(
         chosen.knowing(loaded)
         if not quiet:
             warn(loaded)
+            for line in loaded.notes:
+                note(line)
         settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
         address = base_url or DEFAULT_BASE_URL
         choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change)
-        result = settled(record, loaded, wall_clock, lambda: run_job(loaded, choice, wall_clock, progress))
+        whole = limit is None
+        result = settled(record, loaded, wall_clock, lambda: run_job(loaded, choice, wall_clock, progress), whole=whole)
     progress.close()
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
         tell(result, chosen, as_json=as_json, quiet=quiet)

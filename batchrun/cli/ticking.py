@@ -115,7 +115,7 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
     for stood in tick_slots(wanted, carry, wall_clock, seconds):
         touched.append(stood)
         if not as_json and (stood.exit_code or not quiet):
-            say(_slot_line(stood))
+            say("\n".join([_slot_line(stood), *(f"  {line}" for line in stood.notes)]))
     if as_json:
         say_json({"slots": [stood.document() for stood in touched]})
     elif not touched and not quiet:
@@ -126,7 +126,8 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
 def _slot_line(stood: Stood) -> str:
     how = stood.state.replace("_", " ")
     if stood.result is not None:
-        return f"{stood.slot} {how}: {tick_line(stood.result)}"
+        why = f" ({stood.why})" if stood.why and stood.result.stopped_by is None else ""
+        return f"{stood.slot} {how}{why}: {tick_line(stood.result)}"
     why = str(stood.error or stood.why)
     return f"{stood.slot} {how}{': ' if why else ''}{why}"
 

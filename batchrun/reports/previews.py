@@ -135,7 +135,7 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
     known = None if reader is None or directory is None else Known(job, reader, directory.media, libraries)
     columns: set[str] = set()
     try:
-        for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
+        for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit, taken=job.taken), job, found):
             standing = "unreadable" if row.problem else "new" if known is None else known.standing(row)
             found.standing[standing] += 1
             found.rows += 1

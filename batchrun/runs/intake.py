@@ -32,14 +32,14 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     job, store, reader = opened.job, opened.store, opened.reader
     if job.graph is not None:
         return _take_in_stages(opened, at, accept=accept)
-    mark = fingerprint(job.spec.input, job.base)
+    mark = fingerprint(job.spec.input, job.base, job.taken)
     reads = _is_new(store, mark, bound)
     with closing(Libraries()) as libraries, store.db.atomic():
         comparison = Comparison(job, reader, opened.directory.media, libraries.of(job))
         collector = Collector(job, reader, opened.directory.media, libraries)
         found = Admission(same=0 if reads else tally_of(reader).rows)
         if reads:
-            rows, spec = read_rows(job.spec.input, job.base, limit=bound), job.spec.input
+            rows, spec = read_rows(job.spec.input, job.base, limit=bound, taken=job.taken), job.spec.input
             compare, named = comparison.first_changed, spec.key is not None
             found = admit(store, rows, at, named=named, complete=bound is None, compare=compare, tell=collector.add)
             store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
@@ -67,7 +67,7 @@ def stage_changes(
     """Take the rows of a job of stages in, in the caller's transaction, and say what changes; nothing if there is
     nothing to be done."""
     assert job.graph is not None
-    mark, bound, edits = fingerprint(job.spec.input, job.base), job.spec.input.limit, Edits.of(job, reader)
+    mark, bound, edits = fingerprint(job.spec.input, job.base, job.taken), job.spec.input.limit, Edits.of(job, reader)
     reads = _is_new(store, mark, bound) or edits.want_the_input(job.graph)
     if not reads and not edits:
         return None, None
@@ -76,7 +76,7 @@ def stage_changes(
     with closing(Libraries()) as libraries:
         collector = Collector(job, reader, media, libraries, shown)
         compare = comparing(job, reader, media, libraries, edits, shown)
-        rows = read_rows(job.spec.input, job.base) if reads else None
+        rows = read_rows(job.spec.input, job.base, taken=job.taken) if reads else None
         intake = Intake(job, store, edits, Reading(number, at, compare, collector.add))
         (newest,) = store.connection.execute("SELECT coalesce(max(id), 0) FROM row").fetchone()
         found, waiting = intake.take_in(rows, named=job.spec.input.key is not None)

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from batchrun.errors import SpecError, StoreError
 from batchrun.runs.directory import RunDir, runs_of
+from batchrun.runs.new_files import foreseeing_files, with_new_files
 from batchrun.schedule.record import Record
 from batchrun.schedule.slots import Slot, latest, slot_named, slots
 from batchrun.spec.dating import Dates
@@ -41,13 +42,19 @@ class Wanted:
 def existing(wanted: Wanted, now: float) -> Job:
     """The job for the slot to look at; where none has a run, that which would have the next."""
     job = _loaded(wanted)
-    return job if job.spec.schedule is None else _at(job, wanted, _to_look_at(job, wanted, now), now)
+    if job.spec.schedule is None:
+        return job
+    paid = slots_on_disk(job, emulated=False)
+    wanted = replace(wanted, emulated=wanted.emulated or not paid)
+    return _having_taken(_at(job, wanted, _to_look_at(job, wanted, now), now), wanted)
 
 
 def planned(wanted: Wanted, now: float) -> Job:
     """The job for the slot that `run` would begin or go on with. Nothing is written."""
     job = _loaded(wanted)
-    return job if job.spec.schedule is None else _at(job, wanted, _to_run(job, wanted, now), now)
+    if job.spec.schedule is None:
+        return job
+    return _foreseen(_at(job, wanted, _to_run(job, wanted, now), now), wanted, now)
 
 
 @contextmanager
@@ -63,12 +70,13 @@ def beginning(wanted: Wanted, now: float) -> Iterator[tuple[Job, Record | None]]
             record.begin(slot.name, now)
         else:
             record.leave_alone(slot.name, f"run by hand in {wanted.run_dir}", now)
-        yield _at(job, wanted, slot, now), record
+        yield with_new_files(_at(job, wanted, slot, now), record, now), record
 
 
 def loaded_for(wanted: Wanted, record: Record, name: str, now: float) -> Job:
     """The job for a slot that is on record as begun. Raises SpecError."""
-    return _at(_loaded(wanted), replace(wanted, run_dir=None), _named(_loaded(wanted), name), now)
+    job = _loaded(wanted)
+    return with_new_files(_at(job, replace(wanted, run_dir=None), _named(job, name), now), record, now)
 
 
 def claim_outputs(record: Record, job: Job) -> None:
@@ -125,6 +133,26 @@ def _at(job: Job, wanted: Wanted, slot: Slot, now: float) -> Job:
     return load_job(wanted.path, wanted.overrides, Dates(slot.name, slot.date, _run_date(job, wanted, slot, now)))
 
 
+def _having_taken(job: Job, wanted: Wanted) -> Job:
+    """The job with the files that its slot has taken, none if it has not."""
+    if not job.spec.input.new_only or job.dates is None:
+        return job
+    record = Record.found_in(runs_of(job, emulated=wanted.emulated))
+    if record is None:
+        return replace(job, taken=())
+    with record:
+        return replace(job, taken=record.took(job.dates.slot) or ())
+
+
+def _foreseen(job: Job, wanted: Wanted, now: float) -> Job:
+    if not job.spec.input.new_only:
+        return job
+    if (record := Record.found_in(runs_of(job, emulated=wanted.emulated))) is None:
+        return foreseeing_files(job, None, now)
+    with record:
+        return foreseeing_files(job, record, now)
+
+
 def _run_date(job: Job, wanted: Wanted, slot: Slot, now: float) -> str:
     """The day on which the slot was first begun, in the schedule's time zone; today for one that was not."""
     begun = now
@@ -142,10 +170,8 @@ def _run_date(job: Job, wanted: Wanted, slot: Slot, now: float) -> str:
 def _to_look_at(job: Job, wanted: Wanted, now: float) -> Slot:
     if (slot := _chosen(job, wanted, now)) is not None:
         return slot
-    for emulated in (wanted.emulated, True):
-        if names := slots_on_disk(job, emulated=emulated):
-            return _named(job, names[-1])
-    return _latest(job, now)
+    names = slots_on_disk(job, emulated=wanted.emulated)
+    return _named(job, names[-1]) if names else _latest(job, now)
 
 
 def _to_run(job: Job, wanted: Wanted, now: float) -> Slot:

@@ -30,13 +30,17 @@ Carry = Callable[[Job, float | None], Result]
 
 @dataclass(frozen=True)
 class Stood:
-    """How a slot stood when a tick left it: what its run came to, or the error that it met."""
+    """How a slot stood when a tick left it: what its run came to, or the error that it met.
+
+    `notes` are about the files that it has taken.
+    """
 
     slot: str
     state: State
     why: str = ""
     result: Result | None = None
     error: BatchrunError | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> Exit:
@@ -47,7 +51,8 @@ class Stood:
     def document(self) -> dict[str, Any]:
         """As JSON values."""
         run = None if self.result is None else self.result.summary.document()
-        return {"slot": self.slot, "state": self.state, "why": self.why, "exit_code": self.exit_code, "run": run}
+        told = {"slot": self.slot, "state": self.state, "why": self.why, "notes": list(self.notes)}
+        return {**told, "exit_code": self.exit_code, "run": run}
 
 
 def worst(codes: Iterator[Exit]) -> Exit:
@@ -86,8 +91,13 @@ def decided(job: Job, record: Record, now: float, grace: timedelta = _GRACE) -> 
     return record.look(now, decide, replace=spec.overlap == "replace")
 
 
-def settled(record: Record | None, job: Job, now: Callable[[], float], run: Callable[[], Result]) -> Result:
-    """Run a slot, and write down how it stands then. Raises what `run` raises."""
+def settled(
+    record: Record | None, job: Job, now: Callable[[], float], run: Callable[[], Result], *, whole: bool = True
+) -> Result:
+    """Run a slot, and write down how it stands then; if the run was not of the `whole` input, as one that goes on.
+
+    Raises what `run` raises.
+    """
     if record is None or job.dates is None:
         return run()
     name = job.dates.slot
@@ -97,7 +107,9 @@ def settled(record: Record | None, job: Job, now: Callable[[], float], run: Call
     except SpecError as error:
         record.settle(name, State.BLOCKED, str(error), now(), over=False)
         raise
-    state, why = standing(result)
+    state, why = standing(result) if whole else (State.BEGUN, "only the first rows were run")
+    if state is State.DONE and job.taken == ():
+        why = "nothing new"
     entry = record.entry(name)
     collected = entry is not None and entry.state is State.REPLACED and not result.summary.in_flight
     record.settle(name, state, why, now(), over=collected or state in (State.DONE, State.HELD))
@@ -139,14 +151,19 @@ class _Ticking:
             result = settled(self.record, job, self.wall, lambda: self.carry(job, seconds))
         except LockedError as error:
             return Stood(entry.name, entry.state, "another process runs it", error=error)
-        except (SpecError, RunError) as error:
+        except SpecError as error:
+            self.record.settle(entry.name, State.BLOCKED, str(error), self.wall(), over=False)
             return self._stood(entry.name, None, error)
-        return self._stood(entry.name, result, None)
+        except RunError as error:
+            return self._stood(entry.name, None, error)
+        return self._stood(entry.name, result, None, job.notes)
 
-    def _stood(self, name: str, result: Result | None, error: BatchrunError | None) -> Stood:
+    def _stood(
+        self, name: str, result: Result | None, error: BatchrunError | None, notes: tuple[str, ...] = ()
+    ) -> Stood:
         entry = self.record.entry(name)
         assert entry is not None
-        return Stood(name, entry.state, entry.why, result, error)
+        return Stood(name, entry.state, entry.why, result, error, notes)
 
 
 def _told(verdict: Verdict) -> Stood:

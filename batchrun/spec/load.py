@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from batchrun.errors import SpecError
+from batchrun.rows import InputFile
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.compiling import Complaints, check_sources, compiled
@@ -56,6 +57,10 @@ class Job:
     """Those of the slot that it is loaded for."""
     dates_read: frozenset[str] = frozenset()
     """Which of them its templates read as bare names."""
+    taken: tuple[InputFile, ...] | None = None
+    """The files that its slot has taken of the input, with `input.new_only`; else all are meant."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of these files, a line for each."""
 
     @cached_property
     def when(self) -> Condition | None:
