@@ -38,6 +38,10 @@ class Wanted:
     run_dir: Path | None = None
     emulated: bool = False
 
+    def home(self, job: Job) -> Path:
+        """Where the record of slots is. A run directory of one's own has one of its own: it stands apart."""
+        return self.run_dir or runs_of(job, emulated=self.emulated)
+
 
 def existing(wanted: Wanted, now: float) -> Job:
     """The job for the slot to look at; where none has a run, that which would have the next."""
@@ -65,11 +69,8 @@ def beginning(wanted: Wanted, now: float) -> Iterator[tuple[Job, Record | None]]
         yield job, None
         return
     slot = _to_run(job, wanted, now)
-    with record_of(job, emulated=wanted.emulated) as record:
-        if wanted.run_dir is None:
-            record.begin(slot.name, now)
-        else:
-            record.leave_alone(slot.name, f"run by hand in {wanted.run_dir}", now)
+    with record_in(wanted.home(job)) as record:
+        record.begin(slot.name, now)
         yield with_new_files(_at(job, wanted, slot, now), record, now), record
 
 
@@ -91,11 +92,10 @@ def claim_outputs(record: Record, job: Job) -> None:
         )
 
 
-def record_of(job: Job, *, emulated: bool) -> Record:
-    """The record of a scheduled job's slots, made if need be. Raises SpecError, StoreError."""
-    directory = RunDir(runs_of(job, emulated=emulated))
-    directory.make()
-    return Record(directory.path)
+def record_in(home: Path) -> Record:
+    """The record of a scheduled job's slots in a directory, made if need be. Raises SpecError, StoreError."""
+    RunDir(home).make()
+    return Record(home)
 
 
 def note_reopened(job: Job, directory: RunDir) -> None:
@@ -137,7 +137,7 @@ def _having_taken(job: Job, wanted: Wanted) -> Job:
     """The job with the files that its slot has taken, none if it has not."""
     if not job.spec.input.new_only or job.dates is None:
         return job
-    record = Record.found_in(runs_of(job, emulated=wanted.emulated))
+    record = Record.found_in(wanted.home(job))
     if record is None:
         return replace(job, taken=())
     with record:
@@ -147,7 +147,7 @@ def _having_taken(job: Job, wanted: Wanted) -> Job:
 def _foreseen(job: Job, wanted: Wanted, now: float) -> Job:
     if not job.spec.input.new_only:
         return job
-    if (record := Record.found_in(runs_of(job, emulated=wanted.emulated))) is None:
+    if (record := Record.found_in(wanted.home(job))) is None:
         return foreseeing_files(job, None, now)
     with record:
         return foreseeing_files(job, record, now)
@@ -156,7 +156,7 @@ def _foreseen(job: Job, wanted: Wanted, now: float) -> Job:
 def _run_date(job: Job, wanted: Wanted, slot: Slot, now: float) -> str:
     """The day on which the slot was first begun, in the schedule's time zone; today for one that was not."""
     begun = now
-    if (record := Record.found_in(runs_of(job, emulated=wanted.emulated))) is not None:
+    if (record := Record.found_in(wanted.home(job))) is not None:
         with record:
             entry = record.entry(slot.name)
         begun = now if entry is None or entry.begun_at is None else entry.begun_at

@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.errors import BatchrunError, BudgetError, Exit, LockedError, RunError, SpecError
 from batchrun.runs.run import Result
-from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_of, scheduled
+from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_in, scheduled
 from batchrun.schedule.record import Entry, Record
 from batchrun.schedule.verdicts import State, Verdict, first_seen, verdicts
 from batchrun.spec.load import Job, load_job
@@ -66,7 +66,7 @@ def tick_slots(
     """Each slot as it is done with. After `seconds` nothing more is sent. Raises SpecError, StoreError."""
     job = load_job(wanted.path, wanted.overrides)
     ends = None if seconds is None else wall() + seconds
-    with record_of(job, emulated=wanted.emulated) as record:
+    with record_in(wanted.home(job)) as record:
         ticking = _Ticking(wanted, carry, wall, ends, record)
         for entry in record.open():
             yield (stood := ticking.go_on(entry))

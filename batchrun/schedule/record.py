@@ -126,12 +126,6 @@ class Record:
             self._db.execute(query, (name, now, now))
             return self._entry(name)
 
-    def leave_alone(self, name: str, why: str, now: float) -> None:
-        """Note a slot that somebody runs elsewhere, if nothing is known of it: no tick goes on with it."""
-        with self._transaction():
-            query = "INSERT OR IGNORE INTO slot VALUES (?, 'done', ?, ?, ?, ?, NULL)"
-            self._db.execute(query, (name, why, now, now, now))
-
     def begin_next(self, now: float) -> Entry | None:
         """Begin the oldest slot that is queued, unless one still runs or none is."""
         with self._transaction():

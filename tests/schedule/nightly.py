@@ -8,10 +8,10 @@ from typing import Any
 
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, run
-from batchrun.runs.scheduled import Wanted, beginning, record_of
+from batchrun.runs.scheduled import Wanted, beginning, record_in
 from batchrun.runs.slot_ticks import Stood, settled, tick_slots
 from batchrun.schedule.record import Record
-from batchrun.spec.load import Job, load_job
+from batchrun.spec.load import Job
 from tests.rehearsal import Rehearsal
 
 
@@ -55,7 +55,7 @@ class Nightly(Rehearsal):
         self.clock.now += datetime.fromisoformat(f"2026-{until}").replace(tzinfo=UTC).timestamp() - self.clock.wall()
 
     def record(self) -> Record:
-        return record_of(load_job(self.write()), emulated=True)
+        return record_in(self.home)
 
     def states(self) -> dict[str, str]:
         """What became of each slot, by its day."""
