@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from batchrun.cli import options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import note, say_json
+from batchrun.cli.printing import note, say, say_json
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
 )
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
+@click.option("--brief", is_flag=True, help="No progress, and one line on how the run stands: for cron.")
 @options.as_json
 def run(
     job: Path,
@@ -56,6 +57,7 @@ def run(
     api_version: str,
     accept_change: bool,
     quiet: bool,
+    brief: bool,
     as_json: bool,
 ) -> None:
     """Run a job, or go on with it where it stopped. Run it again: finished rows are never sent twice.
@@ -75,10 +77,10 @@ def run(
 
     refuse_idle_options(emulator)
     chosen = RunChoice(job, overrides, run_dir, emulator, slot)
-    progress = Progress(wall_clock, quiet=quiet or as_json)
+    progress = Progress(wall_clock, quiet=quiet or brief or as_json)
     with beginning(chosen.wanted, wall_clock()) as (loaded, record):
         chosen.knowing(loaded)
-        if not quiet:
+        if not (quiet or brief):
             warn(loaded)
             for line in loaded.notes:
                 note(line)
@@ -89,7 +91,7 @@ def run(
         result = settled(record, loaded, wall_clock, lambda: run_job(loaded, choice, wall_clock, progress), whole=whole)
     progress.close()
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, chosen, as_json=as_json, quiet=quiet)
+        tell(result, chosen, as_json=as_json, quiet=quiet, brief=brief)
     sys.exit(result.exit_code)
 
 
@@ -109,15 +111,19 @@ def refuse_idle_options(emulator: bool) -> None:
             raise click.UsageError(f"{option} does nothing {'with' if emulator else 'without'} --emulator")
 
 
-def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> None:
+def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool, brief: bool) -> None:
     """How the run ended, for people or for programs; with `quiet` only if something is wrong."""
-    from batchrun.cli.ending import report_end
+    from batchrun.cli.ending import report_end, standing_line
 
-    if result.stopped_by is not None:
+    if result.stopped_by is not None and not brief:
         note(str(result.stopped_by))
         if os.environ.get("BATCHRUN_TRACEBACK") and result.stopped_by.__cause__ is not None:
             raise result.stopped_by.__cause__
     if as_json:
         say_json(result.summary.document())
-    elif not (quiet and result.exit_code is Exit.OK):
+    elif quiet and result.exit_code is Exit.OK:
+        return
+    elif brief:
+        say(f"{choice.slot} {standing_line(result)}" if choice.slot else standing_line(result))
+    else:
         report_end(choice, result)

@@ -13,11 +13,9 @@ from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import say, say_json
 from batchrun.cli.running import refuse_idle_options
 from batchrun.clock import wall_clock
-from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.errors import Exit
-    from batchrun.outputs.summary import Summary
     from batchrun.runs.run import Result
     from batchrun.runs.scheduled import Wanted
     from batchrun.runs.slot_ticks import Carry, Stood
@@ -78,6 +76,7 @@ def tick(
     Exit codes are those of `run`, and 75 while another process runs the job; rows in flight are no failure. Of several
     slots it is the worst.
     """
+    from batchrun.cli.ending import standing_line
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run
@@ -103,7 +102,7 @@ def tick(
     if as_json:
         say_json(result.summary.document())
     elif not quiet or result.exit_code:
-        say(tick_line(result))
+        say(standing_line(result))
     sys.exit(result.exit_code)
 
 
@@ -124,29 +123,11 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
 
 
 def _slot_line(stood: Stood) -> str:
+    from batchrun.cli.ending import standing_line
+
     how = stood.state.replace("_", " ")
     if stood.result is not None:
         why = f" ({stood.why})" if stood.why and stood.result.stopped_by is None else ""
-        return f"{stood.slot} {how}{why}: {tick_line(stood.result)}"
+        return f"{stood.slot} {how}{why}: {standing_line(stood.result)}"
     why = str(stood.error or stood.why)
     return f"{stood.slot} {how}{': ' if why else ''}{why}"
-
-
-def tick_line(result: Result) -> str:
-    """How a job stands after a tick, in a line."""
-    summary = result.summary
-    parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} done", *_parts(summary)]
-    parts.append(f"{counted(summary.posts_this_run, 'POST')} now")
-    stopped = f"; {result.stopped_by}" if result.stopped_by is not None else ""
-    return f"{summary.job}: {', '.join(parts)}{stopped}"
-
-
-def _parts(summary: Summary) -> list[str]:
-    counts = {
-        "in flight": summary.in_flight,
-        "to be sent": summary.pending - summary.in_flight,
-        "failed": summary.unusable,
-        "skipped": summary.skipped,
-        "wait for you": summary.held,
-    }
-    return [f"{count:,} {name}" for name, count in counts.items() if count]
