@@ -27,6 +27,7 @@ from batchrun.cli import (
     running,
     scaffold,
     scheduling,
+    slots,
     ticking,
     trying,
 )
@@ -96,6 +97,7 @@ for command in (
     emulate.emulator,
 ):
     commands.add_command(command)
+scheduling.schedule.add_command(slots.slots)
 
 
 def main() -> None:

@@ -104,6 +104,17 @@ def test_a_tick_tells_programs_of_every_slot(job: Path) -> None:
     assert json.loads(batchrun("tick", job, *FAST, "--json", "--slot", "2026-11-02").output)["rows"] == 2
 
 
+def test_what_became_of_each_slot_is_told(job: Path) -> None:
+    assert "No slot was decided about yet" in batchrun("schedule", "slots", job, "--emulator").output
+    batchrun("run", job, "--slot", "2026-11-02", *FAST)
+    batchrun("run", job, "--slot", "2026-11-03", "--limit", "1", *FAST)
+    first, second = batchrun("schedule", "slots", job, "--emulator").output.splitlines()
+    assert first.startswith("2026-11-02T0300Z  done, begun 20")
+    assert second.endswith("UTC: only the first rows were run")
+    (told,) = json.loads(batchrun("schedule", "slots", job, "--emulator", "--last", "1", "--json").output)
+    assert (told["name"], told["state"], told["over_at"]) == ("2026-11-03T0300Z", "begun", None)
+
+
 def test_paid_slots_and_rehearsed_ones_have_records_apart(job: Path) -> None:
     batchrun("run", job, *FAST)
     assert batchrun("tick", job).exit_code == 0
