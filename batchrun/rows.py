@@ -58,6 +58,17 @@ class InputRow:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of an input, `name` as the job finds it. `ctime_ns` is when anybody last wrote to it or moved it, which no
+    program can forge; `sha256` (hex) is that of its content."""
+
+    name: str
+    bytes: int
+    ctime_ns: int
+    sha256: str
+
+
 def key_of(stage: str, key: str) -> str:
     """The key of a stage's row among those of all stages."""
     return f"{stage}:{key}" if stage else key

@@ -43,6 +43,9 @@ def make(folder: Path) -> None:
     _write_jsonl(folder / "contracts.truth.jsonl", map(contracts.truth, contracts.CONTRACTS))
     for recipe in sorted((HERE / "recipe" / "rows").glob("*.yaml")):
         _write_jsonl(folder / f"{recipe.stem}.jsonl", YAML(typ="safe", pure=True).load(recipe))
+    (folder / "feed").mkdir(exist_ok=True)
+    for recipe in sorted((HERE / "recipe" / "rows" / "feed").glob("*.yaml")):
+        _write_jsonl(folder / "feed" / f"{recipe.stem}.jsonl", YAML(typ="safe", pure=True).load(recipe))
 
 
 def _pdf(invoice: Invoice) -> bytes:

@@ -35,13 +35,13 @@ ALLOWED = {
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
         "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",
-        "store", "inputs", "outputs", "tools", "engine", "emulator", "webhooks", "alerts",
+        "store", "inputs", "outputs", "tools", "engine", "emulator", "webhooks", "alerts", "schedule",
     },
     "reports": {
         "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
     },
     "views": {"errors", "rows", "plurals", "interactions", "store", "engine", "runs"},
-    "schedule": {"errors", "spec"},
+    "schedule": {"errors", "rows", "spec"},
     "telemetry": {"errors", "rows", "glyphs", "version", "interactions", "store", "outputs", "engine"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
@@ -57,7 +57,8 @@ PURE = (
     "spec/service/fitness.py", "spec/service/kinds.py", "spec/idle.py",
     "engine/limits.py", "engine/conversation.py", "engine/polling.py", "engine/latency.py", "engine/retry.py",
     "spec/functions/schemas.py", "spec/functions/docstrings.py", "prices/bill.py", "runs/differences.py",
-    "spec/flow.py", "spec/graph.py", "schedule/slots.py", "schedule/emit/ticking.py", "schedule/emit/crontab.py",
+    "spec/flow.py", "spec/graph.py", "schedule/slots.py", "schedule/verdicts.py", "schedule/emit/ticking.py",
+    "schedule/emit/crontab.py",
     "schedule/emit/systemd.py", "schedule/emit/kubernetes.py", "telemetry/records.py",
     "interactions/turns.py", "interactions/usage.py", "outputs/answers.py", "outputs/fitting.py", "outputs/shapes.py",
     "outputs/counts.py", "outputs/citations.py", "outputs/file_types.py", "outputs/history.py", "outputs/steps.py",

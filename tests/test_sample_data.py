@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import operator
 import re
@@ -64,7 +65,7 @@ def half_up(number: Decimal, currency: str) -> Decimal:
 
 def made_files(folder: Path) -> dict[str, bytes]:
     """Parquet is left out: its bytes name the version of pyarrow, so its rows are compared instead."""
-    folders = ("invoices", "contracts", "media")
+    folders = ("invoices", "contracts", "media", "feed")
     paths = [*folder.glob("*.jsonl"), *(path for name in folders for path in folder.glob(f"{name}/*"))]
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
@@ -151,7 +152,9 @@ def test_the_plain_texts_hold_what_the_truth_says() -> None:
 def test_an_example_job_is_valid_and_finds_its_input(path: Path) -> None:
     spec = JobSpec.model_validate(YAML(typ="safe", pure=True).load(path))
     assert spec.name == path.stem
-    assert (path.parent / spec.input.path).is_file()
+    found = glob.glob(spec.input.files or spec.input.path or "", root_dir=path.parent)
+    assert found
+    assert all((path.parent / name).is_file() for name in found)
     requests = [stage.request for stage in (spec.stages or {}).values() if stage.request] or [spec.request]
     assert all((path.parent / request.media_root).is_dir() for request in requests)
 

@@ -166,7 +166,7 @@ def _take_in(store: Store, job: Job, told: tuple[Any, ...], at: float) -> None:
     """The run's own words and the input's rows, where the checkpoint does not have them. Raises SpecError."""
     if store.meta("run_id") is None:
         store.set_meta(**dict(zip(META, told[1:], strict=True)))
-    rows, named = read_rows(job.spec.input, job.base, limit=None), job.spec.input.key is not None
+    rows, named = read_rows(job.spec.input, job.base, taken=job.taken), job.spec.input.key is not None
     with store.db.atomic():
         if job.graph is None:
             found = admit(store, rows, at, named=named, complete=False)

@@ -30,6 +30,7 @@ from batchrun.cli import (
     running,
     scaffold,
     scheduling,
+    slots,
     steering,
     tailing,
     ticking,
@@ -116,6 +117,7 @@ for command in (
 ):
     commands.add_command(command)
 scheduling.schedule.add_command(emitting.emit)
+scheduling.schedule.add_command(slots.slots)
 
 
 def main() -> None:

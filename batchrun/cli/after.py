@@ -214,6 +214,7 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
     from batchrun.cli.ending import run_words
     from batchrun.engine.conversation import Word
     from batchrun.runs.directory import EMULATED
+    from batchrun.runs.scheduled import note_reopened
 
     _check_words(keys, everything, refine)
     loaded = choice.load()
@@ -223,6 +224,7 @@ def approve(choice: RunChoice, keys: tuple[str, ...], everything: bool, refine: 
         _list_plans(waiting, choice.words(emulated=target == EMULATED), as_json)
         return
     count, target = tell(loaded, directory, keys, Word(refine is None, refine or ""), wall_clock())
+    note_reopened(loaded, directory)
     if as_json:
         say_json({"told": count, "approved": refine is None})
         return

@@ -13,7 +13,6 @@ import click
 
 from batchrun.cli import options
 from batchrun.cli.printing import note, say, write
-from batchrun.cli.scheduling import scheduled
 from batchrun.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Kubernetes ends a Job after an hour, so a tick there stops sending before.
 _POD_TIME = "50m"
+_EVERY = "5m"
 _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
 
 
@@ -34,7 +34,7 @@ _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator; costs nothing.")
 @click.option("--base-url", metavar="URL", help="Another address of the service, as in `tick`.")
 @click.option("--max-time", metavar="TIME", help="As in `tick`. For Kubernetes 50m if nothing is said.")
-@click.option("--every", metavar="TIME", help="Time between two ticks.  [default: 5m; 1m with `catch_up: none`]")
+@click.option("--every", metavar="TIME", help="Time between two ticks.  [default: 5m]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files into this directory.")
 @click.option("--user", metavar="NAME", help="Who runs the ticks.  [default: you]")
 @click.option("--key-file", type=click.Path(path_type=Path), help="File with the API key, mode 0600.")
@@ -95,20 +95,20 @@ def _arguments(overrides: tuple[str, ...], given: Mapping[str, str | None], emul
 
 def _every(job: Job, chosen: str | None) -> int:
     """The minutes between two ticks. Raises SpecError for a job without a schedule, and for ticks that are too rare."""
+    from batchrun.runs.scheduled import scheduled
+    from batchrun.runs.slot_ticks import GRACE
     from batchrun.schedule.emit.ticking import minutes_of
     from batchrun.spec.fields import parse_duration
 
-    strict = scheduled(job).catch_up == "none"
-    if chosen is None:
-        return 1 if strict else 5
+    spec = scheduled(job)
     try:
-        minutes = minutes_of(float(str(parse_duration(chosen))))
+        minutes = minutes_of(float(str(parse_duration(chosen or _EVERY))))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from None
-    if strict and minutes > 1:
+    if spec.catch_up == "none" and minutes * 60 > GRACE.total_seconds():
         raise SpecError(
-            f"{job.path}: with `catch_up: none` a slot that is looked at later than two minutes after its time is "
-            "missed; leave out --every, or let `catch_up` be `latest`."
+            f"{job.path}: with `catch_up: none` a slot that a tick finds more than an hour after its time is missed; "
+            "write a shorter --every, or let `catch_up` be `latest`."
         )
     return minutes
 

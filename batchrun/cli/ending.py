@@ -77,11 +77,31 @@ def _why_nothing(result: Result) -> str:
     """Why not a single row was left to send."""
     summary = result.summary
     if not summary.rows:
-        return "Nothing to do: the input has no rows (or `where` leaves all of them out)."
+        return "Nothing to do: the input has no rows, or none that are new, or `where` leaves all of them out."
     if not summary.posts:
         return "Nothing was sent: no row can be."
     which = "the rows within the limit" if summary.pending else f"all {counted(summary.rows, 'row')}"
     return f"Nothing to do: {which} have their outcome already; nothing was sent."
+
+
+def standing_line(result: Result) -> str:
+    """How a job stands after a run or a tick, in a line."""
+    summary = result.summary
+    parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} done", *_standing_parts(summary)]
+    parts.append(f"{counted(summary.posts_this_run, 'POST')} now")
+    stopped = f"; {result.stopped_by}" if result.stopped_by is not None else ""
+    return f"{summary.job}: {', '.join(parts)}{stopped}"
+
+
+def _standing_parts(summary: Summary) -> list[str]:
+    counts = {
+        "in flight": summary.in_flight,
+        "to be sent": summary.pending - summary.in_flight,
+        "failed": summary.unusable,
+        "skipped": summary.skipped,
+        "wait for you": summary.held,
+    }
+    return [f"{count:,} {name}" for name, count in counts.items() if count]
 
 
 def summary_lines(summary: Summary) -> list[str]:

@@ -20,17 +20,17 @@ from batchrun.plurals import counted
 @click.command()
 @options.job
 @options.overrides
+@options.slot_to_run
 @click.option("--strict", is_flag=True, help="Warnings are problems, too.")
-def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
+def validate(job: Path, overrides: tuple[str, ...], slot: str | None, strict: bool) -> None:
     """Check a job: its file, templates and schema, every row's form, the first rows' requests and media.
 
     Settings that the service is known to refuse are errors, those that it ignores and those that do nothing in this
     job are warnings. Nothing is sent.
     """
     from batchrun.cli.planning import look_ahead
-    from batchrun.spec.load import load_job
 
-    loaded = load_job(job, overrides)
+    loaded = RunChoice(job, overrides, slot=slot).load_planned()
     found = look_ahead(loaded, None)
     say(f"{job}: {counted(found.rows, 'row')} read, {found.rendered:,} rendered; nothing was sent")
     for line in found.problem_lines:
@@ -44,7 +44,7 @@ def validate(job: Path, overrides: tuple[str, ...], strict: bool) -> None:
 
 
 @click.command()
-@options.run_choice
+@options.planned_choice
 @options.limit
 @click.option(
     "--show", default=0, type=click.IntRange(0), metavar="N", help="Also print the requests of the first N rows."
@@ -57,7 +57,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
     """
     from batchrun.cli.planning import look_ahead, plan_document, plan_lines
 
-    loaded = choice.load()
+    loaded = choice.load_planned()
     directory = choice.planned(loaded)
     warn(loaded)
     found = look_ahead(loaded, directory, limit=limit, show=show)
@@ -101,6 +101,7 @@ def retry(
     from batchrun.cli.retrying import nothing_to_retry
     from batchrun.runs.directory import rows_called
     from batchrun.runs.run import retry as retry_rows
+    from batchrun.runs.scheduled import note_reopened
     from batchrun.store.reader import Reader
 
     loaded = choice.load()
@@ -108,6 +109,7 @@ def retry(
     outcomes = ["failed", *(outcome for outcome, asked in wanted.items() if asked)]
     directory = choice.directory(loaded)
     done = retry_rows(loaded, directory, outcomes, list(keys), wall_clock(), from_start=from_start, anew=anew)
+    note_reopened(loaded, directory)
     words = run_words(choice, done.target)
     if not done.to_poll + done.to_send:
         with Reader(directory.checkpoint) as reader:

@@ -13,10 +13,12 @@ import click
 
 from batchrun.cli import completing
 from batchrun.cli.output import own_output
+from batchrun.clock import wall_clock
 
 if TYPE_CHECKING:
     from batchrun.runs.directory import RunDir
     from batchrun.runs.hearing import Webhooks
+    from batchrun.runs.scheduled import Wanted
     from batchrun.spec.load import Job
 
 _job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
@@ -32,6 +34,16 @@ run_dir = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     shell_complete=completing.run_dirs,
     help="Directory of the run.  [default: runs/NAME beside the job file]",
+)
+slot = click.option(
+    "--slot",
+    metavar="SLOT",
+    help="The slot of a scheduled job: its name, its time, its day.  [default: the latest that has a run]",
+)
+slot_to_run = click.option(
+    "--slot",
+    metavar="SLOT",
+    help="The slot of a scheduled job: its name, its time, its day, or now.  [default: the latest that has begun]",
 )
 _emulator_flag = click.option("--emulator", is_flag=True, help="The run that was made on the emulator.")
 replies = click.option(
@@ -99,20 +111,40 @@ def job(command: Callable[..., Any]) -> Callable[..., Any]:
     return _job(alone)
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunChoice:
-    """Which run of which job a command is about."""
+    """Which run of which job a command is about. Once the job is loaded, `slot` is the name of its slot."""
 
     job: Path
     overrides: tuple[str, ...] = ()
     run_dir: Path | None = None
     emulated: bool = False
+    slot: str | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """The same, for what loads a job for its slot."""
+        from batchrun.runs.scheduled import Wanted
+
+        return Wanted(self.job, self.overrides, self.slot, self.run_dir, self.emulated)
 
     def load(self) -> Job:
-        """The job. Raises SpecError."""
-        from batchrun.spec.load import load_job
+        """The job, of a scheduled one for the slot to look at. Raises SpecError."""
+        from batchrun.runs.scheduled import existing
 
-        return load_job(self.job, self.overrides)
+        return self.knowing(existing(self.wanted, wall_clock()))
+
+    def load_planned(self) -> Job:
+        """The job as `run` would load it. Raises SpecError."""
+        from batchrun.runs.scheduled import planned
+
+        return self.knowing(planned(self.wanted, wall_clock()))
+
+    def knowing(self, job: Job) -> Job:
+        """The job, whose slot is kept: what commands are told to be used next has to be about the same."""
+        if job.dates is not None and self.run_dir is None:
+            self.slot = job.dates.slot
+        return job
 
     def directory(self, job: Job) -> RunDir:
         """The run to look at."""
@@ -140,14 +172,23 @@ class RunChoice:
         """The arguments that name the same run for another command."""
         words = [str(self.job), *(word for setting in self.overrides for word in ("--set", setting))]
         words += ["--run-dir", str(self.run_dir)] if self.run_dir else []
+        words += ["--slot", self.slot] if self.slot else []
         return shlex.join([*words, *(["--emulator"] if emulated else [])])
 
 
-def run_choice(command: Callable[..., Any]) -> Callable[..., Any]:
+def run_choice(command: Callable[..., Any], which: Callable[..., Any] = slot) -> Callable[..., Any]:
     """JOB and the options that name one run of it; the command gets them as one RunChoice."""
 
     @wraps(command)
-    def chosen(job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulator: bool, **others: Any) -> Any:
-        return command(RunChoice(job, overrides, run_dir, emulator), **others)
+    def chosen(
+        job: Path, overrides: tuple[str, ...], run_dir: Path | None, emulator: bool, slot: str | None, **others: Any
+    ) -> Any:
+        return command(RunChoice(job, overrides, run_dir, emulator, slot), **others)
 
-    return run_dir(_emulator_flag(overrides(job(chosen))))
+    named: Callable[..., Any] = run_dir(which(_emulator_flag(overrides(job(chosen)))))
+    return named
+
+
+def planned_choice(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that speaks of the run that `run` would make."""
+    return run_choice(command, slot_to_run)

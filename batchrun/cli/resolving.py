@@ -47,6 +47,7 @@ def resolve(
     from batchrun.cli.ending import run_words
     from batchrun.runs.directory import EMULATED
     from batchrun.runs.options import service_of
+    from batchrun.runs.scheduled import note_reopened
 
     decided = _check_words(key, interaction_id, lost, resubmit)
     loaded = choice.load()
@@ -68,6 +69,7 @@ def resolve(
     else:
         resolution.send_again(loaded, directory, key, wall_clock())
         said = f"row {key}: to be sent again, perhaps billed twice; nothing was sent yet"
+    note_reopened(loaded, directory)
     if as_json:
         say_json({"key": key, "resolved": decided})
         return

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from batchrun.cli import options, telling, watching
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import note, say_json
+from batchrun.cli.printing import note, say, say_json
 from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @options.job
 @options.overrides
 @options.run_dir
+@options.slot_to_run
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
 @click.option(
     "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
 @options.webhooks
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @watching.plain
+@click.option("--brief", is_flag=True, help="No progress, and one line on how the run stands: for cron.")
 @telling.options
 @options.as_json
 def run(
     job: Path,
     overrides: tuple[str, ...],
     run_dir: Path | None,
+    slot: str | None,
     emulator: bool,
     latency: str,
     replies: str,
@@ -61,6 +64,7 @@ def run(
     webhook_uri: str | None,
     quiet: bool,
     plain: bool,
+    brief: bool,
     telling: Telling,
     as_json: bool,
 ) -> None:
@@ -75,25 +79,30 @@ def run(
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
-    from batchrun.spec.load import load_job
+    from batchrun.runs.scheduled import beginning
+    from batchrun.runs.slot_ticks import settled
 
     refuse_idle_options(emulator)
-    loaded = load_job(job, overrides)
-    if not quiet:
-        warn(loaded)
-    settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
-    address = base_url or DEFAULT_BASE_URL
-    heard = options.webhooks_of(webhook, webhook_uri)
-    choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
-    chosen = RunChoice(job, overrides, run_dir, emulator)
-    directory = chosen.planned(loaded)
-    with (
-        watching.watched(loaded, directory, plain=plain, quiet=quiet or as_json or telling.aloud) as shown,
-        telling.observing(loaded, directory, shown) as observe,
-    ):
-        result = run_job(loaded, choice, wall_clock, observe)
+    chosen = RunChoice(job, overrides, run_dir, emulator, slot)
+    address, heard = base_url or DEFAULT_BASE_URL, options.webhooks_of(webhook, webhook_uri)
+    silent = quiet or brief or as_json or telling.aloud
+    with beginning(chosen.wanted, wall_clock()) as (loaded, record):
+        chosen.knowing(loaded)
+        if not (quiet or brief):
+            warn(loaded)
+            for line in loaded.notes:
+                note(line)
+        settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
+        choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
+        directory = chosen.planned(loaded)
+        with (
+            watching.watched(loaded, directory, plain=plain, quiet=silent) as shown,
+            telling.observing(loaded, directory, shown) as observe,
+        ):
+            carry = lambda: run_job(loaded, choice, wall_clock, observe)  # noqa: E731
+            result = settled(record, loaded, wall_clock, carry, whole=limit is None)
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
-        tell(result, chosen, as_json=as_json, quiet=quiet)
+        tell(result, chosen, as_json=as_json, quiet=quiet, brief=brief)
     sys.exit(result.exit_code)
 
 
@@ -113,15 +122,19 @@ def refuse_idle_options(emulator: bool) -> None:
             raise click.UsageError(f"{option} does nothing {'with' if emulator else 'without'} --emulator")
 
 
-def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool) -> None:
+def tell(result: Result, choice: RunChoice, *, as_json: bool, quiet: bool, brief: bool) -> None:
     """How the run ended, for people or for programs; with `quiet` only if something is wrong."""
-    from batchrun.cli.ending import report_end
+    from batchrun.cli.ending import report_end, standing_line
 
-    if result.stopped_by is not None:
+    if result.stopped_by is not None and not brief:
         note(str(result.stopped_by))
         if os.environ.get("BATCHRUN_TRACEBACK") and result.stopped_by.__cause__ is not None:
             raise result.stopped_by.__cause__
     if as_json:
         say_json(result.summary.document())
-    elif not (quiet and result.exit_code is Exit.OK):
+    elif quiet and result.exit_code is Exit.OK:
+        return
+    elif brief:
+        say(f"{choice.slot} {standing_line(result)}" if choice.slot else standing_line(result))
+    else:
         report_end(choice, result)

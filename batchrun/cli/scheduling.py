@@ -13,7 +13,6 @@ import click
 from batchrun.cli import options
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
-from batchrun.errors import SpecError
 
 if TYPE_CHECKING:
     from batchrun.schedule.slots import Slot
@@ -33,6 +32,7 @@ def schedule() -> None:
 @options.as_json
 def show(job: Path, overrides: tuple[str, ...], count: int, as_json: bool) -> None:
     """The next times at which the job is to begin, in its time zone and in UTC, with what the clock does to them."""
+    from batchrun.runs.scheduled import scheduled
     from batchrun.schedule.slots import slots
     from batchrun.spec.load import load_job
 
@@ -44,13 +44,6 @@ def show(job: Path, overrides: tuple[str, ...], count: int, as_json: bool) -> No
         say_json({"schedule": spec.model_dump(), "slots": [_document(slot) for slot in coming]})
     else:
         say("\n".join(_lines(loaded, spec, now, coming)))
-
-
-def scheduled(job: Job) -> ScheduleSpec:
-    """The job's schedule. Raises SpecError for a job that has none."""
-    if job.spec.schedule is None:
-        raise SpecError(f"{job.path}: the job has no `schedule`; add one, such as `schedule: {{cron: '0 3 * * *'}}`.")
-    return job.spec.schedule
 
 
 def _lines(job: Job, spec: ScheduleSpec, now: datetime, coming: list[Slot]) -> Iterator[str]:

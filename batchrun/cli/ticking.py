@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from batchrun.cli import options, telling
+from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say, say_json
 from batchrun.cli.running import refuse_idle_options
 from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
-from batchrun.plurals import counted
 
 if TYPE_CHECKING:
     from batchrun.engine.events import Event
-    from batchrun.outputs.summary import Summary
+    from batchrun.errors import Exit
     from batchrun.runs.run import Result
+    from batchrun.runs.scheduled import Wanted
+    from batchrun.runs.slot_ticks import Carry, Stood
+    from batchrun.spec.load import Job
 
 
 class _Time(click.ParamType[float]):
@@ -40,6 +43,7 @@ class _Time(click.ParamType[float]):
 @options.job
 @options.overrides
 @options.run_dir
+@options.slot_to_run
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
 @click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes, as in `run`.")
 @options.replies
@@ -53,6 +57,7 @@ def tick(
     job: Path,
     overrides: tuple[str, ...],
     run_dir: Path | None,
+    slot: str | None,
     emulator: bool,
     latency: str,
     replies: str,
@@ -69,28 +74,57 @@ def tick(
     It waits for no answer, so it is what cron should run where answers take hours: each tick fetches those that are
     there by then. No more rows are in flight than `limits.in_flight`. One line says how the job stands.
 
-    Exit codes are those of `run`, and 75 while another process runs the job; rows in flight are no failure.
+    Of a job with a `schedule` it goes on with every slot that is not finished, then begins the one that is due, with a
+    line for each. With --slot or --run-dir it goes on with that one alone.
+
+    Exit codes are those of `run`, and 75 while another process runs the job; rows in flight are no failure. Of several
+    slots it is the worst.
     """
+    from batchrun.cli.ending import standing_line
     from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run
+    from batchrun.runs.scheduled import beginning
+    from batchrun.runs.slot_ticks import settled
     from batchrun.spec.load import load_job
 
     refuse_idle_options(emulator)
-    loaded = load_job(job, overrides)
-    settings = emulator_settings(loaded, run_dir, latency, None, replies) if emulator else None
-    address = base_url or DEFAULT_BASE_URL
-    choice = Options(
-        run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=max_time
-    )
-    planned = options.RunChoice(job, overrides, run_dir, emulator).planned(loaded)
-    with telling.observing(loaded, planned, _observe) as observe:
-        result = run(loaded, choice, wall_clock, observe)
+
+    def carry(loaded: Job, seconds: float | None) -> Result:
+        settings = emulator_settings(loaded, run_dir, latency, None, replies) if emulator else None
+        address = base_url or DEFAULT_BASE_URL
+        choice = Options(
+            run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=seconds
+        )
+        with telling.observing(loaded, chosen.planned(loaded), _observe) as observe:
+            return run(loaded, choice, wall_clock, observe)
+
+    chosen = RunChoice(job, overrides, run_dir, emulator, slot)
+    if slot is None and run_dir is None and load_job(job, overrides).spec.schedule is not None:
+        sys.exit(_tick_slots(chosen.wanted, carry, max_time, quiet=quiet, as_json=as_json))
+    with beginning(chosen.wanted, wall_clock()) as (loaded, record):
+        result = settled(record, loaded, wall_clock, lambda: carry(loaded, max_time))
     if as_json:
         say_json(result.summary.document())
     elif not quiet or result.exit_code:
-        say(tick_line(result))
+        say(standing_line(result))
     sys.exit(result.exit_code)
+
+
+def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: bool, as_json: bool) -> Exit:
+    """A tick of a scheduled job: a line for each slot that it touched."""
+    from batchrun.runs.slot_ticks import tick_slots, worst
+
+    touched: list[Stood] = []
+    for stood in tick_slots(wanted, carry, wall_clock, seconds):
+        touched.append(stood)
+        if not as_json and (stood.exit_code or not quiet):
+            say("\n".join([_slot_line(stood), *(f"  {line}" for line in stood.notes)]))
+    if as_json:
+        say_json({"slots": [stood.document() for stood in touched]})
+    elif not touched and not quiet:
+        say(f"{wanted.path}: no slot is due, and none is unfinished; see `batchrun schedule show`")
+    return worst(stood.exit_code for stood in touched)
 
 
 def _observe(event: Event) -> None:
@@ -100,21 +134,12 @@ def _observe(event: Event) -> None:
         note(f"an alert was not told: {event.reason}")
 
 
-def tick_line(result: Result) -> str:
-    """How a job stands after a tick, in a line."""
-    summary = result.summary
-    parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} done", *_parts(summary)]
-    parts.append(f"{counted(summary.posts_this_run, 'POST')} now")
-    stopped = f"; {result.stopped_by}" if result.stopped_by is not None else ""
-    return f"{summary.job}: {', '.join(parts)}{stopped}"
+def _slot_line(stood: Stood) -> str:
+    from batchrun.cli.ending import standing_line
 
-
-def _parts(summary: Summary) -> list[str]:
-    counts = {
-        "in flight": summary.in_flight,
-        "to be sent": summary.pending - summary.in_flight,
-        "failed": summary.unusable,
-        "skipped": summary.skipped,
-        "wait for you": summary.held,
-    }
-    return [f"{count:,} {name}" for name, count in counts.items() if count]
+    how = stood.state.replace("_", " ")
+    if stood.result is not None:
+        why = f" ({stood.why})" if stood.why and stood.result.stopped_by is None else ""
+        return f"{stood.slot} {how}{why}: {standing_line(stood.result)}"
+    why = str(stood.error or stood.why)
+    return f"{stood.slot} {how}{': ' if why else ''}{why}"

@@ -12,6 +12,7 @@ import click
 from batchrun.cli import options
 from batchrun.cli.answers import Printer, citation_lines
 from batchrun.cli.bills import cost_line, not_priced, total_cost, used_line
+from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say_json
 from batchrun.cli.running import refuse_idle_options, warn
 from batchrun.interactions.models import Interaction
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.command("try")
 @options.job
 @options.overrides
+@options.slot_to_run
 @click.option("--row", "key", metavar="KEY", help="The row to send.  [default: the first]")
 @click.option("--stream", is_flag=True, help="Print the answer while it is generated.")
 @click.option("--emulator", is_flag=True, help="Try it on an emulator in this process; costs nothing.")
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 def try_(
     job: Path,
     overrides: tuple[str, ...],
+    slot: str | None,
     key: str | None,
     stream: bool,
     emulator: bool,
@@ -58,10 +61,9 @@ def try_(
     from batchrun.prices.table import load_prices
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.trial import next_directory, try_row
-    from batchrun.spec.load import load_job
 
     refuse_idle_options(emulator)
-    loaded, table = load_job(job, overrides), load_prices(prices)
+    loaded, table = RunChoice(job, overrides, None, emulator, slot).load_planned(), load_prices(prices)
     warn(loaded)
     directory = next_directory(loaded, emulated=emulator)
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None

@@ -19,5 +19,5 @@ class Draft(NamedTuple):
 
     @property
     def source(self) -> str:
-        """`file:line`, or `file#row` in Parquet."""
-        return f"{self.name}{self.mark}{self.number}"
+        """`file:line`, or `file#row` in Parquet; the file alone where it is the row."""
+        return f"{self.name}{self.mark}{self.number}" if self.mark else self.name

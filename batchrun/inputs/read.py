@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 
 from batchrun.errors import RowError, SpecError
 from batchrun.inputs.draft import Draft
+from batchrun.inputs.folder import file_row, folder_rows
 from batchrun.inputs.jsonl import gzip_rows, jsonl_rows
 from batchrun.inputs.parquet import parquet_rows
-from batchrun.inputs.sources import Kind, Source, find_sources, fingerprint
+from batchrun.inputs.sources import Kind, Source, Taken, find_documents, find_sources, fingerprint
 from batchrun.rows import InputRow, Problem
 from batchrun.spec.canonical import canonical_json
 from batchrun.spec.model import InputSpec
@@ -37,23 +38,28 @@ _READERS: dict[Kind, Callable[[BinaryIO, str, int], Iterator[Draft]]] = {
 
 
 def read_rows(
-    spec: InputSpec, base: Path, stdin: BinaryIO | None = None, limit: int | None = None
+    spec: InputSpec, base: Path, stdin: BinaryIO | None = None, limit: int | None = None, taken: Taken = None
 ) -> Iterator[InputRow]:
-    """The rows of an input section, in constant memory. `limit` goes before `spec.limit` where it is smaller.
+    """The rows of an input section, in constant memory but for the names of its files; only of the files that a slot
+    has `taken`, where that is given. `limit` goes before `spec.limit` where it is smaller.
 
     Raises SpecError, possibly after some rows: a file is missing or unreadable, gzip or Parquet data is damaged.
     """
     condition = None if spec.where is None else Condition(spec.where)
-    rows = (row for draft in _drafts(spec, base, stdin) if (row := _admitted(draft, spec.key, condition)) is not None)
+    drafts = _drafts(spec, base, stdin, taken)
+    rows = (row for draft in drafts if (row := _admitted(draft, spec.key, condition)) is not None)
     limits = [number for number in (spec.limit, limit) if number is not None]
     return islice(rows, min(limits)) if limits else rows
 
 
-def _drafts(spec: InputSpec, base: Path, stdin: BinaryIO | None) -> Iterator[Draft]:
+def _drafts(spec: InputSpec, base: Path, stdin: BinaryIO | None, taken: Taken) -> Iterator[Draft]:
+    if spec.files is not None:
+        yield from folder_rows(find_documents(spec, base), base) if taken is None else map(file_row, taken)
+        return
     if spec.path == "-":
         yield from jsonl_rows(stdin or sys.stdin.buffer, "stdin", spec.max_line_bytes)
         return
-    for source, kind in [(source, source.kind()) for source in find_sources(spec, base)]:
+    for source, kind in [(source, source.kind()) for source in find_sources(spec, base, taken)]:
         yield from _of_file(source, kind, spec.max_line_bytes)
 
 

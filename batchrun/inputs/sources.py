@@ -1,4 +1,4 @@
-"""The files a job's `input.path` means, opened safely, and one hash over all of them."""
+"""The files a job's input means, opened safely, and one hash over all of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import glob
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from batchrun.errors import SpecError
+from batchrun.inputs.folder import Listed, list_files
+from batchrun.rows import InputFile
 from batchrun.spec.canonical import canonical_json
 from batchrun.spec.model import InputSpec
 
 Kind = Literal["jsonl", "gzip", "parquet"]
+#: The files that a slot has taken of the input; None where all of them are meant.
+Taken = tuple[InputFile, ...] | None
 
 _BY_SUFFIX: dict[str, Kind] = {
     ".jsonl": "jsonl",
@@ -63,14 +68,29 @@ def _by_content(start: bytes) -> Kind:
     return "gzip" if start.startswith(b"\x1f\x8b") else "jsonl"
 
 
-def find_sources(spec: InputSpec, base: Path) -> list[Source]:
-    """The files of an input section, in the order they are read. Raises SpecError where there are none."""
-    if not glob.has_magic(spec.path) or os.path.lexists(base / spec.path):
-        return [Source(_printable(spec.path), base / spec.path)]
-    names = sorted(glob.glob(spec.path, root_dir=base, recursive=True))
+def find_sources(spec: InputSpec, base: Path, taken: Taken = None) -> list[Source]:
+    """The files that rows are read from, in that order; `taken` are those that a slot has taken of them.
+
+    Raises SpecError where there are none.
+    """
+    if taken is not None:
+        return [Source(_printable(file.name), base / file.name) for file in taken]
+    path = spec.path or ""
+    if not glob.has_magic(path) or os.path.lexists(base / path):
+        return [Source(_printable(path), base / path)]
+    names = sorted(glob.glob(path, root_dir=base, recursive=True))
     found = [Source(_printable(name), base / name) for name in names if not (base / name).is_dir()]
     if not found:
-        raise SpecError(f"input.path: no file matches {spec.path!r} in {base}")
+        raise SpecError(f"input.path: no file matches {path!r} in {base}")
+    return found
+
+
+def find_documents(spec: InputSpec, base: Path) -> list[Listed]:
+    """The files that are rows themselves. Raises SpecError where there are none."""
+    assert spec.files is not None
+    found = list_files(spec.files, base, "input.files")
+    if not found:
+        raise SpecError(f"input.files: no file matches {spec.files!r} in {base}")
     return found
 
 
@@ -79,16 +99,26 @@ def _printable(name: str) -> str:
     return os.fsencode(name).decode(errors="replace")
 
 
-def fingerprint(spec: InputSpec, base: Path) -> str | None:
+def fingerprint(spec: InputSpec, base: Path, taken: Taken = None) -> str | None:
     """Hex SHA-256 over the input section, the list of files and their contents; None for standard input.
 
-    Reads every byte. Raises SpecError.
+    Reads every byte, but for documents, of which it looks at the size and when they were last written to. Raises
+    SpecError.
     """
     if spec.path == "-":
         return None
-    total = hashlib.sha256(canonical_json(spec.model_dump(mode="json")))
-    for source in find_sources(spec, base):
-        with source.open() as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        total.update(canonical_json([source.name, content]))
+    total = hashlib.sha256(canonical_json(spec.model_dump(mode="json", exclude_defaults=True)))
+    for told in _contents(spec, base, taken):
+        total.update(canonical_json(told))
     return total.hexdigest()
+
+
+def _contents(spec: InputSpec, base: Path, taken: Taken) -> Iterator[list[Any]]:
+    if taken is not None:
+        yield from ([file.name, file.sha256] for file in taken)
+    elif spec.files is not None:
+        yield from ([file.shown, file.bytes, file.ctime_ns] for file in find_documents(spec, base))
+    else:
+        for source in find_sources(spec, base):
+            with source.open() as file:
+                yield [source.name, hashlib.file_digest(file, "sha256").hexdigest()]

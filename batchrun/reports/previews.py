@@ -17,6 +17,7 @@ from batchrun.rows import InputRow
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
 from batchrun.runs.forecast import forecast
+from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -134,7 +135,7 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
     known = None if reader is None or directory is None else Known(job, reader, directory.media, libraries)
     columns: set[str] = set()
     try:
-        for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit), job, found):
+        for row in _noting_duplicates(read_rows(job.spec.input, job.base, limit=limit, taken=job.taken), job, found):
             standing = "unreadable" if row.problem else "new" if known is None else known.standing(row)
             found.standing[standing] += 1
             found.rows += 1
@@ -156,6 +157,8 @@ def preview(job: Job, directory: RunDir | None, *, limit: int | None = None, sho
 
 
 def _check_columns(job: Job, found: Preview, columns: set[str]) -> None:
+    for name in sorted(job.dates_read & columns):
+        complain(found, shadowed(name))
     for name in job.spec.output.columns:
         if name not in columns and found.rows > found.unreadable:
             close = get_close_matches(name, columns, 1)

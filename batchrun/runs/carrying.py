@@ -59,7 +59,9 @@ async def carry_all(
         engine = Engine(work, means)
         ear = Ear(engine, steering, Control(opened.directory.path), opened.reader, wall, observe, limit)
         stop_gently(engine)
-        if options.seconds is not None:
+        if options.seconds is not None and options.seconds <= 0:
+            engine.send_no_more()
+        elif options.seconds is not None:
             asyncio.get_running_loop().call_later(options.seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:

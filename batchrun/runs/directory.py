@@ -134,9 +134,22 @@ class RunDir:
 
 
 def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
-    """The directory of a job's run: the chosen one, else `runs/NAME` (or `runs/NAME.emulated`) beside the job file."""
-    name = job.spec.name + (".emulated" if emulated else "")
-    return RunDir(chosen or job.base / "runs" / name)
+    """The directory of a job's run: the chosen one, else `runs/NAME` (or `runs/NAME.emulated`) beside the job file.
+
+    Each slot of a scheduled job has one of its own in it. Raises SpecError for such a job without its slot.
+    """
+    if chosen is not None:
+        return RunDir(chosen)
+    if job.spec.schedule is None:
+        return RunDir(runs_of(job, emulated=emulated))
+    if job.dates is None:
+        raise SpecError(f"{job.path}: the job has a `schedule`; load it with the dates of a slot.")
+    return RunDir(runs_of(job, emulated=emulated) / job.dates.slot)
+
+
+def runs_of(job: Job, *, emulated: bool) -> Path:
+    """The directory of a job's run; of a scheduled job, that of the runs of its slots and of their record."""
+    return job.base / "runs" / (job.spec.name + (".emulated" if emulated else ""))
 
 
 def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
@@ -157,12 +170,17 @@ def identify(store: Store, job: Job, target: str, random: Random) -> str:
     run_id = store.meta("run_id")
     if run_id is None:
         run_id = f"{random.getrandbits(64):016x}"
-        store.set_meta(run_id=run_id, job=job.spec.name, target=target, key_column=job.spec.input.key or "")
+        key_column = job.spec.input.key or ""
+        store.set_meta(run_id=run_id, job=job.spec.name, target=target, key_column=key_column, **_slot_of(job))
         remember(store, job)
         return run_id
     _same(store, "job", job.spec.name, "belongs to another job")
     _same(store, "key_column", job.spec.input.key or "", "named its rows by another `input.key`")
     _same(store, "target", target, "was made against another service")
+    if store.meta("slot") is None:
+        store.set_meta(**_slot_of(job))
+    elif job.dates is not None:
+        _same(store, "slot", job.dates.slot, "is of another slot of the schedule")
     _refuse_other_shape(job, store.path.parent, store.meta("request_parts"))
     return run_id
 
@@ -200,6 +218,11 @@ def remember(store: Store, job: Job) -> None:
     """Note what the job asks, so that a later run can tell what has been edited."""
     values = json.dumps(job.values, ensure_ascii=False)
     store.set_meta(request=job.fingerprint, request_parts=json.dumps(job.parts), request_values=values)
+
+
+def _slot_of(job: Job) -> dict[str, str]:
+    """What a run directory says of its slot."""
+    return {} if job.dates is None else {"slot": job.dates.slot, "run_date": job.dates.run_date}
 
 
 def _same(store: Store, name: str, value: str, problem: str) -> None:

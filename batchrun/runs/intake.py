@@ -14,10 +14,11 @@ from batchrun.runs.directory import remember
 from batchrun.runs.flowing import Edits, Intake, comparing
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.pipeline import showing
+from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, Reading, admit, last_reading
 from batchrun.store.amendment import review
-from batchrun.store.reader import Reader
+from batchrun.store.reader import Reader, has_column
 from batchrun.store.store import Store
 from batchrun.store.tally import tally_of
 
@@ -31,17 +32,18 @@ def take_in(opened: OpenRun, bound: int | None, at: float, *, accept: bool = Fal
     job, store, reader = opened.job, opened.store, opened.reader
     if job.graph is not None:
         return _take_in_stages(opened, at, accept=accept)
-    mark = fingerprint(job.spec.input, job.base)
+    mark = fingerprint(job.spec.input, job.base, job.taken)
     reads = _is_new(store, mark, bound)
     with closing(Libraries()) as libraries, store.db.atomic():
         comparison = Comparison(job, reader, opened.directory.media, libraries.of(job))
         collector = Collector(job, reader, opened.directory.media, libraries)
         found = Admission(same=0 if reads else tally_of(reader).rows)
         if reads:
-            rows, spec = read_rows(job.spec.input, job.base, limit=bound), job.spec.input
+            rows, spec = read_rows(job.spec.input, job.base, limit=bound, taken=job.taken), job.spec.input
             compare, named = comparison.first_changed, spec.key is not None
             found = admit(store, rows, at, named=named, complete=bound is None, compare=compare, tell=collector.add)
             store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+            _refuse_dates_as_columns(job, store)
         if comparison.new_request:
             found.same -= review(store, comparison.first_changed, found.edited, collector.add, at)
             remember(store, job)
@@ -65,7 +67,7 @@ def stage_changes(
     """Take the rows of a job of stages in, in the caller's transaction, and say what changes; nothing if there is
     nothing to be done."""
     assert job.graph is not None
-    mark, bound, edits = fingerprint(job.spec.input, job.base), job.spec.input.limit, Edits.of(job, reader)
+    mark, bound, edits = fingerprint(job.spec.input, job.base, job.taken), job.spec.input.limit, Edits.of(job, reader)
     reads = _is_new(store, mark, bound) or edits.want_the_input(job.graph)
     if not reads and not edits:
         return None, None
@@ -74,12 +76,13 @@ def stage_changes(
     with closing(Libraries()) as libraries:
         collector = Collector(job, reader, media, libraries, shown)
         compare = comparing(job, reader, media, libraries, edits, shown)
-        rows = read_rows(job.spec.input, job.base) if reads else None
+        rows = read_rows(job.spec.input, job.base, taken=job.taken) if reads else None
         intake = Intake(job, store, edits, Reading(number, at, compare, collector.add))
         (newest,) = store.connection.execute("SELECT coalesce(max(id), 0) FROM row").fetchone()
         found, waiting = intake.take_in(rows, named=job.spec.input.key is not None)
         _count(store, found, newest, number, collector.changes)
     store.set_meta(input=mark, input_bound=None if bound is None else str(bound))
+    _refuse_dates_as_columns(job, store)
     remember(store, job)
     collector.add_waiting(set(waiting))
     return found if reads else None, _told(collector, found)
@@ -90,6 +93,13 @@ def _count(store: Store, found: Admission, newest: int, number: int, changes: Ch
     query = "SELECT count(*), total(id > ?) FROM row WHERE seen = ?"
     rows, new = store.connection.execute(query, (newest, number)).fetchone()
     found.new, found.same = int(new), max(0, rows - int(new) - changes.again - changes.free)
+
+
+def _refuse_dates_as_columns(job: Job, store: Store) -> None:
+    """A template that says `date` could mean the slot's or the row's."""
+    for name in sorted(job.dates_read):
+        if has_column(store.connection, name):
+            raise SpecError(f"{job.path}: {shadowed(name)} Nothing was sent.")
 
 
 def _is_new(store: Store, mark: str | None, bound: int | None) -> bool:

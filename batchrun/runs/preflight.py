@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchrun.errors import DISK_TROUBLE, SpecError, StoreError
-from batchrun.inputs.sources import find_sources
+from batchrun.inputs.sources import find_documents, find_sources
 from batchrun.outputs.export import FILES
 from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job, without_dots
@@ -66,9 +66,18 @@ def _refuse_inputs_as_outputs(job: Job, outputs: Path) -> None:
     if job.spec.input.path == "-":
         return
     ours = {(outputs / name).resolve() for name, _ in FILES.values()}
-    clash = next((source for source in find_sources(job.spec.input, job.base) if source.path.resolve() in ours), None)
+    clash = next((name for name, path in _inputs(job) if path.resolve() in ours), None)
     if clash is not None:
         raise SpecError(
-            f"{job.path}: {clash.name} is read as input and would be overwritten as output; nothing was sent. "
+            f"{job.path}: {clash} is read as input and would be overwritten as output; nothing was sent. "
             "Choose another output.dir or --run-dir."
         )
+
+
+def _inputs(job: Job) -> Iterator[tuple[str, Path]]:
+    """The files of the input, with what messages call them."""
+    if job.spec.input.files is None or job.taken is not None:
+        yield from ((source.name, source.path) for source in find_sources(job.spec.input, job.base, job.taken))
+    else:
+        documents = find_documents(job.spec.input, job.base)
+        yield from ((document.shown, job.base / document.name) for document in documents)

@@ -124,13 +124,13 @@ def _leaving(client: Client, observe: Observer) -> Observer:
 
 def find_row(job: Job, key: str | None) -> InputRow:
     """The row of this key, the first that can be read without one. Raises SpecError."""
-    for row in read_rows(job.spec.input, job.base):
+    for row in read_rows(job.spec.input, job.base, taken=job.taken):
         if row.key == key or (key is None and row.problem is None):
             if row.problem is not None:
                 raise SpecError(f"{row.problem.message}; nothing was sent.")
             return row
     wanted = "that can be read" if key is None else f"with the key {key!r} (see `batchrun plan --show 3` for keys)"
-    raise SpecError(f"{job.spec.input.path}: there is no row {wanted}; nothing was sent.")
+    raise SpecError(f"{job.spec.input.path or job.spec.input.files}: there is no row {wanted}; nothing was sent.")
 
 
 def next_directory(job: Job, *, emulated: bool) -> RunDir:

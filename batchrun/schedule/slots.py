@@ -6,6 +6,7 @@ the jump, and a fixed time that comes twice is meant once, the first time.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,10 @@ from cronsim import CronSim
 
 from batchrun.spec.scheduling import ScheduleSpec
 
-#: cronsim looks this far for a time that never comes, such as the 30th of February.
 _MOST_MISSED = 10_000
+_NAME = "%Y-%m-%dT%H%MZ"
+#: Whoever looks once a minute is in time.
+PROMPT = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Slot:
     @property
     def name(self) -> str:
         """Names the slot in paths, the same in every time zone's winter and summer: `2026-11-23T0300Z`."""
-        return self.at.astimezone(UTC).strftime("%Y-%m-%dT%H%MZ")
+        return self.at.astimezone(UTC).strftime(_NAME)
 
 
 def slots(spec: ScheduleSpec, name: str, after: datetime) -> Iterator[Slot]:
@@ -54,27 +57,41 @@ def slots(spec: ScheduleSpec, name: str, after: datetime) -> Iterator[Slot]:
 def missed(spec: ScheduleSpec, name: str, after: datetime, now: datetime) -> list[Slot]:
     """The slots after a moment that have begun by now; of very many the last."""
     begun = takewhile(lambda slot: slot.begins <= now, slots(spec, name, after))
-    return list(islice(begun, _MOST_MISSED))
+    return list(deque(begun, _MOST_MISSED))
 
 
-def due(spec: ScheduleSpec, name: str, last: datetime, now: datetime) -> list[Slot]:
+def latest(spec: ScheduleSpec, name: str, now: datetime) -> Slot | None:
+    """The last slot that has begun by now; None if none ever has."""
+    back = CronSim(spec.cron, now.astimezone(ZoneInfo(spec.timezone)) + timedelta(seconds=1), reverse=True)
+    for at in islice(back, _MOST_MISSED):
+        begun = missed(spec, name, at - timedelta(minutes=1), now)
+        if begun:
+            return begun[-1]
+    return None
+
+
+def slot_named(spec: ScheduleSpec, name: str, text: str) -> Slot | None:
+    """The slot that is called `text` in the schedule of a job, whether or not there is such a one; None for no name."""
+    try:
+        at = datetime.strptime(text, _NAME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    local = at.astimezone(ZoneInfo(spec.timezone))
+    return Slot(local, _delay(spec, name, local))
+
+
+def due(spec: ScheduleSpec, name: str, last: datetime, now: datetime, grace: timedelta = PROMPT) -> list[Slot]:
     """The slots to run now, oldest first, where `last` is that of the last one that was run or passed over.
 
-    The newest of them is in time, the others were missed: `catch_up` decides about those.
+    The newest of them is in time, the others were missed: `catch_up` decides about those. With `none` the newest counts
+    as missed too once `grace` is over: that is for how rarely the caller looks.
     """
     begun = missed(spec, name, last, now)
     if spec.catch_up == "all":
         return begun
-    latest = begun[-1:]
-    if spec.catch_up == "latest" or not latest:
-        return latest
-    following = next(slots(spec, name, latest[0].at))
-    return latest if len(begun) == 1 and now < following.begins and _is_fresh(latest[0], now) else []
-
-
-def _is_fresh(slot: Slot, now: datetime) -> bool:
-    """Whether a slot was met and not missed: who looks once a minute is in time."""
-    return now - slot.begins < timedelta(minutes=2)
+    newest = begun[-1:]
+    in_time = spec.catch_up == "latest" or (newest and now - newest[0].begins < grace)
+    return newest if in_time else []
 
 
 def _delay(spec: ScheduleSpec, name: str, at: datetime) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from batchrun.errors import SpecError
+from batchrun.rows import InputFile
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.compiling import Complaints, check_sources, compiled
+from batchrun.spec.dating import ANY, Dates, fill_in
 from batchrun.spec.explain import explained
 from batchrun.spec.functions import Function, Transform
 from batchrun.spec.graph import Graph
@@ -51,6 +53,14 @@ class Job:
     transform: Transform | None = None
     graph: Graph | None = None
     stages: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
+    dates: Dates | None = None
+    """Those of the slot that it is loaded for."""
+    dates_read: frozenset[str] = frozenset()
+    """Which of them its templates read as bare names."""
+    taken: tuple[InputFile, ...] | None = None
+    """The files that its slot has taken of the input, with `input.new_only`; else all are meant."""
+    notes: tuple[str, ...] = ()
+    """What is to be told of these files, a line for each."""
 
     @cached_property
     def when(self) -> Condition | None:
@@ -114,22 +124,25 @@ class Job:
 _NOT_MAKING = {"request", "limits", "poll", "retry", "timeout"}
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+def load_job(path: Path, overrides: Sequence[str] = (), dates: Dates | None = None) -> Job:
     """Read, check and compile a job file. Raises SpecError, a line for each thing that is wrong.
 
-    `overrides` are `dotted.key=value` with the value in YAML; they replace what the file says.
+    `overrides` are `dotted.key=value` with the value in YAML; they replace what the file says. A job with a schedule
+    can only run with the `dates` of a slot.
     """
     document = read_document(path)
     override(document, overrides)
-    spec = _checked(document)
-    told = Complaints(document)
+    spec, told, read = _checked(document), Complaints(document), frozenset[str]()
+    if spec.schedule is not None:
+        read = fill_in(spec, dates or ANY, told)
+        spec = _checked(document)
     if spec.input.where is not None:
         check_sources([(("input", "where"), Condition, spec.input.where)], spec.request, told, ("request",))
     base = without_dots(path.absolute().parent)
     job = _single(spec, path, base, told) if spec.stages is None else _pipeline(spec, path, base, told)
     if told.problems or job is None:
         raise SpecError(joined(told.problems))
-    return job
+    return replace(job, dates=dates, dates_read=read) if spec.schedule else job
 
 
 def _single(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:

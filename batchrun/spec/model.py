@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -19,9 +19,23 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"
 class InputSpec(Strict):
     """Where the rows come from."""
 
-    path: str = Field(
+    path: str | None = Field(
+        default=None,
         description="JSONL, JSONL.gz or Parquet file, a glob of them, or `-` for JSONL on standard input. "
-        "Binary Parquet columns are left out."
+        "Binary Parquet columns are left out.",
+    )
+    files: str | None = Field(
+        default=None,
+        description="In place of `path`: a glob of files of which each is a row, such as `inbox/**/*.pdf`. Its columns "
+        "are `file` (the path, which is the key), `name`, `stem`, `suffix`, `bytes` and `sha256`.",
+    )
+    new_only: bool = Field(
+        default=False,
+        description="Take only files whose content no earlier slot of the job's `schedule` has taken.",
+    )
+    min_age: Duration = Field(
+        default=0.0,
+        description="With `new_only`: leave files that were written to or moved in the last so much to the next slot.",
     )
     key: ColumnName | None = Field(
         default=None,
@@ -40,6 +54,24 @@ class InputSpec(Strict):
         ge=1024,
         description="A longer JSONL line (or Parquet row, as JSON) becomes a failed row.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _files_are_named_by_their_path(cls, data: Any) -> Any:
+        names_none = isinstance(data, dict) and data.get("files") is not None and data.get("key") is None
+        return {**data, "key": "file"} if names_none else data
+
+    @model_validator(mode="after")
+    def _one_input(self) -> InputSpec:
+        if (self.path is None) == (self.files is None):
+            raise ValueError("give `path` or `files`, one of them")
+        if self.new_only and self.path == "-":
+            raise ValueError("`new_only` needs files, and `-` is none")
+        if self.new_only and self.limit is not None:
+            raise ValueError("a slot takes all files that are new: without `limit`, or their other rows are never read")
+        if self.min_age and not self.new_only:
+            raise ValueError("`min_age` needs `new_only: true`: what is younger is left to the next slot")
+        return self
 
 
 class LimitsSpec(Strict):
@@ -190,4 +222,6 @@ class JobSpec(Strict):
             raise ValueError(f"stages: two are called {twice!r} but for the case of letters, which some disks ignore")
         if self.output.stage is not None and self.output.stage not in (self.stages or ()):
             raise ValueError(f"output.stage: there is no stage {self.output.stage!r}")
+        if self.input.new_only and self.schedule is None:
+            raise ValueError("input.new_only: what earlier slots have taken is known only with a `schedule`")
         return self

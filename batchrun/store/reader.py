@@ -342,9 +342,7 @@ class Reader:
 
     def has_column(self, column: str) -> bool:
         """True if a row has this input column. The rows of a batch have one of their own, of which this is not told."""
-        query = """SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?
-                   AND (r.stage = '' OR json_type(r.data, '$.rows.sha') IS NULL))"""
-        return bool(self.connection.execute(query, (column,)).fetchone()[0])
+        return has_column(self.connection, column)
 
     def count_rows(self) -> int:
         """Rows that could be read."""
@@ -435,3 +433,10 @@ def _as_written(values: tuple[Any, ...]) -> AttemptRecord:
     doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer
     fields: list[Any] = [*plain, counted, listed, *((None, came) if doubted else (came, None))]
     return AttemptRecord(*fields)
+
+
+def has_column(db: sqlite3.Connection, column: str) -> bool:
+    """True if a row has this input column. The rows of a batch have one of their own, of which this is not told."""
+    query = """SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?
+               AND (r.stage = '' OR json_type(r.data, '$.rows.sha') IS NULL))"""
+    return bool(db.execute(query, (column,)).fetchone()[0])

@@ -80,10 +80,10 @@ def test_what_the_tick_is_told_beside_the_job_is_in_its_command_with_absolute_pa
     assert " ".join(f'"{word}"' for word in words) in text
 
 
-def test_a_job_that_catches_nothing_up_is_ticked_each_minute() -> None:
+def test_a_job_that_catches_nothing_up_is_ticked_often_enough_not_to_miss_a_slot() -> None:
     job(catch_up="none")
-    assert emit("crontab").stdout.splitlines()[2].startswith("* * * * * ")
-    assert "leave out --every" in emit("crontab", "--every", "5m", code=Exit.BAD_INPUT).stderr
+    assert emit("crontab").stdout.splitlines()[2].startswith("*/5 * * * * ")
+    assert "a shorter --every" in emit("crontab", "--every", "2h", code=Exit.BAD_INPUT).stderr
 
 
 def test_an_interval_that_cron_cannot_say_is_refused() -> None:

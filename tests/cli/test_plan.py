@@ -16,7 +16,7 @@ from batchrun.runs.forecast import ANSWER_TOKENS
 from batchrun.store.reader import Reader
 from tests.engine.test_resume import death
 from tests.engine.test_talks import interview, weather
-from tests.example_jobs import FAST, FOLDER, JOBS, PIPELINES
+from tests.example_jobs import FAST, FOLDER, JOBS, OWN, PIPELINES
 from tests.rehearsal import Rehearsal
 
 MODEL = "gemini-3.5-flash"
@@ -155,9 +155,9 @@ def test_a_plan_and_its_report_are_two_interactions_and_a_plan_that_waits_is_one
 
 @pytest.mark.parametrize("name", JOBS)
 def test_every_job_sends_what_its_plan_says(name: str, tmp_path: Path) -> None:
-    path = FOLDER / f"{name}.yaml"
-    told = json.loads(batchrun("plan", str(path), "--run-dir", str(tmp_path / "run"), "--limit", "3", "--json"))
-    fast = ("--latency", "0ms", *FAST, "--quiet")
+    path, own = FOLDER / f"{name}.yaml", OWN.get(name, ())
+    told = json.loads(batchrun("plan", str(path), *own, "--run-dir", str(tmp_path / "run"), "--limit", "3", "--json"))
+    fast = ("--latency", "0ms", *FAST, *own, "--quiet")
     batchrun("run", str(path), "--emulator", "--run-dir", str(tmp_path / "run"), "--limit", "3", *fast)
     with Reader(tmp_path / "run" / "run.db") as reader:
         sent = sum(attempt.billed is True for attempt in reader.attempts())

@@ -1,0 +1,110 @@
+"""The record of a schedule: every slot is decided once, whoever looks at the same time, whenever they are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from batchrun.errors import StoreError
+from batchrun.schedule.record import Record
+from batchrun.schedule.verdicts import State, first_seen, verdicts
+from batchrun.spec.scheduling import ScheduleSpec
+
+EVERY = ScheduleSpec(cron="*/5 * * * *", catch_up="all", overlap="queue")
+FIRST = datetime(2026, 11, 23, tzinfo=UTC)
+SLOTS = 60
+#: Ticks through the slots, and writes down in a file of its own what it begins.
+TICKER = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from batchrun.schedule.record import Record
+from tests.schedule.test_record import FIRST, SLOTS, look
+with Record(Path(sys.argv[1])) as record, open(sys.argv[2], "a", buffering=1) as begun:
+    for number in range(SLOTS):
+        now = FIRST + timedelta(minutes=5 * number, seconds=1)
+        look(record, now)
+        while (entry := record.begin_next(now.timestamp())) is not None:
+            begun.write(entry.name + "\\n")
+            print(entry.name, flush=True)
+            record.settle(entry.name, "done", "", now.timestamp(), over=True)
+"""
+
+
+def look(record: Record, now: datetime) -> None:
+    def decide(last: datetime | None, running: object) -> object:
+        found = verdicts(EVERY, "job", last or first_seen(EVERY, "job", now), now, [])
+        return (found[-1].slot.at if found else last or first_seen(EVERY, "job", now)), found
+
+    record.look(now.timestamp(), decide)  # type: ignore[arg-type]
+
+
+def ticker(where: Path, name: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-c", TICKER, str(where), str(where / name)]
+    return subprocess.Popen(words, env=dict(os.environ), stdout=subprocess.PIPE)
+
+
+def begun(where: Path) -> Counter[str]:
+    return Counter(line for path in where.glob("by-*") for line in path.read_text().split())
+
+
+def test_of_several_processes_one_begins_each_slot(tmp_path: Path) -> None:
+    running = [ticker(tmp_path, f"by-{number}") for number in range(3)]
+    assert [process.communicate(timeout=60)[1] for process in running] == [None, None, None]
+    assert set(begun(tmp_path).values()) == {1}
+    assert len(begun(tmp_path)) == SLOTS
+
+
+def test_after_kill_9_every_slot_is_accounted_for(tmp_path: Path) -> None:
+    for kill in range(4):
+        running = ticker(tmp_path, f"by-{kill}")
+        assert running.stdout is not None
+        for _ in range(3 + kill):
+            running.stdout.readline()
+        os.kill(running.pid, signal.SIGKILL)
+        running.communicate()
+        with Record(tmp_path) as record:  # what was begun and not settled is still known as that
+            for entry in record.open():
+                record.settle(entry.name, State.DONE, "", 0.0, over=True)
+    ticker(tmp_path, "by-last").communicate(timeout=60)
+    with Record(tmp_path) as record:
+        entries = record.entries()
+    assert [entry.name for entry in entries] == sorted({*begun(tmp_path)} | {entry.name for entry in entries})
+    assert (len(entries), {entry.state for entry in entries}) == (SLOTS, {State.DONE})
+    assert max(begun(tmp_path).values()) == 1
+
+
+def test_a_slot_that_was_begun_by_hand_is_not_decided_about_again(tmp_path: Path) -> None:
+    with Record(tmp_path) as record:
+        look(record, FIRST - timedelta(minutes=3))
+        record.begin("2026-11-23T0000Z", 1.0)
+        record.settle("2026-11-23T0000Z", State.DONE, "", 2.0, over=True)
+        look(record, FIRST + timedelta(seconds=1))
+        assert [(entry.name, entry.state) for entry in record.entries()] == [("2026-11-23T0000Z", State.DONE)]
+        assert record.begin_next(3.0) is None
+
+
+def test_a_slot_keeps_the_time_at_which_it_was_first_begun(tmp_path: Path) -> None:
+    with Record(tmp_path) as record:
+        record.begin("2026-11-23T0000Z", 1.0)
+        assert record.begin("2026-11-23T0000Z", 2.0).begun_at == 1.0
+
+
+def test_a_record_of_a_newer_batchrun_is_refused(tmp_path: Path) -> None:
+    with Record(tmp_path) as record:
+        record._db.execute("INSERT INTO _sqlite_migrations VALUES (99, 'batchrun.schedule', 'm999', '')")
+    with pytest.raises(StoreError, match=r"newer batchrun \(m999\)"):
+        Record(tmp_path)
+
+
+def test_what_is_no_record_is_told(tmp_path: Path) -> None:
+    (tmp_path / "schedule.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(StoreError, match=r"schedule.db: cannot use the record"):
+        Record(tmp_path)
