@@ -48,6 +48,10 @@ class Terminal:
     def press(self, key: str) -> None:
         self._run("send-keys", key)
 
+    def type(self, line: str) -> None:
+        self._run("send-keys", "-l", line)
+        self.press("Enter")
+
     def resize(self, width: int, height: int) -> None:
         self._run("resize-window", "-x", str(width), "-y", str(height))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from threading import Event as Flag
 from threading import Thread
 
@@ -20,7 +21,7 @@ from batchrun.views.refresh import Refresh
 
 _SECONDS = 0.2
 #: How long the end waits for a terminal that takes nothing.
-_PATIENCE = 5.0
+_PATIENCE = 2.0
 
 
 class Live:
@@ -73,7 +74,10 @@ class Live:
     def _draw(self, printed: list[str]) -> None:
         self._refresh(last=self._over.is_set())
         said = [self._said.popleft() for _ in range(len(self._said))]
-        self._screen.draw(self._meter.view(), [*said, *printed])
+        view = self._meter.view()
+        if self._over.is_set():
+            view = replace(view, notices=())  # they are about what goes on, and why it stopped is said next
+        self._screen.draw(view, [*said, *printed])
 
     def _listen(self) -> None:
         """Wait for the next picture, and take in what is printed meanwhile, so that nobody waits for a full pipe."""

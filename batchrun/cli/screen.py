@@ -13,7 +13,6 @@ from rich.text import Text
 from batchrun.cli.paper import Paper
 from batchrun.cli.picture import picture
 from batchrun.cli.region import Region
-from batchrun.errors import StoreError
 from batchrun.views.view import View
 
 #: After a break as long the process may have slept, and others have written meanwhile.
@@ -74,8 +73,10 @@ class Screen:
             return True
 
     def _write(self, text: str) -> None:
+        """Past the stream's buffer: a thread that hangs here would hold its lock, over the end of the process too."""
+        rest = text.encode(self._stream.encoding, "backslashreplace")
         try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, StoreError, ValueError):
+            while rest:
+                rest = rest[os.write(self._stream.fileno(), rest) :]
+        except (OSError, ValueError):
             self.gone = True

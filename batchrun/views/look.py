@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
+from batchrun.errors import StoreError
 from batchrun.plurals import counted
 from batchrun.runs.directory import RunDir
 from batchrun.runs.expiry import expiry_lines, expiry_of
@@ -37,16 +38,28 @@ class Limits:
 
 
 def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
-    """The run at this Unix time. Nothing is written. Raises StoreError for a checkpoint that cannot be read."""
+    """The run at this Unix time. Nothing is written.
+
+    Raises StoreError for a checkpoint that cannot be read, unless a process holds it, which may be making it.
+    """
     holder = running(directory.path)
     begun = held_since(directory.path) if holder else None
     if not directory.checkpoint.is_file() and not directory.ledger.is_file():
-        return View(directory.path.name, State.NEW if holder is None else State.RUNNING, Standing())
-    with Reader(directory.checkpoint) as reader, reader.snapshot():
+        return _unread(directory, State.NEW, f"nothing has been run in {directory.path} yet")
+    try:
         control = Control(directory.path)
         if holder is not None and begun is not None:
             limits = limits.steered(control.settings(holder, begun))
-        return _seen(reader, now, limits, holder, begun, control.pause())
+        with Reader(directory.checkpoint) as reader, reader.snapshot():
+            return _seen(reader, now, limits, holder, begun, control.pause())
+    except StoreError as error:
+        if running(directory.path) is None:
+            raise
+        return _unread(directory, State.RUNNING, str(error))  # it may be about to make its tables
+
+
+def _unread(directory: RunDir, state: State, why: str) -> View:
+    return View(directory.path.name, state, Standing(), notices=(why,))
 
 
 def standings(reader: Reader) -> dict[str, Standing]:

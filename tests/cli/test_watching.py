@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -201,6 +202,29 @@ def test_a_terminal_that_goes_away_does_not_end_the_run(where: Path) -> None:
     code, out, _ = finish(process)
     assert code == 0
     assert "40 rows: 40 succeeded" in out
+
+
+def test_a_terminal_that_is_stopped_holds_up_nothing(where: Path) -> None:
+    ours, theirs = os.openpty()
+    termios.tcflow(theirs, termios.TCOOFF)  # as Ctrl-S does
+    env = {**os.environ, "TERM": "xterm", "CI": ""}
+    process = start(where, "run", "job.json", "--emulator", "--latency", "100ms", env=env, stderr=theirs)
+    os.close(theirs)
+    code, out, _ = finish(process)
+    os.close(ours)
+    assert code == 0
+    assert "40 rows: 40 succeeded" in out
+
+
+@needs_tmux
+def test_in_the_background_of_a_shell_nothing_is_drawn(where: Path) -> None:
+    with terminal(where, "bash --norc -i", width=100) as window:
+        window.type(f"PS1='ready$ '; {RUN} --latency 2s > out.txt & sleep 3")
+        seen = window.wait(lambda seen: seen.count("ready$") == 1)
+        assert "job ·" not in seen
+        window.type("fg")
+        seen = window.wait_for("job · running")
+        assert "ready$ fg" in seen, "what was typed stays"
 
 
 @pytest.mark.parametrize(("name", "value", "coloured"), [("NO_COLOR", "1", False), ("TERM", "xterm-256color", True)])

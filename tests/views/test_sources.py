@@ -19,6 +19,7 @@ from batchrun.engine.events import (
     Steered,
     Stopping,
 )
+from batchrun.errors import StoreError
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.runs.run import retry
@@ -102,7 +103,18 @@ def test_a_run_gone_on_with_counts_what_had_ended_before(tmp_path: Path) -> None
 
 
 def test_before_the_first_run_there_is_nothing_and_that_is_said(tmp_path: Path) -> None:
-    assert look(RunDir(tmp_path / "runs" / "none"), 0.0).state is State.NEW
+    view = look(RunDir(tmp_path / "runs" / "none"), 0.0)
+    assert (view.state, view.standing.rows) == (State.NEW, 0)
+    assert "nothing has been run in" in view.notices[0]
+
+
+def test_a_checkpoint_that_is_being_made_is_waited_for_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "run.db").touch()
+    lock = RunLock(tmp_path)
+    assert look(RunDir(tmp_path), 0.0).state is State.RUNNING
+    lock.close()
+    with pytest.raises(StoreError):
+        look(RunDir(tmp_path), 0.0)
 
 
 def test_a_run_that_has_rows_to_go_on_with_and_nobody_to_do_it_is_not_running(tmp_path: Path) -> None:
