@@ -37,7 +37,7 @@ class RunLock:
         except OSError as error:
             raise _unlocked(run_dir, error) from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(self._fd)
         except BlockingIOError:
             holder = _holder(_signature(self._fd))
             os.close(self._fd)
@@ -62,6 +62,16 @@ class RunLock:
         if self._fd in _HELD:
             _HELD.discard(self._fd)
             os.close(self._fd)
+
+
+def _take(descriptor: int) -> None:
+    """Take the lock. Raises BlockingIOError if a run has it; who only looks (`running`) has it for a moment."""
+    for pause in (0.01, 0.05):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _unlocked(run_dir: Path, error: OSError) -> StoreError:
