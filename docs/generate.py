@@ -20,6 +20,7 @@ from cogapp import Cog
 from batchrun.cli import commands as program
 from batchrun.emulator.faults import ALIASES, FAULTS
 from batchrun.spec.model import JobSpec
+from batchrun.telemetry.otel import SIGNALS
 from batchrun.telemetry.prometheus import METRICS
 from batchrun.telemetry.records import ACTIONS
 
@@ -218,6 +219,12 @@ def metrics() -> str:
     """A table of the metrics for Prometheus."""
     rows = "".join(f"| `{name}` | {_cell(about)} |\n" for name, about in METRICS.items())
     return f"| metric | what it says |\n|---|---|\n{rows}"
+
+
+def signals() -> str:
+    """A table of the spans and metrics of OpenTelemetry."""
+    rows = "".join(f"| `{name}` | {_cell(about)} |\n" for name, about in SIGNALS.items())
+    return f"| name | what it is |\n|---|---|\n{rows}"
 
 
 # -- the first run ---------------------------------------------------------------------------------------------------

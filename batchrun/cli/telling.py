@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
@@ -13,7 +14,7 @@ import click
 
 from batchrun.cli.printing import note, tell
 from batchrun.clock import wall_clock
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, SpecError
 
 if TYPE_CHECKING:
     from batchrun.engine.events import Event, Observer
@@ -57,6 +58,7 @@ class Telling:
     log_level: str
     log_size: int
     metrics_file: Path | None = None
+    otel: bool = False
 
     @property
     def aloud(self) -> bool:
@@ -84,6 +86,8 @@ class Telling:
             from batchrun.telemetry.prometheus import MetricsFile
 
             yield "the metrics", MetricsFile(self.metrics_file, directory.checkpoint, job.spec.name, wall_clock, note)
+        if self.otel:
+            yield "OpenTelemetry", _open_telemetry(job)
 
     def _log(self, job: Job, directory: RunDir) -> Log:
         from batchrun.telemetry.log import Log
@@ -112,6 +116,16 @@ class _Errors:
 
     def close(self) -> None:
         """It is not ours to close."""
+
+
+def _open_telemetry(job: Job) -> _Observer:
+    try:
+        from batchrun.telemetry.otel_sdk import OpenTelemetry
+    except ImportError as error:
+        raise SpecError(
+            f"--otel needs OpenTelemetry's SDK ({error}); nothing was sent. Get it with: pip install 'batchrun[otel]'"
+        ) from None
+    return OpenTelemetry(job.spec.name, wall_clock, note, os.environ)
 
 
 @contextmanager
@@ -178,4 +192,5 @@ _OPTIONS = (
         metavar="PATH.prom",
         help="Figures for node-exporter's textfile collector, every 15 s and at the end.",
     ),
+    click.option("--otel", is_flag=True, help="Traces and metrics by OpenTelemetry, set up by its OTEL_* variables."),
 )

@@ -400,7 +400,10 @@ def _mode(path: Path, *, traceless: bool = False) -> str:
     log = path.with_name(f"{path.name}-wal")
     left_behind = log.exists()
     if traceless:
-        return "mode=ro" if left_behind and log.stat().st_size else "immutable=1"
+        unsaved = left_behind and log.stat().st_size
+        if unsaved and not path.with_name(f"{path.name}-shm").exists():
+            raise StoreError(f"{path}: a copy of a run's files, unread: that would make a file. Try `batchrun status`.")
+        return "mode=ro" if unsaved else "immutable=1"
     return "mode=ro" if left_behind or os.access(path.parent, os.W_OK) else "immutable=1"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,21 @@ def test_nothing_is_made_or_changed(tmp_path: Path, job: Rehearsal) -> None:
     before = tree(tmp_path)
     listed(tmp_path)
     assert tree(tmp_path) == before
+
+
+def test_a_copy_of_a_run_that_goes_on_is_left_as_it_is(tmp_path: Path, job: Rehearsal) -> None:
+    copy = copied(job, tmp_path / "copy")
+    (copy.path / "run.db-wal").write_bytes(b"x" * 100)
+    before = tree(tmp_path)
+    assert (listed(tmp_path)["copy"]["state"], tree(tmp_path)) == ("unreadable", before)
+
+
+def test_a_look_stops_no_run_that_begins_just_then(job: Rehearsal) -> None:
+    with (job.directory / "run.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.005, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        RunLock(job.directory).close()
+    assert found_in(RunDir(job.directory)).state == "finished"
 
 
 def test_the_newest_is_first(tmp_path: Path, job: Rehearsal) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from batchrun.engine.events import PollFailed, Posted
 from batchrun.errors import Exit
+from batchrun.store.lock import RunLock
 from batchrun.telemetry.log import Log
 from batchrun.telemetry.log_file import KEPT, LogFile
 from tests.processes import command, emulator, finish, start, write_job
@@ -193,6 +194,15 @@ def test_run_logs_into_the_run_directory_and_says_why_it_failed(tmp_path: Path) 
     last = records(path)[-1]
     assert (code, last["action"], last["exit_code"]) == (65, "run.failed", 65)
     assert last["error"][:40] in err
+
+
+def test_a_tick_that_finds_the_run_going_on_says_so_in_its_log(tmp_path: Path) -> None:
+    write_job(tmp_path, 1)
+    command(tmp_path, "tick", "job.json", "--emulator", "--run-dir", "here")
+    with closing(RunLock(tmp_path / "here")):
+        code, _, _ = command(tmp_path, "tick", "job.json", "--emulator", "--run-dir", "here")
+    last = records(tmp_path / "here" / "run.log")[-1]
+    assert (code, last["action"], last["exit_code"]) == (75, "run.failed", 75)
 
 
 def test_a_command_that_finds_no_run_leaves_no_log(tmp_path: Path) -> None:
