@@ -138,13 +138,10 @@ def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
 
     Each slot of a scheduled job has one of its own in it. Raises SpecError for such a job without its slot.
     """
-    if chosen is not None:
-        return RunDir(chosen)
-    if job.spec.schedule is None:
-        return RunDir(runs_of(job, emulated=emulated))
-    if job.dates is None:
+    if job.spec.schedule is not None and job.dates is None:
         raise SpecError(f"{job.path}: the job has a `schedule`; load it with the dates of a slot.")
-    return RunDir(runs_of(job, emulated=emulated) / job.dates.slot)
+    slot = job.dates.slot if job.dates is not None else ""
+    return RunDir(chosen or runs_of(job, emulated=emulated) / slot)
 
 
 def runs_of(job: Job, *, emulated: bool) -> Path:

@@ -6,7 +6,6 @@ the jump, and a fixed time that comes twice is meant once, the first time.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,19 +54,24 @@ def slots(spec: ScheduleSpec, name: str, after: datetime) -> Iterator[Slot]:
 
 
 def missed(spec: ScheduleSpec, name: str, after: datetime, now: datetime) -> list[Slot]:
-    """The slots after a moment that have begun by now; of very many the last."""
-    begun = takewhile(lambda slot: slot.begins <= now, slots(spec, name, after))
-    return list(deque(begun, _MOST_MISSED))
+    """The slots after a moment that have begun by now, oldest first; of very many the last."""
+    new = takewhile(lambda at: at.astimezone(UTC) > after, _back_from(spec, now))
+    found = [Slot(at, _delay(spec, name, at)) for at in islice(new, _MOST_MISSED)]
+    return list(takewhile(lambda slot: slot.begins <= now, reversed(found)))
 
 
 def latest(spec: ScheduleSpec, name: str, now: datetime) -> Slot | None:
     """The last slot that has begun by now; None if none ever has."""
-    back = CronSim(spec.cron, now.astimezone(ZoneInfo(spec.timezone)) + timedelta(seconds=1), reverse=True)
-    for at in islice(back, _MOST_MISSED):
+    for at in islice(_back_from(spec, now), _MOST_MISSED):
         begun = missed(spec, name, at - timedelta(minutes=1), now)
         if begun:
             return begun[-1]
     return None
+
+
+def _back_from(spec: ScheduleSpec, now: datetime) -> Iterator[datetime]:
+    """The times of the expression up to now, the newest first."""
+    return CronSim(spec.cron, (now + timedelta(seconds=1)).astimezone(ZoneInfo(spec.timezone)), reverse=True)
 
 
 def slot_named(spec: ScheduleSpec, name: str, text: str) -> Slot | None:

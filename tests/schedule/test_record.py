@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
 from batchrun.errors import StoreError
 from batchrun.schedule.record import Record
-from batchrun.schedule.verdicts import State, first_seen, verdicts
+from batchrun.schedule.slots import slots
+from batchrun.schedule.verdicts import State, Verdict, first_seen, verdicts
 from batchrun.spec.scheduling import ScheduleSpec
 
 EVERY = ScheduleSpec(cron="*/5 * * * *", catch_up="all", overlap="queue")
@@ -38,12 +43,17 @@ with Record(Path(sys.argv[1])) as record, open(sys.argv[2], "a", buffering=1) as
 """
 
 
-def look(record: Record, now: datetime) -> None:
-    def decide(last: datetime | None, running: object) -> object:
-        found = verdicts(EVERY, "job", last or first_seen(EVERY, "job", now), now, [])
-        return (found[-1].slot.at if found else last or first_seen(EVERY, "job", now)), found
+def decided_at(record: Record, spec: ScheduleSpec, now: datetime) -> None:
+    def decide(last: datetime | None, running: Sequence[str]) -> tuple[datetime, Sequence[Verdict]]:
+        last = last or first_seen(spec, "job", now)
+        found = verdicts(spec, "job", last, now, running)
+        return (found[-1].slot.at if found else last), found
 
-    record.look(now.timestamp(), decide)  # type: ignore[arg-type]
+    record.look(now.timestamp(), decide)
+
+
+def look(record: Record, now: datetime) -> None:
+    decided_at(record, EVERY, now)
 
 
 def ticker(where: Path, name: str) -> subprocess.Popen[bytes]:
@@ -108,3 +118,24 @@ def test_what_is_no_record_is_told(tmp_path: Path) -> None:
     (tmp_path / "schedule.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(StoreError, match=r"schedule.db: cannot use the record"):
         Record(tmp_path)
+
+
+@pytest.mark.parametrize("catch_up", ["none", "latest", "all"])
+def test_over_a_year_of_clock_changes_each_slot_is_decided_once_however_rarely_anybody_looks(
+    tmp_path: Path, catch_up: Any
+) -> None:
+    spec = ScheduleSpec(cron="30 2,14 * * *", timezone="Europe/Berlin", catch_up=catch_up, jitter="20m")
+    random, now, end = Random(4), FIRST, FIRST + timedelta(days=366)
+    with Record(tmp_path) as record:
+        while now < end:
+            for name in [entry.name for entry in record.open()]:
+                record.settle(name, State.DONE, "", now.timestamp(), over=True)
+            decided_at(record, spec, now)
+            while (entry := record.begin_next(now.timestamp())) is not None:
+                record.settle(entry.name, State.DONE, "", now.timestamp(), over=True)
+            now += timedelta(minutes=random.choice([5, 60, 60 * 11, 60 * 40]))
+        entries = record.entries()
+    meant = [slot.name for slot in takewhile(lambda slot: slot.begins < now, slots(spec, "job", FIRST))]
+    assert [entry.name for entry in entries] == meant[: len(entries)]
+    assert len(meant) - len(entries) <= 4  # since the last look
+    assert {entry.state for entry in entries} == {"all": {State.DONE}}.get(catch_up, {State.DONE, State.PASSED_OVER})

@@ -108,6 +108,23 @@ def test_a_slot_that_only_needs_the_user_is_told_once_and_gone_on_with_when_it_i
     assert [str(again.state) for again in job.tick()] == ["held"]
 
 
+def test_a_slot_whose_money_is_used_up_waits_for_the_user_and_holds_up_no_other(tmp_path: Path) -> None:
+    job = ticked(tmp_path, rows=20, limits={"max_cost": 0.012, "posts": 1})
+    job.spec["request"]["generation_config"] = {"max_output_tokens": 1000}
+    job.wait("11-23T03:00:05")
+    for _ in range(50):
+        job.tick()
+        job.clock.now += 60
+    with job.record() as record:
+        (entry,) = record.entries()
+    assert (str(entry.state), "max_cost" in entry.why) == ("held", True)
+    assert job.tick() == []
+    job.wait("11-24T03:00:05")
+    assert [stood.slot[5:10] for stood in job.tick()] == ["11-24"]
+    job.spec["limits"]["max_cost"] = 5
+    assert job.by_hand("2026-11-23").summary.pending == 0
+
+
 def test_a_slot_whose_input_is_not_there_yet_is_tried_again_until_the_next_one(tmp_path: Path) -> None:
     job = ticked(tmp_path, input={"path": "late.jsonl"})
     job.wait("11-23T03:00:05")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from batchrun.schedule.slots import due, oddity, slots
+from batchrun.schedule.slots import due, missed, oddity, slots
 from batchrun.spec.scheduling import ScheduleSpec
 
 BERLIN = "Europe/Berlin"
@@ -81,6 +81,18 @@ def test_missed_slots_are_caught_up_as_the_job_says(catch_up: Any, expected: lis
     daily = spec("0 3 * * *", catch_up=catch_up)
     found = due(daily, "job", utc("2026-11-19T03:00"), utc("2026-11-23T10:00"))
     assert [slot.date[-2:] for slot in found] == expected
+
+
+@pytest.mark.parametrize("cron", ["0 * * * *", "30 2 * * *", "*/7 1-3 * * *"])
+def test_what_was_missed_in_a_year_of_clock_changes_is_what_would_have_come(cron: str) -> None:
+    found, since, now = spec(cron, timezone=BERLIN, jitter="5m"), utc("2026-01-01T00:00"), utc("2027-01-01T00:00")
+    coming = [slot for slot in islice(slots(found, "job", since), 10_000) if slot.begins <= now]
+    assert missed(found, "job", since, now) == coming
+
+
+def test_of_a_minute_job_that_nobody_looked_at_for_years_the_last_slots_are_found_at_once() -> None:
+    found = missed(spec("* * * * *"), "job", utc("2016-01-01T00:00"), utc("2026-01-01T00:00"))
+    assert (len(found), found[-1].name) == (10_000, "2026-01-01T0000Z")
 
 
 def test_a_slot_in_time_is_run_under_every_policy() -> None:
