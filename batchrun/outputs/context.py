@@ -10,6 +10,7 @@ from typing import Any
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.load import Job
 from batchrun.spec.service.targets import CITING, tool_type
+from batchrun.store.columns import has_column
 from batchrun.store.reader import Reader
 from batchrun.version import __version__
 
@@ -66,7 +67,7 @@ def context_of(job: Job, reader: Reader, media: Path, *, emulated: bool) -> Expo
     """The context of a job's run."""
     output, tools = job.spec.output, {tool for each in job.asking for tool in _tools(each.spec.request)}
     requests = [each.spec.request for each in job.asking]
-    anything = any(request.model is None or reader.has_column(request.column) for request in requests)
+    anything = any(request.model is None or has_column(reader.connection, request.column) for request in requests)
     last = last_stage(job)
     shown = job.of(last)
     return ExportContext(

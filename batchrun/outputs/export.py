@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import file_digest
@@ -21,6 +22,7 @@ from batchrun.outputs.results import MEDIA_DIRECTORY, Layout, Result, UnfitInput
 from batchrun.outputs.shapes import Kind, Shape, input_kind, json_paths, output_shape, shape_of
 from batchrun.outputs.steps import step_lines
 from batchrun.outputs.table import Table
+from batchrun.store.columns import input_types, output_types
 from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
 
 #: The files by name, and the wish of the context without which there is none.
@@ -46,11 +48,9 @@ class Source(Protocol):
     def tool_calls(self, attempt_id: int) -> Iterable[ToolCallRecord]:
         """The functions that were run for an attempt's answer."""
 
-    def output_types(self, stage: str) -> dict[str, set[str]] | None:
-        """The same names of each property of a stage's outputs; None if some are no objects."""
-
-    def input_types(self, column: str) -> set[str]:
-        """SQLite `json_type` names of the values in an input column."""
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Where `store.columns` finds the types of values."""
 
 
 def export(source: Source, directory: Path, context: ExportContext) -> dict[str, Path]:
@@ -61,8 +61,9 @@ def export(source: Source, directory: Path, context: ExportContext) -> dict[str,
     written. Raises StoreError where the disk refuses, and what `source` raises; then the older ones stay.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    kinds = {column: input_kind(source.input_types(column)) for column in context.columns}
-    shapes = {table.name: output_shape(source.output_types(table.name)) for table in context.tables if table.transforms}
+    db = source.connection
+    kinds = {column: input_kind(input_types(db, column)) for column in context.columns}
+    shapes = {table.name: output_shape(output_types(db, table.name)) for table in context.tables if table.transforms}
     while True:
         try:
             return _export(source, directory, context, Layouts(context, kinds, shapes))

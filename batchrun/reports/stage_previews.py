@@ -26,6 +26,7 @@ from batchrun.runs.pipeline import Pipeline, showing
 from batchrun.runs.preflight import grouped_by
 from batchrun.spec.load import Job
 from batchrun.spec.stages import INPUT
+from batchrun.store.columns import lacks_column
 from batchrun.store.reader import Reader
 from batchrun.store.records import RowRecord
 from batchrun.store.store import Store
@@ -150,7 +151,7 @@ def _count_input(job: Job, found: Preview, reader: Reader, at: float) -> None:
     wanted = [*(("output.columns", name) for name in job.spec.output.columns)]
     wanted += [(f"stages.{stage}.batch.by", name) for stage, name in grouped_by(job)]
     for place, name in wanted:
-        if reader.lacks_column(job.graph.first, name):
+        if lacks_column(reader.connection, job.graph.first, name):
             complain(found, f"{place}: no row has the column {name!r}")
 
 

@@ -18,7 +18,8 @@ from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission, Reading, admit, last_reading
 from batchrun.store.amendment import review
-from batchrun.store.reader import Reader, has_column
+from batchrun.store.columns import has_column
+from batchrun.store.reader import Reader
 from batchrun.store.store import Store
 from batchrun.store.tally import tally_of
 

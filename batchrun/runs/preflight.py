@@ -11,6 +11,7 @@ from batchrun.inputs.sources import find_documents, find_sources
 from batchrun.outputs.export import FILES
 from batchrun.runs.directory import RunDir
 from batchrun.spec.load import Job, without_dots
+from batchrun.store.columns import has_column, lacks_column
 from batchrun.store.reader import Reader
 
 
@@ -39,7 +40,7 @@ def check_outputs(job: Job, reader: Reader, outputs: Path) -> None:
 
 
 def _refuse_unknown_columns(job: Job, reader: Reader) -> None:
-    missing = [name for name in job.spec.output.columns if not reader.has_column(name)]
+    missing = [name for name in job.spec.output.columns if not has_column(reader.connection, name)]
     if missing and reader.count_rows():
         raise SpecError(
             f"{job.path}: output.columns: no row has the column {', '.join(map(repr, missing))}; nothing was sent."
@@ -49,7 +50,7 @@ def _refuse_unknown_columns(job: Job, reader: Reader) -> None:
 def _refuse_unknown_groups(job: Job, reader: Reader) -> None:
     """Rows without the column would be one group, called null, after all that comes before it was paid."""
     for stage, column in grouped_by(job):
-        if job.graph is not None and reader.lacks_column(job.graph.first, column):
+        if job.graph is not None and lacks_column(reader.connection, job.graph.first, column):
             raise SpecError(f"{job.path}: stages.{stage}.batch.by: no row has the column {column!r}; nothing was sent.")
 
 

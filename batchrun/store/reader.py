@@ -340,19 +340,9 @@ class Reader:
             after = (page[-1][1], page[-1][0])
             yield from map(_row, page)
 
-    def has_column(self, column: str) -> bool:
-        """True if a row has this input column. The rows of a batch have one of their own, of which this is not told."""
-        return has_column(self.connection, column)
-
     def count_rows(self) -> int:
         """Rows that could be read."""
         return self._count("SELECT count(*) FROM row WHERE data NOT NULL")
-
-    def lacks_column(self, stage: str, column: str) -> bool:
-        """True if a stage has rows that can be carried, and none of them has this column."""
-        query = f"""SELECT count(*) > 0 AND total(EXISTS (SELECT 1 FROM json_each(r.data) e WHERE e.key = ?)) = 0
-                    FROM row r WHERE r.{PRESENT} AND r.stage = ? AND NOT r.rejected AND r.data NOT NULL"""
-        return bool(self._count(query, column, stage))
 
     def failed_unsent(self, at: float) -> Iterator[tuple[str, str, str, str]]:
         """Rows that cannot be carried, and those that failed at this very time: key, source, error class, message."""
@@ -369,26 +359,6 @@ class Reader:
     def count_present(self, stage: str) -> int:
         """The rows of a stage, or of a job without any, that are in the outputs."""
         return self._count(f"SELECT count(*) FROM row WHERE {PRESENT} AND stage = ?", stage)
-
-    def input_types(self, column: str) -> set[str]:
-        """The JSON types found in an input column, in SQLite's words."""
-        query = "SELECT DISTINCT e.type FROM row r, json_each(r.data) e WHERE r.data IS NOT NULL AND e.key = ?"
-        return {kind for (kind,) in self.connection.execute(query, (column,))}
-
-    def output_types(self, stage: str) -> dict[str, set[str]] | None:
-        """The JSON types of each property in the outputs of a stage; None if some are no objects."""
-        others = (
-            "SELECT EXISTS (SELECT 1 FROM row WHERE stage = ? AND output NOT NULL AND json_type(output) != 'object')"
-        )
-        if self.connection.execute(others, (stage,)).fetchone()[0]:
-            return None
-        query = (
-            "SELECT DISTINCT e.key, e.type FROM row r, json_each(r.output) e WHERE r.stage = ? AND r.output NOT NULL"
-        )
-        found: dict[str, set[str]] = {}
-        for name, kind in self.connection.execute(query, (stage,)):
-            found.setdefault(name, set()).add(kind)
-        return found
 
     def _count(self, query: str, *values: object) -> int:
         count: int = self.connection.execute(query, values).fetchone()[0]
@@ -436,10 +406,3 @@ def _as_written(values: tuple[Any, ...]) -> AttemptRecord:
     doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer
     fields: list[Any] = [*plain, counted, listed, *((None, came) if doubted else (came, None))]
     return AttemptRecord(*fields)
-
-
-def has_column(db: sqlite3.Connection, column: str) -> bool:
-    """True if a row has this input column. The rows of a batch have one of their own, of which this is not told."""
-    query = """SELECT EXISTS (SELECT 1 FROM row r, json_each(r.data) e WHERE r.data NOT NULL AND e.key = ?
-               AND (r.stage = '' OR json_type(r.data, '$.rows.sha') IS NULL))"""
-    return bool(db.execute(query, (column,)).fetchone()[0])
