@@ -235,9 +235,10 @@ def test_a_log_of_text_and_none_at_all(tmp_path: Path) -> None:
 def test_no_part_of_the_api_key_and_no_prompt_is_in_a_log(tmp_path: Path) -> None:
     key = "AIza" + "Sy" + "0123456789abcdefghijklmnopqrstuvw"
     write_job(tmp_path, 4)
-    with emulator(tmp_path, "--latency", "0s", "--faults", "echo_key:0.5") as url:
+    with emulator(tmp_path, "--latency", "0s", "--faults", "503:0.3") as url:
+        assert url.startswith("http://127.0.0.1:")
         env = {**os.environ, "GEMINI_API_KEY": key}
         process = start(tmp_path, "run", "job.json", "--base-url", url, "--log-level", "debug", env=env)
-        finish(process)
+        assert finish(process)[0] == 0
     log = (tmp_path / "runs" / "job" / "run.log").read_text()
     assert ("row.posted" in log, key[4:14] in log, "word1" in log) == (True, False, False)
