@@ -32,7 +32,7 @@ _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
 @options.overrides
 @options.run_dir
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator; costs nothing.")
-@click.option("--base-url", metavar="URL", help="Another address of the service, as in `tick`.")
+@options.base_url("Another address of the service, as in `tick`.")
 @click.option("--max-time", metavar="TIME", help="As in `tick`. For Kubernetes 50m if nothing is said.")
 @click.option("--every", metavar="TIME", help="Time between two ticks.  [default: 5m]")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files into this directory.")

@@ -77,7 +77,7 @@ def _size(count: int) -> str:
 @files.command()
 @click.option("--all", "everything", is_flag=True, help="Delete every upload of this API key at the service.")
 @click.option("--expired", is_flag=True, help="Only forget what has expired. The default.")
-@click.option("--base-url", metavar="URL", help="Another address of the service, such as that of `emulator serve`.")
+@options.base_url("Another address of the service, such as that of `emulator serve`.")
 @_rehearsal
 def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path | None) -> None:
     """Delete files at the service that batchrun uploaded with this API key, and no others.
@@ -96,7 +96,7 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     if run_dir and base_url:
         raise click.UsageError("--base-url does nothing with --run-dir")
     directory = run_dir or state_directory(os.environ)
-    address = checked_base_url(base_url or DEFAULT_BASE_URL)
+    address = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
     client = rehearsal_client(RunDir(run_dir)) if run_dir else remote_client(address, "v1beta")
     done = clean_uploads(directory, client, wall_clock, everything=everything)
     say(f"{counted(done.deleted, 'file')} deleted, {done.forgotten:,} already gone")

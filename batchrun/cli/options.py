@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,9 +58,21 @@ limit = click.option("--limit", type=click.IntRange(1), help="Only the first N r
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
 
 
-_base_url = click.option(
-    "--base-url", metavar="URL", help="Another address of the service: the one that the run was made against."
-)
+def _refuse_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """An address that was meant to be named, and is not, must not become that of the real service."""
+    variable = f"{context.auto_envvar_prefix}_BASE_URL"
+    if value == "" or (value is None and os.environ.get(variable) == ""):
+        said = f"{variable} is empty" if value is None else "it is empty"
+        raise click.BadParameter(f"{said}: write an address, or leave it out for the real service", context, option)
+    return value
+
+
+def base_url(about: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that names the service."""
+    return click.option("--base-url", metavar="URL", callback=_refuse_empty, help=about)
+
+
+_base_url = base_url("Another address of the service: the one that the run was made against.")
 _api_version = click.option(
     "--api-version", default="v1beta", show_default=True, help="Version in the service's paths."
 )
@@ -68,7 +81,7 @@ _api_version = click.option(
 def address(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that name the service of a run to be made."""
     other = "Another address of the service, such as that of `emulator serve`."
-    return click.option("--base-url", metavar="URL", help=other)(_api_version(command))
+    return base_url(other)(_api_version(command))
 
 
 def service(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,7 +84,7 @@ def run(
 
     refuse_idle_options(emulator)
     chosen = RunChoice(job, overrides, run_dir, emulator, slot)
-    address, heard = base_url or DEFAULT_BASE_URL, options.webhooks_of(webhook, webhook_uri)
+    address, heard = DEFAULT_BASE_URL if base_url is None else base_url, options.webhooks_of(webhook, webhook_uri)
     silent = quiet or brief or as_json or telling.aloud
     with beginning(chosen.wanted, wall_clock()) as (loaded, record):
         chosen.knowing(loaded)

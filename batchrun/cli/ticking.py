@@ -92,7 +92,7 @@ def tick(
 
     def carry(loaded: Job, seconds: float | None) -> Result:
         settings = emulator_settings(loaded, run_dir, latency, None, replies) if emulator else None
-        address = base_url or DEFAULT_BASE_URL
+        address = DEFAULT_BASE_URL if base_url is None else base_url
         choice = Options(
             run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=seconds
         )

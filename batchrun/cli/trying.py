@@ -67,7 +67,7 @@ def try_(
     warn(loaded)
     directory = next_directory(loaded, emulated=emulator)
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
-    choice = Options(None, base_url or DEFAULT_BASE_URL, api_version, emulator=settings)
+    choice = Options(None, DEFAULT_BASE_URL if base_url is None else base_url, api_version, emulator=settings)
     printer = Printer(live=stream and not as_json)
     tell = printer.hear if stream and not as_json else None
     trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)

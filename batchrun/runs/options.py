@@ -77,7 +77,7 @@ def service_of(job: Job, directory: RunDir, base_url: str | None = None, version
             raise SpecError(f"{directory.path}: this run was made on the emulator; leave out --base-url.")
         settings = emulator_settings(job, directory.path, "0ms", None)
         return Options(directory.path, emulator=settings)
-    address = checked_base_url(base_url or DEFAULT_BASE_URL)
+    address = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
     if address != target:
         raise SpecError(
             f"{directory.path}: this run was made against {target}, not {address}; nothing was sent. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,21 +95,29 @@ class Memory:
     def attempts(self, *, raw: bool = False) -> Iterator[AttemptRecord]:
         yield from (attempt if raw else replace(attempt, raw=None) for attempt in self.tried)
 
-    def output_types(self, stage: str) -> dict[str, set[str]] | None:
-        return None
-
-    def input_types(self, column: str) -> set[str]:
-        return self.types.get(column) or {_json_type(data[column]) for data in self._data() if column in data}
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """A database of the rows' values alone, and of one value of each type in `types`."""
+        db = sqlite3.connect(":memory:")
+        db.execute("CREATE TABLE row (data TEXT, stage TEXT NOT NULL DEFAULT '', output TEXT)")
+        given = [{column: _SAMPLES[kind]} for column, kinds in self.types.items() for kind in kinds]
+        db.executemany("INSERT INTO row (data) VALUES (?)", [(json.dumps(data),) for data in given or self._data()])
+        return db
 
     def _data(self) -> list[dict[str, Any]]:
         return [row.data for row in self.found if row.data is not None]
 
 
-def _json_type(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    names = {int: "integer", float: "real", str: "text", dict: "object", list: "array", type(None): "null"}
-    return names[type(value)]
+_SAMPLES = {
+    "true": True,
+    "false": False,
+    "integer": 1,
+    "real": 1.5,
+    "text": "a",
+    "object": {},
+    "array": [],
+    "null": None,
+}
 
 
 def a_context(**overrides: Any) -> ExportContext:
