@@ -155,7 +155,7 @@ def test_what_functions_close_batchrun_still_has(tmp_path: Path, how: str, what:
     code, out, err = command(tmp_path, what[0], "job.json", *EMULATED, *what[1:])
     assert code == 0, err
     assert ("2 rows: 2 succeeded" if what[0] == "run" else "look answered: ") in out
-    assert ("2/2 done" if what[0] == "run" else "kept in ") in err
+    assert ("2 of 2 done" if what[0] == "run" else "kept in ") in err
 
 
 def test_what_functions_print_at_the_exit_is_no_part_of_the_json(tmp_path: Path) -> None:

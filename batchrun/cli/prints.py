@@ -63,13 +63,23 @@ def prints_captured() -> Iterator[Prints | None]:
     reading, writing = os.pipe()
     for descriptor in _THEIRS:
         os.dup2(writing, descriptor)
+    pipe = os.fstat(writing)
     os.close(writing)
     try:
         yield Prints(reading)
     finally:
         for descriptor, kept in zip(_THEIRS, before, strict=True):
-            os.dup2(kept, descriptor)
+            if _is(descriptor, pipe):
+                os.dup2(kept, descriptor)
             os.close(kept)
+
+
+def _is(descriptor: int, pipe: os.stat_result) -> bool:
+    """False where somebody has closed it, and it may be another file by now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), pipe)
+    except OSError:
+        return False
 
 
 def _text(line: bytes) -> str:

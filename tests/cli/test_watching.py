@@ -66,11 +66,12 @@ def test_a_run_is_seen_while_it_goes_on_and_its_last_state_stays(where: Path, wi
 @needs_tmux
 def test_a_low_window_is_never_overrun(where: Path) -> None:
     write_pipeline(where)
-    with terminal(where, f"{RUN} --latency 300ms --faults failed:0.2 > /dev/null", width=50, height=6) as window:
-        for _ in range(10):
-            seen = window.wait_for("of ")
-            assert seen.count("job · ") <= 1
-        window.end()
+    with terminal(where, f"{RUN} --latency 100ms --faults failed:0.2 > /dev/null", width=50, height=6) as window:
+        seen = window.wait_for("job · running")
+        while "ended with code" not in seen:
+            assert seen.count("job · ") == 1
+            seen = window.seen()
+        assert "job · ended" in window.all()
 
 
 @needs_tmux
@@ -87,6 +88,18 @@ def test_what_a_pipeline_prints_stands_above_the_view_as_plain_text(where: Path)
         assert [(name, done, rows) for name, _, done, _, rows in stages] == [
             (name, "40", "40") for name in ("extract", "double", "check")
         ]
+
+
+@needs_tmux
+@pytest.mark.parametrize("closing", ["os.close(1); os.close(2)", "sys.stdout.close(); sys.stderr.close()"])
+def test_a_view_outlives_what_a_job_closes(where: Path, closing: str) -> None:
+    write_pipeline(where)
+    code = f"import os, sys\n\ndef doubled(row):\n    if row['id'] == 'r5':\n        {closing}\n    return row\n"
+    (where / "doubling.py").write_text(code)
+    with terminal(where, f"{RUN} --latency 100ms", width=100, height=40) as window:
+        assert window.end() == 0
+        assert "job · ended" in window.all()
+        assert "120 rows: 120 succeeded" in window.all()
 
 
 @needs_tmux
@@ -218,13 +231,14 @@ def test_a_terminal_that_is_stopped_holds_up_nothing(where: Path) -> None:
 
 @needs_tmux
 def test_in_the_background_of_a_shell_nothing_is_drawn(where: Path) -> None:
-    with terminal(where, "bash --norc -i", width=100) as window:
-        window.type(f"PS1='ready$ '; {RUN} --latency 2s > out.txt & sleep 3")
-        seen = window.wait(lambda seen: seen.count("ready$") == 1)
+    with terminal(where, "PS1='ready> ' bash --norc -i", width=200) as window:
+        window.wait_for("ready>")
+        window.type(f"{RUN} --latency 2s > out.txt & until test -e runs/*/run.db; do sleep 0.1; done; sleep 1")
+        seen = window.wait(lambda seen: seen.count("ready>") == 2)
         assert "job ·" not in seen
         window.type("fg")
         seen = window.wait_for("job · running")
-        assert "ready$ fg" in seen, "what was typed stays"
+        assert "ready> fg" in seen, "what was typed stays"
 
 
 @pytest.mark.parametrize(("name", "value", "coloured"), [("NO_COLOR", "1", False), ("TERM", "xterm-256color", True)])
