@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 
@@ -18,6 +18,11 @@ def take() -> None:
     for name in KEY_VARIABLES:
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
+
+
+def give(keys: Mapping[str, str]) -> None:
+    """The keys of the process that has started this one, which came by a pipe."""
+    _taken.update((name, value) for name, value in keys.items() if name in KEY_VARIABLES)
 
 
 def keys() -> Iterator[tuple[str, str]]:

@@ -39,6 +39,7 @@ ALLOWED = {
         "errors", "rows", "plurals", "glyphs", "spec", "interactions", "store", "inputs", "engine", "runs",
     },
     "schedule": {"errors", "rows", "spec"},
+    "daemon": {"errors", "plurals", "spec", "store", "schedule", "runs"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",

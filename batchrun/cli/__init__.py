@@ -17,6 +17,7 @@ from batchrun import environment
 from batchrun.cli import (
     after,
     costing,
+    daemon,
     drawing,
     emulate,
     files,
@@ -96,14 +97,12 @@ for command in (
     emulate.emulator,
 ):
     commands.add_command(command)
+daemon.add_to(scheduling.schedule)
 
 
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
-    os.umask(0o077)
-    environment.take()
-    _dump_no_core()
-    hide_descriptors()
+    begin_process()
     try:
         commands(auto_envvar_prefix="BATCHRUN")
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
@@ -113,6 +112,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         end_output()
+
+
+def begin_process() -> None:
+    """What comes first in a process that is ours: nothing of it leaks."""
+    os.umask(0o077)
+    environment.take()
+    _dump_no_core()
+    hide_descriptors()
 
 
 def _dump_no_core() -> None:

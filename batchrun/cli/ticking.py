@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchrun.spec.load import Job
 
 
-class _Time(click.ParamType[float]):
+class Time(click.ParamType[float]):
     """Seconds from text such as `50m`."""
 
     name = "time"
@@ -49,7 +49,7 @@ class _Time(click.ParamType[float]):
 @options.replies
 @options.address
 @click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
-@click.option("--max-time", type=_Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
+@click.option("--max-time", type=Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
 @click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")
 @options.as_json
 def tick(
@@ -115,7 +115,7 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
     for stood in tick_slots(wanted, carry, wall_clock, seconds):
         touched.append(stood)
         if not as_json and (stood.exit_code or not quiet):
-            say(_slot_line(stood))
+            say(slot_line(stood))
     if as_json:
         say_json({"slots": [stood.document() for stood in touched]})
     elif not touched and not quiet:
@@ -123,7 +123,8 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
     return worst(stood.exit_code for stood in touched)
 
 
-def _slot_line(stood: Stood) -> str:
+def slot_line(stood: Stood) -> str:
+    """How a slot stands after a tick, in a line."""
     how = stood.state.replace("_", " ")
     if stood.result is not None:
         return f"{stood.slot} {how}: {tick_line(stood.result)}"
