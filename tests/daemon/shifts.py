@@ -21,22 +21,31 @@ from tests.virtual_time import VirtualTime
 STARTS, STOPS = 1.5, 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that happened to a slot at `wall` (Unix seconds)."""
+
+    wall: float
+    job: str
+    what: str
+    slot: str
+
+
 @dataclass
 class Work:
     """What the service and the disk keep: how much of each slot is done, whoever lives.
 
-    `log` has what happened to each slot of each job, in order: `begin`, `go on` and `over`. `takes` says how many
-    seconds a slot's run needs, `ends` how it ends: DONE, HELD or BLOCKED.
+    `log` has what happened to each slot of each job, in order: its verdict, `begin`, `blocked` and `over`. `takes` says
+    how many seconds a job's slot needs, `ends` how it ends: DONE, HELD or BLOCKED.
     """
 
-    takes: Callable[[str], float] = lambda slot: 30.0
-    ends: Callable[[str], State] = lambda slot: State.DONE
-    log: list[tuple[str, str, str]] = field(default_factory=list)
+    takes: Callable[[str, str], float] = lambda job, slot: 30.0
+    ends: Callable[[str, str], State] = lambda job, slot: State.DONE
+    log: list[Happened] = field(default_factory=list)
     left: dict[tuple[str, str], float] = field(default_factory=dict)
-    running: set[str] = field(default_factory=set)
 
     def begun(self, job: str) -> list[str]:
-        return [slot for name, what, slot in self.log if (name, what) == (job, "begin")]
+        return [each.slot for each in self.log if (each.job, each.what) == (job, "begin")]
 
 
 class Shift:
@@ -64,7 +73,7 @@ class Shift:
                 if not await self._go_on(record, entry):
                     return self._code
             while (begun := record.begin_next(self._wall())) is not None:
-                self._work.log.append((self._job.name, "begin", begun.name))
+                self._log("begin", begun.name)
                 if not await self._go_on(record, begun):
                     return self._code
         return 0
@@ -79,13 +88,13 @@ class Shift:
             self._settle(record, entry.name, State.DONE, over=True)
             return True
         key = self._job.name, entry.name
-        left = self._work.left.setdefault(key, self._work.takes(entry.name))
+        left = self._work.left.setdefault(key, self._work.takes(*key))
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(left):
                 await self._stop.wait()
         except TimeoutError:
-            state = self._work.ends(entry.name)
+            state = self._work.ends(*key)
             self._settle(record, entry.name, state, over=state is not State.BLOCKED)
             return True
         self._work.left[key] = left - (asyncio.get_running_loop().time() - began)
@@ -95,9 +104,11 @@ class Shift:
 
     def _settle(self, record: Record, name: str, state: State, *, over: bool) -> None:
         record.settle(name, state, "", self._wall(), over=over)
-        if over:
-            self._work.log.append((self._job.name, "over", name))
+        self._log("over" if over else "blocked", name)
         self._hear({"slot": name, "state": state, "code": 0, "text": f"{name} {state}"})
+
+    def _log(self, what: str, slot: str) -> None:
+        self._work.log.append(Happened(self._wall(), self._job.name, what, slot))
 
 
 class Post:
@@ -151,6 +162,7 @@ class Post:
 
         def on_verdict(job: JobFile, verdict: Verdict) -> None:
             self.verdicts.append((job.name, verdict))
+            self.work.log.append(Happened(self.clock.wall(), job.name, verdict.state, verdict.slot.name))
 
         places = asyncio.Semaphore(self.more["at_once"])
         shared = Shared(launch, self.clock.wall, self.told.append, places, on_verdict, self.more["pulse"])

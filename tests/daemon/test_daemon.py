@@ -74,7 +74,7 @@ def test_jobs_of_one_name_are_told_apart_by_refusing_the_second(tmp_path: Path) 
 
 
 def test_a_slot_is_skipped_queued_or_takes_the_place_of_the_one_that_runs(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(takes=lambda slot: 1.5 * HOUR))
+    here = post(tmp_path, work=Work(takes=lambda job, slot: 1.5 * HOUR))
     for overlap in ("skip", "queue", "replace"):
         here.write(overlap, "0 * * * *", overlap=overlap)
     here.live(5.5 * HOUR)
@@ -87,7 +87,7 @@ def test_a_slot_is_skipped_queued_or_takes_the_place_of_the_one_that_runs(tmp_pa
 
 
 def test_only_so_many_children_run_at_once(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(takes=lambda slot: 600.0), at_once=2)
+    here = post(tmp_path, work=Work(takes=lambda job, slot: 600.0), at_once=2)
     for number in range(5):
         here.write(f"job{number}", "0 * * * *")
     running: list[int] = []
@@ -103,7 +103,7 @@ def test_only_so_many_children_run_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_child_left_is_gone_on_with_after_a_while(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(takes=lambda slot: 900.0))
+    here = post(tmp_path, work=Work(takes=lambda job, slot: 900.0))
     here.write("job", "0 * * * *")
     here.live(HOUR - 60, (300, lambda: here.shifts[0].kill()))
     assert here.work.begun("job") == ["2026-11-22T1300Z"]
@@ -113,7 +113,7 @@ def test_what_a_dead_child_left_is_gone_on_with_after_a_while(tmp_path: Path) ->
 
 
 def test_a_slot_that_cannot_go_on_is_tried_ever_more_rarely_and_told_once(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(ends=lambda slot: State.BLOCKED))
+    here = post(tmp_path, work=Work(ends=lambda job, slot: State.BLOCKED))
     here.write("job", "0 3 * * *")
     here.live(24 * HOUR)
     assert 24 < len(here.shifts) < 80
@@ -135,7 +135,7 @@ def test_a_slot_that_was_reopened_by_hand_is_gone_on_with_within_a_minute(tmp_pa
 
 
 def test_when_it_is_told_to_leave_children_stop_and_nothing_is_begun(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(takes=lambda slot: 5 * HOUR), at_once=1)
+    here = post(tmp_path, work=Work(takes=lambda job, slot: 5 * HOUR), at_once=1)
     here.write("one", "0 * * * *", overlap="queue")
     here.write("two", "0 * * * *", overlap="queue")
     began = here.clock.now
@@ -148,7 +148,7 @@ def test_when_it_is_told_to_leave_children_stop_and_nothing_is_begun(tmp_path: P
 
 
 def test_a_child_that_does_not_stop_is_killed_after_the_grace(tmp_path: Path) -> None:
-    here = post(tmp_path, work=Work(takes=lambda slot: 5 * HOUR))
+    here = post(tmp_path, work=Work(takes=lambda job, slot: 5 * HOUR))
     here.write("job", "0 * * * *")
 
     def deafen() -> None:

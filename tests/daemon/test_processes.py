@@ -17,7 +17,6 @@ import pytest
 
 from batchrun.schedule.record import Record
 from batchrun.store.lock import running
-from tests.daemon.real import Killed, lived
 from tests.processes import COMMAND, command, emulator, finish, ledger, start
 from tests.reliability.canary import Canary, a_key
 
@@ -77,12 +76,6 @@ def begin(where: Path, name: str) -> None:
 
 def children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children()
-
-
-@pytest.mark.parametrize("seed", [1])
-def test_of_a_daemon_that_is_killed_again_and_again_every_slot_is_accounted_for(tmp_path: Path, seed: int) -> None:
-    with emulator(tmp_path, "--latency", "100ms") as url:
-        assert list(lived(Killed(tmp_path / "jobs", url), kills=3, seed=seed)) == []
 
 
 def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_itself(tmp_path: Path) -> None:
