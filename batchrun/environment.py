@@ -9,7 +9,7 @@ systemd, Compose and Kubernetes start gets no secret in its environment then. `t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 #: The secrets of the service's webhooks, and the one that alerts are signed with.
@@ -26,6 +26,11 @@ def take() -> None:
     for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET):
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
+
+
+def give(keys: Mapping[str, str]) -> None:
+    """The keys of the process that has started this one, which came by a pipe."""
+    _taken.update((name, value) for name, value in keys.items() if name in KEY_VARIABLES)
 
 
 def keys() -> Iterator[tuple[str, str]]:

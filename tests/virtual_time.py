@@ -55,6 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualTime) -> None:
         self._clock = clock
         super().__init__(_Selector(clock))
+        self._clock_resolution = 1e-8  # after a year of seconds a float has no room for nanoseconds
 
     def time(self) -> float:
         return self._clock.now

@@ -18,6 +18,7 @@ from batchrun.cli import (
     after,
     completing,
     costing,
+    daemon,
     drawing,
     emitting,
     emulate,
@@ -118,15 +119,12 @@ for command in (
     commands.add_command(command)
 scheduling.schedule.add_command(emitting.emit)
 scheduling.schedule.add_command(slots.slots)
+daemon.add_to(scheduling.schedule)
 
 
 def main() -> None:
     """Entry point of the `batchrun` script. Files it makes are its user's alone."""
-    os.umask(0o077)
-    _end_as_told()
-    environment.take()
-    _dump_no_core()
-    hide_descriptors()
+    begin_process()
     try:
         commands(auto_envvar_prefix="BATCHRUN", complete_var=completing.VARIABLE)
     except BrokenPipeError:  # the reader of a pipe such as `| head` has left
@@ -136,6 +134,15 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         end_output()
+
+
+def begin_process() -> None:
+    """What comes first in a process that is ours: nothing of it leaks, and it ends when told to."""
+    os.umask(0o077)
+    _end_as_told()
+    environment.take()
+    _dump_no_core()
+    hide_descriptors()
 
 
 def _end_as_told() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from batchrun.spec.load import Job
 
 
-class _Time(click.ParamType[float]):
+class Time(click.ParamType[float]):
     """Seconds from text such as `50m`."""
 
     name = "time"
@@ -49,7 +49,7 @@ class _Time(click.ParamType[float]):
 @options.replies
 @options.address
 @click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
-@click.option("--max-time", type=_Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
+@click.option("--max-time", type=Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
 @click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")
 @telling.options
 @options.as_json
@@ -119,7 +119,7 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
     for stood in tick_slots(wanted, carry, wall_clock, seconds):
         touched.append(stood)
         if not as_json and (stood.exit_code or not quiet):
-            say("\n".join([_slot_line(stood), *(f"  {line}" for line in stood.notes)]))
+            say("\n".join([slot_line(stood), *(f"  {line}" for line in stood.notes)]))
     if as_json:
         say_json({"slots": [stood.document() for stood in touched]})
     elif not touched and not quiet:
@@ -134,7 +134,8 @@ def _observe(event: Event) -> None:
         note(f"an alert was not told: {event.reason}")
 
 
-def _slot_line(stood: Stood) -> str:
+def slot_line(stood: Stood) -> str:
+    """How a slot stands after a tick, in a line."""
     from batchrun.cli.ending import standing_line
 
     how = stood.state.replace("_", " ")

@@ -146,7 +146,12 @@ def run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:
 
 def runs_of(job: Job, *, emulated: bool) -> Path:
     """The directory of a job's run; of a scheduled job, that of the runs of its slots and of their record."""
-    return job.base / "runs" / (job.spec.name + (".emulated" if emulated else ""))
+    return runs_called(job.spec.name, job.base, emulated=emulated)
+
+
+def runs_called(name: str, base: Path, *, emulated: bool) -> Path:
+    """The same for a job of this name whose file is in `base`."""
+    return base / "runs" / (name + (".emulated" if emulated else ""))
 
 
 def existing_run_dir(job: Job, chosen: Path | None, *, emulated: bool) -> RunDir:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from batchrun.errors import BatchrunError, BudgetError, Exit, LockedError, RunError, SpecError
 from batchrun.runs.run import Result
 from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_in, scheduled
+from batchrun.schedule.deciding import decided
 from batchrun.schedule.record import Entry, Record
-from batchrun.schedule.verdicts import State, Verdict, first_seen, verdicts
+from batchrun.schedule.verdicts import State, Verdict
 from batchrun.spec.load import Job, load_job
 
 #: With `catch_up: none` a slot is in time as long after it has begun: nobody ticks much more rarely than that.
@@ -61,9 +62,12 @@ def worst(codes: Iterator[Exit]) -> Exit:
 
 
 def tick_slots(
-    wanted: Wanted, carry: Carry, wall: Callable[[], float], seconds: float | None = None
+    wanted: Wanted, carry: Carry, wall: Callable[[], float], seconds: float | None = None, *, looks: bool = True
 ) -> Iterator[Stood]:
-    """Each slot as it is done with. After `seconds` nothing more is sent. Raises SpecError, StoreError."""
+    """Each slot as it is done with. After `seconds` nothing more is sent. Raises SpecError, StoreError.
+
+    What becomes of slots whose time has come is not decided here unless it `looks`: a daemon does that.
+    """
     job = load_job(wanted.path, wanted.overrides)
     ends = None if seconds is None else wall() + seconds
     with record_in(wanted.home(job)) as record:
@@ -72,23 +76,12 @@ def tick_slots(
             yield (stood := ticking.go_on(entry))
             if stood.exit_code in _FATAL:
                 return
-        yield from (_told(verdict) for verdict in decided(job, record, wall()) if verdict.state is not State.QUEUED)
+        found = decided(scheduled(job), job.spec.name, record, wall(), GRACE) if looks else []
+        yield from (_told(verdict) for verdict in found if verdict.state is not State.QUEUED)
         while not ticking.is_over and (begun := record.begin_next(wall())) is not None:
             yield (stood := ticking.go_on(begun))
             if stood.exit_code in _FATAL:
                 return
-
-
-def decided(job: Job, record: Record, now: float, grace: timedelta = GRACE) -> list[Verdict]:
-    """Decide about the slots that have begun since anybody looked, and write it down."""
-    spec, name, at = scheduled(job), job.spec.name, datetime.fromtimestamp(now, UTC)
-
-    def decide(last: datetime | None, running: Any) -> tuple[datetime, list[Verdict]]:
-        last = last or first_seen(spec, name, at)
-        found = verdicts(spec, name, last, at, running, grace)
-        return (found[-1].slot.at if found else last), found
-
-    return record.look(now, decide, replace=spec.overlap == "replace")
 
 
 def settled(

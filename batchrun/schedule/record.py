@@ -158,8 +158,12 @@ class Record:
 
     def open(self) -> list[Entry]:
         """The slots that have been begun and of which something is left to be done, oldest first."""
+        return [entry for entry in self.unfinished() if entry.begun_at is not None]
+
+    def unfinished(self) -> list[Entry]:
+        """The same, and those that wait for their turn."""
         with self._explained():
-            return [entry for entry in self._open((*OPEN, State.REPLACED)) if entry.begun_at is not None]
+            return self._open((*OPEN, State.REPLACED))
 
     def entry(self, name: str) -> Entry | None:
         """What is known of a slot."""

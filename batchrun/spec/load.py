@@ -138,11 +138,28 @@ def load_job(path: Path, overrides: Sequence[str] = (), dates: Dates | None = No
         spec = _checked(document)
     if spec.input.where is not None:
         check_sources([(("input", "where"), Condition, spec.input.where)], spec.request, told, ("request",))
-    base = without_dots(path.absolute().parent)
+    base = base_of(path)
     job = _single(spec, path, base, told) if spec.stages is None else _pipeline(spec, path, base, told)
     if told.problems or job is None:
         raise SpecError(joined(told.problems))
     return replace(job, dates=dates, dates_read=read) if spec.schedule else job
+
+
+def scheduled_spec(path: Path, overrides: Sequence[str] = ()) -> JobSpec | None:
+    """What a job file with a schedule says; None for any other file. Raises SpecError.
+
+    Only this one file is read: neither what it names, nor any Python of it. So it may be wrong all the same.
+    """
+    document = read_document(path)
+    if not isinstance(document.data, dict) or not document.data.get("schedule"):
+        return None
+    override(document, overrides)
+    return _checked(document)
+
+
+def base_of(path: Path) -> Path:
+    """The directory that the paths in a job file are relative to."""
+    return without_dots(path.absolute().parent)
 
 
 def _single(spec: JobSpec, path: Path, base: Path, told: Complaints) -> Job | None:

@@ -1,0 +1,96 @@
+"""The daemon: a watch for each job, new and changed job files noticed, a sign of life, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from batchrun.daemon.jobs import JobFile, JobFiles
+from batchrun.daemon.messages import Message
+from batchrun.daemon.watch import Shared, Watch
+from batchrun.plurals import counted
+
+#: Seconds between two looks at the job files, and between two signs of life.
+LOOK = 15.0
+
+
+class Daemon:
+    """Looks after the jobs in `files` until `leave`. `beat` is called `every` so many seconds, and raises OSError.
+
+    Children that do not stop within `grace` seconds are killed. Make it on the loop that runs it.
+    """
+
+    def __init__(
+        self, files: JobFiles, shared: Shared, beat: Callable[[], None], grace: float = 60.0, every: float = LOOK
+    ) -> None:
+        self._files, self._shared, self._beat, self._grace, self._every = files, shared, beat, grace, every
+        self._watches: dict[Path, tuple[Watch, asyncio.Task[None]]] = {}
+        self._leaving = asyncio.Event()
+        self._trouble = ""
+
+    def leave(self) -> None:
+        """Begin nothing more."""
+        self._leaving.set()
+
+    async def run(self) -> bool:
+        """Until `leave`. False if children had to be killed after `grace` seconds."""
+        while not self._leaving.is_set():
+            try:
+                self._beat()
+                self._look()
+                self._trouble = ""
+            except OSError as error:
+                self._tell_trouble(str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await self._leaving.wait()
+        return await self._end()
+
+    # -- job files -----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        jobs, problems = self._files.look()
+        for problem in problems:
+            self._shared.tell(Message("broken", problem.text, bad=True))
+        for path, (watch, _) in self._watches.items():
+            if watch.job is not None and path not in jobs:
+                self._tell(watch.job, "gone", f"{path} is gone or broken: none of its slots begins")
+                watch.change(None)
+        for path, job in jobs.items():
+            self._keep(path, job)
+
+    def _keep(self, path: Path, job: JobFile) -> None:
+        if path not in self._watches:
+            watch = Watch(job, self._shared)
+            self._watches[path] = watch, asyncio.create_task(watch.run())
+        elif (watch := self._watches[path][0]).job == job:
+            return
+        else:
+            watch.change(job)
+        self._tell(job, "job", f"{path}: {job.schedule.cron}, {job.schedule.timezone}")
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def _end(self) -> bool:
+        for watch, _ in self._watches.values():
+            watch.leave()
+        running = [watch.child for watch, _ in self._watches.values() if watch.child is not None]
+        if running:
+            said = f"stopping: {counted(len(running), 'run')} may take {self._grace:.0f} s to stop"
+            self._shared.tell(Message("leaving", said))
+        tasks = [task for _, task in self._watches.values()]
+        late = (await asyncio.wait(tasks, timeout=self._grace))[1] if tasks else set()
+        for child in running if late else ():
+            child.kill()
+        await asyncio.gather(*tasks)
+        return not late
+
+    def _tell(self, job: JobFile, action: str, text: str) -> None:
+        self._shared.tell(Message(action, text, job.name))
+
+    def _tell_trouble(self, text: str) -> None:
+        if text != self._trouble:
+            self._shared.tell(Message("trouble", text, bad=True))
+        self._trouble = text

@@ -1,0 +1,146 @@
+"""The daemon as a process, with children as processes: signals, kills, the API key, and the dead of process 1."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from batchrun.schedule.record import Record
+from batchrun.store.lock import running
+from tests.processes import COMMAND, command, emulator, finish, ledger, start
+from tests.reliability.canary import Canary, a_key
+
+ROOT = Path(__file__).parents[2]
+NIGHTLY = {"cron": "* * * * *", "overlap": "queue"}
+REAP = """
+import os, time
+from contextlib import suppress
+from ctypes import CDLL
+from batchrun.daemon.children import Launcher
+CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans are ours, as they are process 1's
+launcher = Launcher("nothing", {}, 1)
+if not (child := os.fork()):
+    if os.fork():
+        os._exit(0)
+    os._exit(7)
+os.waitpid(child, 0)
+for _ in range(200):
+    launcher.reap()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        print("none left")
+        break
+    time.sleep(0.01)
+"""
+
+
+def write(where: Path, **schedule: str) -> Path:
+    where.mkdir(exist_ok=True)
+    job = {
+        "name": "job",
+        "schedule": {**NIGHTLY, **schedule},
+        "input": {"path": "rows.jsonl", "key": "id"},
+        "request": {"model": "gemini-3.5-flash", "input": "Say {{ word }}"},
+        "poll": {"first": "100ms", "rpm": None},
+    }
+    (where / "job.json").write_text(json.dumps(job))
+    (where / "rows.jsonl").write_text('{"id": "a", "word": "x"}\n')
+    return where
+
+
+def wait(until: Callable[[], object], seconds: float = 60) -> None:
+    ends = time.perf_counter() + seconds
+    while not until():
+        assert time.perf_counter() < ends, "it does not come"
+        time.sleep(0.05)
+
+
+def begin(where: Path, name: str) -> None:
+    """Have a slot of this job open, whatever the time is."""
+    home = where / "runs" / "job"
+    home.mkdir(parents=True, exist_ok=True)
+    with Record(home) as record:
+        record.begin(name, 1.0)
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children()
+
+
+def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_itself(tmp_path: Path) -> None:
+    where, key = write(tmp_path / "jobs"), a_key()
+    begin(where, "2026-01-01T0000Z")
+    env = {**os.environ, "GEMINI_API_KEY": key}
+    with emulator(tmp_path, "--latency", "30s", "--bad-key", "none") as url:
+        daemon = start(where, "schedule", "run", ".", "--base-url", url, env=env)
+        wait(lambda: ledger(tmp_path))
+        (child,) = children(daemon.pid)
+        found = Canary(key)
+        seen = json.dumps([child.cmdline(), child.environ(), psutil.Process(daemon.pid).cmdline()])
+        code, _, err = command(where, "schedule", "run", ".", "--emulator")
+        healthy = command(where, "schedule", "health", ".")
+        daemon.send_signal(signal.SIGTERM)
+        ended, out, errors = finish(daemon, 30)
+    assert not found(seen.encode())
+    assert not any(found(path.read_bytes()) for path in where.rglob("*") if path.is_file())
+    assert not found((out + errors).encode())
+    assert (code, f"process {daemon.pid} on" in err) == (75, True)
+    assert healthy == (0, "", "")
+    assert (ended, child.is_running()) == (0, False)
+    assert "1 run may take 60 s to stop" in out
+    assert [line["status"] for line in ledger(tmp_path)][:1] == [200]
+    assert command(where, "schedule", "health", ".")[0] == 1
+
+
+def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path: Path) -> None:
+    where = write(tmp_path / "jobs", cron="0 0 1 1 *")
+    begin(where, "2026-01-01T0000Z")
+    with emulator(tmp_path, "--latency", "20s") as url:
+        daemon = start(where, "schedule", "run", ".", "--base-url", url)
+        wait(lambda: ledger(tmp_path))
+        (first,) = children(daemon.pid)
+        first.kill()
+        wait(lambda: [child for child in children(daemon.pid) if child != first])
+        (child,) = children(daemon.pid)
+        wait(lambda: running(where / "runs" / "job" / "2026-01-01T0000Z"))
+        daemon.kill()
+        wait(lambda: not child.is_running())
+        _, out, _ = finish(daemon)
+    assert "its process was ended by signal 9; goes on in 5 s" in out
+    assert len(ledger(tmp_path)) == 1
+
+
+def test_a_file_that_is_no_job_and_a_directory_that_is_not_there_are_told(tmp_path: Path) -> None:
+    assert command(tmp_path, "schedule", "run", "nowhere", "--emulator")[0] == 2
+    code, _, err = command(tmp_path, "schedule", "run", ".", "--base-url", "https://example.com")
+    assert (code, "set GEMINI_API_KEY" in err) == (77, True)
+
+
+def test_the_orphans_of_others_are_buried() -> None:
+    done = subprocess.run([sys.executable, "-c", REAP], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert (done.stdout.strip(), done.stderr) == ("none left", "")
+
+
+def test_as_process_1_it_heeds_the_first_sigterm(tmp_path: Path) -> None:
+    alone = [shutil.which("unshare") or "unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user may not make a PID namespace")
+    where = write(tmp_path / "jobs", cron="0 0 1 1 *")
+    words = [*alone, *COMMAND, "schedule", "run", str(where), "--emulator"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        assert "0 0 1 1 *" in process.stdout.readline()
+        (first,) = children(process.pid)
+        first.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
