@@ -178,7 +178,8 @@ def teller(log_format: str, *, quiet: bool) -> Tell:
             if log_format == "json":
                 write(json.dumps(_document(message)) + "\n")
             else:
-                say(f"{_time()} {message.job}{': ' if message.job else ''}{message.text}")
+                said = "; ".join(message.text.splitlines())
+                say(f"{_time()} {message.job}{': ' if message.job else ''}{said}")
 
     return tell
 

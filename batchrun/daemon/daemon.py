@@ -43,6 +43,8 @@ class Daemon:
                 self._trouble = ""
             except OSError as error:
                 self._tell_trouble(str(error))
+            except Exception as error:
+                self._tell_trouble(f"batchrun itself failed: {type(error).__name__}: {error}")
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await self._leaving.wait()

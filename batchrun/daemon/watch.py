@@ -21,6 +21,8 @@ from batchrun.schedule.verdicts import State, Verdict
 
 #: Seconds until a child is started again that left something undone: at first, and at most.
 _SOON, _LATE = 5.0, 600.0
+#: Of so many slots the last line is remembered.
+_REMEMBERED = 20
 _BAD = (State.SKIPPED, State.PASSED_OVER, State.BLOCKED, State.HELD, State.GIVEN_UP)
 
 
@@ -116,7 +118,8 @@ class Watch:
 
     def _tell_verdict(self, job: JobFile, verdict: Verdict) -> None:
         self._tell_slot(verdict.slot.name, verdict.state, verdict.why, bad=verdict.state in _BAD)
-        self._shared.on_verdict(job, verdict)
+        with self._explained():
+            self._shared.on_verdict(job, verdict)
 
     def _make_way(self) -> None:
         if self._child is not None:
@@ -177,7 +180,7 @@ class Watch:
         slot, text = str(said.get("slot", "")), str(said.get("text", ""))
         if self._said.get(slot) == text:
             return
-        self._said = {**dict(list(self._said.items())[-20:]), slot: text}
+        self._said = {**dict(list(self._said.items())[-_REMEMBERED:]), slot: text}
         action, state, bad = "slot" if slot else "trouble", str(said.get("state", "")), bool(said.get("code"))
         name = self.job.name if self.job is not None else ""
         self._shared.tell(Message(action, text, name, slot, state, bad))

@@ -182,3 +182,17 @@ def test_it_says_that_it_lives_four_times_a_minute(tmp_path: Path) -> None:
     here = post(tmp_path)
     here.live(600)
     assert len(here.beats) == 40
+
+
+def test_whoever_listens_for_verdicts_may_fail(tmp_path: Path) -> None:
+    here = post(tmp_path)
+    here.write("job", "0 * * * *", overlap="replace")
+
+    class Deaf(list[object]):
+        def append(self, _: object) -> None:
+            raise ValueError("no network")
+
+    here.verdicts = Deaf()  # type: ignore[assignment]
+    here.live(2.5 * HOUR)
+    assert [state.split()[1] for state in here.states("job")] == ["done"] * 3
+    assert here.texts("trouble") == ["batchrun itself failed: ValueError: no network"]
