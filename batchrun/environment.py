@@ -23,14 +23,19 @@ _read: dict[str, str] = {}
 
 def take() -> None:
     """Move them out of the environment, so that no child process has them, nor what the user's functions print."""
-    for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET):
+    for name in _secret():
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
 
 
-def give(keys: Mapping[str, str]) -> None:
-    """The keys of the process that has started this one, which came by a pipe."""
-    _taken.update((name, value) for name, value in keys.items() if name in KEY_VARIABLES)
+def secrets() -> dict[str, str]:
+    """All of them by their variables, for a process of ours that this one starts, and that they reach by a pipe."""
+    return {name: value for name in _secret() if (value := value_of(name))}
+
+
+def give(given: Mapping[str, str]) -> None:
+    """The secrets of the process that has started this one."""
+    _taken.update((name, given[name]) for name in _secret() if name in given)
 
 
 def keys() -> Iterator[tuple[str, str]]:
@@ -47,6 +52,10 @@ def unread() -> Iterator[str]:
     for name in KEY_VARIABLES:
         if not value_of(name) and (path := value_of(_file(name))) and (problem := _content(path)[1]):
             yield f"{_file(name)} names {path}: {problem}"
+
+
+def _secret() -> Iterator[str]:
+    yield from (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET)
 
 
 def _file(name: str) -> str:

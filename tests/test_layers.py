@@ -43,7 +43,7 @@ ALLOWED = {
     "views": {"errors", "rows", "plurals", "interactions", "store", "engine", "runs"},
     "schedule": {"errors", "rows", "spec"},
     "telemetry": {"errors", "rows", "glyphs", "version", "interactions", "store", "outputs", "engine"},
-    "daemon": {"errors", "plurals", "spec", "store", "schedule", "runs"},
+    "daemon": {"errors", "plurals", "spec", "store", "schedule", "engine", "runs"},
     "aftercare": {
         "errors", "rows", "disk", "plurals", "clock", "spec", "interactions", "prices", "store", "inputs", "outputs",
         "engine", "runs", "emulator",

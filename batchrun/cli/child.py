@@ -18,13 +18,18 @@ from batchrun import environment
 from batchrun.cli import begin_process
 from batchrun.cli.output import end_output, own_output
 from batchrun.cli.printing import write
+from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
 from batchrun.errors import BatchrunError, Exit, store_error_of
 
 if TYPE_CHECKING:
+    from batchrun.engine.events import Event
     from batchrun.runs.run import Result
     from batchrun.runs.slot_ticks import Carry, Stood
     from batchrun.spec.load import Job
+
+#: Each slot's run has its log where `run` has it.
+_TELLING = Telling(None, "json", "info", 10_000_000)
 
 
 def main() -> None:
@@ -32,7 +37,7 @@ def main() -> None:
     begin_process()
     try:
         given, control = _given()
-        environment.give(given.pop("keys"))
+        environment.give(given.pop("secrets"))
         code = _carried(Path(sys.argv[1]), given, control)
     except KeyboardInterrupt:
         code = Exit.SIGINT
@@ -74,6 +79,7 @@ def _carried(path: Path, given: dict[str, Any], control: int) -> Exit:
 
 def _carry(given: dict[str, Any]) -> Carry:
     """Waits for the answers, but of a slot that was replaced: there it fetches what is there."""
+    from batchrun.runs.directory import run_dir
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run
 
@@ -87,9 +93,18 @@ def _carry(given: dict[str, Any]) -> Carry:
             patient=seconds is None,
             seconds=seconds,
         )
-        return run(job, options, wall_clock)
+        directory = run_dir(job, None, emulated=given["emulator"])
+        with _TELLING.observing(job, directory, _observe) as observe:
+            return run(job, options, wall_clock, observe)
 
     return carry
+
+
+def _observe(event: Event) -> None:
+    from batchrun.engine.events import AlertFailed
+
+    if isinstance(event, AlertFailed):
+        _write({"code": Exit.OK, "text": f"an alert was not told: {event.reason}", "bad": True})
 
 
 def _stop_at_the_end(control: int) -> None:
@@ -102,7 +117,8 @@ def _stop_at_the_end(control: int) -> None:
 def _say(stood: Stood) -> None:
     from batchrun.cli.ticking import slot_line
 
-    _write({"slot": stood.slot, "state": stood.state, "code": stood.exit_code, "text": slot_line(stood)})
+    text = "; ".join([slot_line(stood), *stood.notes])
+    _write({"slot": stood.slot, "state": stood.state, "code": stood.exit_code, "text": text})
 
 
 def _fail(error: BatchrunError | None, text: str) -> Exit:

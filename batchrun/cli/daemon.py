@@ -121,12 +121,14 @@ def serve(
 ) -> Exit:
     """Run the daemon until a signal. `given` is what every child is told. Raises LockedError, SpecError, StoreError."""
     from batchrun import environment
+    from batchrun.daemon.alarm import Alarm
     from batchrun.daemon.children import Launcher
     from batchrun.daemon.daemon import Daemon
     from batchrun.daemon.jobs import JobFiles
+    from batchrun.daemon.messages import ignore
     from batchrun.daemon.watch import Shared
 
-    launcher = Launcher(_ENTRY, {**given, "keys": dict(environment.keys())}, at_once)
+    launcher = Launcher(_ENTRY, {**given, "secrets": environment.secrets()}, at_once)
 
     async def main(holds: Sequence[Hold]) -> Exit:
         def beat() -> None:
@@ -135,8 +137,12 @@ def serve(
                 hold.beat(wall())
 
         files = JobFiles(places, given["overrides"], given["emulator"])
-        shared = Shared(launcher, wall, tell, asyncio.Semaphore(at_once))
-        return await _until_told(Daemon(files, shared, beat, grace))
+        alarm = Alarm(wall, tell)
+        heard = ignore if given["emulator"] else alarm  # of a rehearsal nobody is told
+        shared = Shared(launcher, wall, tell, asyncio.Semaphore(at_once), heard)
+        code = await _until_told(Daemon(files, shared, beat, grace))
+        await alarm.aclose()
+        return code
 
     with ExitStack() as stack, asyncio.Runner(loop_factory=loop_factory) as runner:
         return runner.run(main([stack.enter_context(closing(hold)) for hold in _holds(places)]))

@@ -116,7 +116,7 @@ def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: b
     from batchrun.runs.slot_ticks import tick_slots, worst
 
     touched: list[Stood] = []
-    for stood in tick_slots(wanted, carry, wall_clock, seconds):
+    for stood in tick_slots(wanted, carry, wall_clock, seconds, observe=_observe):
         touched.append(stood)
         if not as_json and (stood.exit_code or not quiet):
             say("\n".join([slot_line(stood), *(f"  {line}" for line in stood.notes)]))

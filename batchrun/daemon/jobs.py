@@ -11,6 +11,7 @@ from pathlib import Path
 
 from batchrun.errors import SpecError
 from batchrun.runs.directory import runs_called
+from batchrun.spec.alerting import AlertsSpec
 from batchrun.spec.load import base_of, scheduled_spec
 from batchrun.spec.scheduling import ScheduleSpec
 
@@ -30,6 +31,7 @@ class JobFile:
     schedule: ScheduleSpec
     home: Path
     version: Version
+    alerts: AlertsSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class JobFiles:
         if spec is None or spec.schedule is None:
             return Problem(path, f"{path}: the job has no `schedule`") if path in self.places else None
         home = runs_called(spec.name, base_of(path), emulated=self.emulated)
-        return JobFile(path, spec.name, spec.schedule, home, version)
+        return JobFile(path, spec.name, spec.schedule, home, version, spec.alerts)
 
 
 def _may_be_a_job(path: Path) -> bool:

@@ -181,7 +181,8 @@ class Watch:
         if self._said.get(slot) == text:
             return
         self._said = {**dict(list(self._said.items())[-_REMEMBERED:]), slot: text}
-        action, state, bad = "slot" if slot else "trouble", str(said.get("state", "")), bool(said.get("code"))
+        action, state = "slot" if slot else "trouble", str(said.get("state", ""))
+        bad = bool(said.get("code") or said.get("bad"))
         name = self.job.name if self.job is not None else ""
         self._shared.tell(Message(action, text, name, slot, state, bad))
 

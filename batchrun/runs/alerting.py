@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.alerts.memory import Memory, News, memory_of
-from batchrun.alerts.rules import Alert, Standing, alerts_of
+from batchrun.alerts.rules import Standing, alerts_of
 from batchrun.alerts.targets import Sender, Untold, address_of, alert_secrets, ping
 from batchrun.engine.events import AlertFailed, Observer
 from batchrun.errors import BatchrunError, SpecError
@@ -60,15 +60,6 @@ class Alerting:
         said = f"batchrun {self._job.spec.name}: exit code {exit_code}"
         await self._ping("/fail" if exit_code or alarmed else "", said + (", and an alert stands" if alarmed else ""))
 
-    async def slot_missed(self, message: str) -> None:
-        """Tell of a slot of the schedule that was missed, if the job wants that told. Whoever keeps the schedule knows
-        of which it has told."""
-        assert self._job.spec.alerts is not None
-        news, now = News(Alert("missed_slot", message), self._wall()), self._wall()
-        if self._job.spec.alerts.missed_slot:
-            telling = (self._sender.tell(each, self._document(news, now), now) for each in self._targets.values())
-            await asyncio.gather(*map(self._reached, telling))
-
     async def watch(self) -> None:
         """Look each minute, until cancelled; if it is not patient there is nothing to see before the end."""
         while self._patient:
@@ -90,34 +81,14 @@ class Alerting:
         await asyncio.gather(*(self._tell(memory, name, each, now) for name, each in news))
 
     async def _tell(self, memory: Memory, name: str, news: News, now: float) -> None:
-        if await self._reached(self._sender.tell(self._targets[name], self._document(news, now), now)):
+        said = document(self._job.spec.name, self._directory.path, news, now)
+        if await reached(self._sender.tell(self._targets[name], said, now), self._observe):
             memory.heard(name, news)
             self._keep(memory)
 
-    def _document(self, news: News, now: float) -> dict[str, Any]:
-        parts = (str(self._directory.path), news.alert.rule, str(news.began), news.state)
-        return {
-            "id": "alert_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24],
-            "job": self._job.spec.name,
-            "rule": news.alert.rule,
-            "state": news.state,
-            "message": news.alert.message,
-            "began": _iso(news.began),
-            "at": _iso(now),
-            "run": str(self._directory.path),
-        }
-
     async def _ping(self, path: str, said: str = "") -> None:
         pings = [target for target in self._targets.values() if target.ping is not None]
-        await asyncio.gather(*(self._reached(ping(target, path, said)) for target in pings))
-
-    async def _reached(self, telling: Coroutine[Any, Any, None]) -> bool:
-        try:
-            await telling
-        except (Untold, SpecError) as error:
-            self._observe(AlertFailed(str(error)))
-            return False
-        return True
+        await asyncio.gather(*(reached(ping(target, path, said), self._observe) for target in pings))
 
     def _remembered(self) -> Memory:
         if self._memory is None:
@@ -130,6 +101,31 @@ class Alerting:
     def _keep(self, memory: Memory) -> None:
         with suppress(OSError):  # then it may be told twice; the run goes on
             write_whole(self._path, memory.written())
+
+
+def document(job: str, directory: Path, news: News, now: float) -> dict[str, Any]:
+    """What a target is told, as JSON values; the same news again has the same `id`."""
+    parts = (str(directory), news.alert.rule, str(news.began), news.state)
+    return {
+        "id": "alert_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24],
+        "job": job,
+        "rule": news.alert.rule,
+        "state": news.state,
+        "message": news.alert.message,
+        "began": _iso(news.began),
+        "at": _iso(now),
+        "run": str(directory),
+    }
+
+
+async def reached(telling: Coroutine[Any, Any, None], observe: Observer) -> bool:
+    """Whether a target was told. One that was not is an event, and no error."""
+    try:
+        await telling
+    except (Untold, SpecError) as error:
+        observe(AlertFailed(str(error)))
+        return False
+    return True
 
 
 def alerting_of(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from batchrun.engine.events import Observer, ignore
 from batchrun.errors import BatchrunError, BudgetError, Exit, LockedError, RunError, SpecError
+from batchrun.runs.missed_slots import Owner, tell_missed
 from batchrun.runs.run import Result
 from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_in, scheduled
 from batchrun.schedule.deciding import decided
@@ -62,11 +65,18 @@ def worst(codes: Iterator[Exit]) -> Exit:
 
 
 def tick_slots(
-    wanted: Wanted, carry: Carry, wall: Callable[[], float], seconds: float | None = None, *, looks: bool = True
+    wanted: Wanted,
+    carry: Carry,
+    wall: Callable[[], float],
+    seconds: float | None = None,
+    *,
+    looks: bool = True,
+    observe: Observer = ignore,
 ) -> Iterator[Stood]:
     """Each slot as it is done with. After `seconds` nothing more is sent. Raises SpecError, StoreError.
 
-    What becomes of slots whose time has come is not decided here unless it `looks`: a daemon does that.
+    What becomes of slots whose time has come is not decided here, and of those that were not run nobody is told, unless
+    it `looks`: a daemon does that.
     """
     job = load_job(wanted.path, wanted.overrides)
     ends = None if seconds is None else wall() + seconds
@@ -81,7 +91,10 @@ def tick_slots(
         while not ticking.is_over and (begun := record.begin_next(wall())) is not None:
             yield (stood := ticking.go_on(begun))
             if stood.exit_code in _FATAL:
-                return
+                break
+        if looks and not wanted.emulated:
+            owner = Owner(job.spec.name, job.base, wanted.home(job), job.spec.alerts)
+            asyncio.run(tell_missed(owner, record, wall, observe))
 
 
 def settled(

@@ -13,7 +13,7 @@ def m001_initial(db: Database) -> None:
 
     Times are Unix seconds. A slot without `over_at` has more to be done; `took_at` is when it took its files, also if
     there were none. In `taken` a content belongs to one slot for ever; `file` is the path as the job finds it, `bytes`
-    and `ctime_ns` are the file's when it was read.
+    and `ctime_ns` are the file's when it was read. `told` names slots that were not run, and people were told so.
     """
     for statement in (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID",
@@ -21,6 +21,7 @@ def m001_initial(db: Database) -> None:
             name TEXT PRIMARY KEY, state TEXT NOT NULL, why TEXT NOT NULL, decided_at REAL NOT NULL,
             begun_at REAL, over_at REAL, took_at REAL) WITHOUT ROWID""",
         "CREATE INDEX slot_open ON slot (name) WHERE over_at IS NULL",
+        "CREATE TABLE told (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID",
         "CREATE TABLE output (directory TEXT PRIMARY KEY, slot TEXT NOT NULL) WITHOUT ROWID",
         """CREATE TABLE taken (
             sha256 TEXT PRIMARY KEY, slot TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,

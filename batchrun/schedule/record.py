@@ -165,6 +165,19 @@ class Record:
         with self._explained():
             return self._open((*OPEN, State.REPLACED))
 
+    def not_run(self) -> list[Entry]:
+        """The slots that never were, or will be, run to their end, and that nobody was told of, oldest first."""
+        query = f"""SELECT {_COLUMNS} FROM slot WHERE over_at NOT NULL AND name NOT IN (SELECT name FROM told)
+            AND (state IN ('skipped', 'passed_over', 'given_up') OR (state = 'replaced' AND begun_at IS NULL))
+            ORDER BY name"""
+        with self._explained():
+            return [_entry(row) for row in self._db.execute(query)]
+
+    def told(self, names: Iterable[str], now: float) -> None:
+        """People know of these slots that were not run."""
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO told VALUES (?, ?)", ((name, now) for name in names))
+
     def entry(self, name: str) -> Entry | None:
         """What is known of a slot."""
         with self._explained():

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchrun.engine.events import ignore
 from batchrun.runs import run as running
 from batchrun.runs.alerting import Alerting
-from batchrun.runs.directory import run_dir
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, run
 from batchrun.spec.load import load_job
@@ -74,12 +71,3 @@ def test_failures_are_told_when_a_run_ends(tmp_path: Path) -> None:
     job = job_of(tmp_path, 30, alerts={"failure_rate": "20%"})
     assert live(job, patient=True, faults="failed:0.5").summary.failed > 6
     assert told(job) == ["failure_rate begun"]
-
-
-@pytest.mark.parametrize(("wanted", "heard"), [(True, ["missed_slot begun"]), (False, [])])
-def test_whoever_keeps_the_schedule_can_tell_of_a_missed_slot(tmp_path: Path, wanted: bool, heard: list[str]) -> None:
-    job = job_of(tmp_path, alerts={"missed_slot": wanted})
-    loaded = load_job(job.write())
-    alerting = Alerting(loaded, run_dir(loaded, None, emulated=True), job.clock.wall, ignore)
-    asyncio.run(alerting.slot_missed("2026-11-22T0200Z was missed"))
-    assert told(job) == heard
