@@ -18,6 +18,6 @@ WORKDIR /data
 # The list of uploaded files outlives the container; the key is a file, so that no environment shows it.
 ENV BATCHRUN_STATE=/data/.batchrun GEMINI_API_KEY_FILE=/run/secrets/gemini.key
 STOPSIGNAL SIGTERM
-# A health check belongs to what runs for ever, `schedule run`: one for all commands would call a `run` ill.
+# A health check belongs to what runs for ever, `schedule run` (deploy/compose.yaml): one for all would call a `run` ill.
 ENTRYPOINT ["batchrun"]
 CMD ["--help"]

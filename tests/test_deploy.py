@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import kubernetes_validate
 import pytest
@@ -60,9 +61,15 @@ def test_the_manifests_are_what_schedule_emit_prints() -> None:
 def test_what_is_started_are_commands_on_the_job_that_is_there(compose: dict[str, Any]) -> None:
     pod = read("kubernetes/cronjob.yaml")[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     lines = [service["command"] for service in compose["services"].values()]
-    for name, job, *options in [*lines, pod["containers"][0]["args"]]:
-        assert (DEPLOY / Path(job).name).is_file()
-        known = {option for param in commands.commands[name].params for option in param.opts}
+    checks = [service["healthcheck"]["test"][2:] for service in compose["services"].values() if "healthcheck" in service]
+    assert checks == [["schedule", "health", "/data"]]
+    for line in [*lines, *checks, pod["containers"][0]["args"]]:
+        group = commands.commands["schedule"]
+        assert isinstance(group, click.Group)
+        name, place, *options = line[1:] if line[0] == "schedule" else line
+        command = (group if line[0] == "schedule" else commands).commands[name]
+        assert place == "/data" or (DEPLOY / Path(place).name).is_file()
+        known = {option for param in command.params for option in param.opts}
         assert {option for option in options if option.startswith("--")} <= known
 
 
