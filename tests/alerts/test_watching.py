@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,13 @@ def test_whoever_keeps_the_schedule_can_tell_of_a_missed_slot(tmp_path: Path, wa
     alerting = Alerting(loaded, run_dir(loaded, None, emulated=True), job.clock.wall, ignore)
     asyncio.run(alerting.slot_missed("2026-11-22T0200Z was missed"))
     assert told(job) == heard
+
+
+def test_tokens_that_no_interaction_can_have_are_no_cause_for_an_alert(tmp_path: Path) -> None:
+    job = job_of(tmp_path, 1, alerts={"tokens": 1_000_000})
+    live(job, patient=True)
+    with closing(sqlite3.connect(job.directory / "run.db", isolation_level=None)) as db:
+        db.execute("""UPDATE attempt SET usage = '{"total_tokens": "9e999"}'""")
+    loaded = load_job(job.write())
+    asyncio.run(Alerting(loaded, run_dir(loaded, None, emulated=True), job.clock.wall, ignore).look())
+    assert told(job) == []
