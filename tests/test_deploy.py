@@ -61,7 +61,9 @@ def test_the_manifests_are_what_schedule_emit_prints() -> None:
 def test_what_is_started_are_commands_on_the_job_that_is_there(compose: dict[str, Any]) -> None:
     pod = read("kubernetes/cronjob.yaml")[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     lines = [service["command"] for service in compose["services"].values()]
-    checks = [service["healthcheck"]["test"][2:] for service in compose["services"].values() if "healthcheck" in service]
+    checks = [
+        service["healthcheck"]["test"][2:] for service in compose["services"].values() if "healthcheck" in service
+    ]
     assert checks == [["schedule", "health", "/data"]]
     for line in [*lines, *checks, pod["containers"][0]["args"]]:
         group = commands.commands["schedule"]

@@ -126,3 +126,9 @@ def test_only_the_client_its_transports_webhooks_and_alerts_import_the_http_libr
     users = {name_of(p) for p in client_side if {"httpx", "aiohttp"} & {m.split(".")[0] for m in imports(p)}}
     calling = {f"batchrun.interactions.{name}" for name in ("client", "saving", "transport", "in_process", "fetching")}
     assert users == {*calling, "batchrun.webhooks.listener", "batchrun.alerts.targets"}
+
+
+def test_the_design_shows_each_part_once() -> None:
+    shown = [line.split()[0] for line in (ROOT / "design/architecture.md").read_text().splitlines() if line[:2] == "  "]
+    folders = [f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    assert [folder for folder in folders if shown.count(folder) != 1] == []

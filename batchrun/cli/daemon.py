@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -23,6 +22,8 @@ from batchrun.clock import wall_clock
 from batchrun.errors import Exit, StoreError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from batchrun.daemon.daemon import Daemon
     from batchrun.daemon.heartbeat import Hold
     from batchrun.daemon.messages import Message, Tell
@@ -120,6 +121,8 @@ def serve(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> Exit:
     """Run the daemon until a signal. `given` is what every child is told. Raises LockedError, SpecError, StoreError."""
+    import asyncio
+
     from batchrun import environment
     from batchrun.daemon.alarm import Alarm
     from batchrun.daemon.children import Launcher
@@ -150,6 +153,8 @@ def serve(
 
 async def _until_told(daemon: Daemon) -> Exit:
     """The first signal stops it, the second leaves at once. As process 1 it would have no default for either."""
+    import asyncio
+
     signals: list[int] = []
 
     def stop(number: int) -> None:

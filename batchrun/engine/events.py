@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from batchrun.interactions.usage import Usage
-from batchrun.outputs.summary import Summary
 from batchrun.rows import Outcome
+
+if TYPE_CHECKING:
+    from batchrun.interactions.usage import Usage
+    from batchrun.outputs.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)

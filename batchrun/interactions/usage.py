@@ -13,7 +13,7 @@ Usage = Mapping[str, Any]
 #: Queries that are counted, and billed, apart from tokens.
 GROUNDING = ("google_search", "google_maps", "retrieval")
 #: More tokens in one interaction are a mistake of the server's, not a usage.
-_MOST_TOKENS = 10**9
+MOST_TOKENS = 10**9
 
 
 def count(usage: Usage, name: str) -> int | None:
@@ -25,7 +25,7 @@ def count(usage: Usage, name: str) -> int | None:
 def plausible_tokens(usage: Usage, name: str) -> int | None:
     """A count of tokens that may steer the pace of a run; None for one that no interaction can have."""
     tokens = count(usage, name)
-    return None if tokens is None or tokens >= _MOST_TOKENS else tokens
+    return None if tokens is None or tokens >= MOST_TOKENS else tokens
 
 
 def by_modality(usage: Usage, family: str) -> Iterator[tuple[str, int]]:

@@ -22,6 +22,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.spec.alerting import TargetSpec
 from batchrun.spec.load import Job
 from batchrun.store.reader import PRESENT, Reader
+from batchrun.store.tokens import token_count
 
 _LOOK_SECONDS = 60.0
 #: Answers of each kind that latencies are judged from, and the part of them that is nearly all.
@@ -164,7 +165,7 @@ def _standing(checkpoint: Path) -> Standing:
             found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
         )
         (last,) = found("SELECT max(finished_at) FROM row").fetchone()
-        (tokens,) = found("SELECT total(json_extract(usage, '$.total_tokens')) FROM attempt").fetchone()
+        (tokens,) = found(f"SELECT total({token_count('total_tokens')}) FROM attempt").fetchone()
         typical, observed = _typical(reader)
         return Standing(0.0, outcomes, outcomes.get("pending", 0), last or 0.0, typical, observed, int(tokens))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batchrun.store.migrations import OPEN
 from batchrun.store.reader import PRESENT, Reader
+from batchrun.store.tokens import token_count
 
 #: Recent attempts have the highest ids. No more than these are looked at for what is recent, however many there are.
 _RECENT = 20_000
@@ -49,14 +50,14 @@ def posts_since(reader: Reader, since: float) -> int:
 
 def tokens_since(reader: Reader, since: float) -> int:
     """The tokens of the answers that came since then, input, output and thoughts."""
-    query = f"""SELECT total(json_extract(usage, '$.total_tokens')) FROM attempt
+    query = f"""SELECT total({token_count("total_tokens")}) FROM attempt
                 WHERE {_LAST} AND fetched_at >= ? AND usage NOT NULL"""
     return int(reader.connection.execute(query, (_RECENT, since)).fetchone()[0])
 
 
 def tokens_in_all(reader: Reader) -> tuple[int, int, int]:
     """Input, output and thought tokens of all answers, as far as the service said."""
-    sums = ", ".join(f"total(json_extract(usage, '$.total_{name}_tokens'))" for name in ("input", "output", "thought"))
+    sums = ", ".join(f"total({token_count(f'total_{name}_tokens')})" for name in ("input", "output", "thought"))
     read, written, thought = reader.connection.execute(f"SELECT {sums} FROM attempt WHERE usage NOT NULL").fetchone()
     return int(read), int(written), int(thought)
 

@@ -16,6 +16,7 @@ from batchrun.errors import SpecError, StoreError
 from batchrun.store.damage import damaged, is_damage, unreadable
 from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
+from batchrun.store.tokens import token_count
 from batchrun.store.versions import refuse_newer, refuse_older
 
 _ATTEMPT = """a.id, a.row_id, r.key, a.number, r.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
@@ -137,9 +138,9 @@ class Reader:
     def tokens_read(self, since: float) -> list[tuple[float, int, int | None]]:
         """The POSTs that were or may have been accepted since then, in their order: when, and the input tokens, as
         estimated and as counted by the service (None where it has not said so)."""
-        query = """SELECT coalesce(submitted_at, intent_at) AS at, coalesce(tokens, 0),
-                   json_extract(usage, '$.total_input_tokens') FROM attempt
-                   WHERE state NOT IN ('not_sent', 'refused') AND at >= ? ORDER BY at"""
+        read = token_count("total_input_tokens")
+        query = f"""SELECT coalesce(submitted_at, intent_at) AS at, coalesce(tokens, 0), {read} FROM attempt
+                    WHERE state NOT IN ('not_sent', 'refused') AND at >= ? ORDER BY at"""
         return self.connection.execute(query, (since,)).fetchall()
 
     def newest_in_flight(self, since: float, limit: int) -> list[AttemptRecord]:

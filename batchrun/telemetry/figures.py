@@ -10,11 +10,11 @@ from pathlib import Path
 from batchrun.store.migrations import OPEN
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
+from batchrun.store.tokens import token_count
 from batchrun.telemetry.records import KINDS
 
 #: Upper bounds, in seconds, of the classes in which interactions are counted by how long they took.
 BOUNDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
-_MOST_TOKENS = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,9 @@ def figures_of(checkpoint: Path) -> Figures:
 
 
 def _tokens(reader: Reader) -> dict[str, int]:
-    """By kind; what is no plausible count is left out, as elsewhere."""
-    each = (
-        f"total(iif(json_type(usage, '$.total_{kind}_tokens') = 'integer' AND json_extract(usage, "
-        f"'$.total_{kind}_tokens') BETWEEN 0 AND {_MOST_TOKENS}, json_extract(usage, '$.total_{kind}_tokens'), 0))"
-        for kind in KINDS
-    )
-    found = reader.connection.execute(f"SELECT {', '.join(each)} FROM attempt WHERE usage NOT NULL").fetchone()
+    """By kind."""
+    each = ", ".join(f"total({token_count(f'total_{kind}_tokens')})" for kind in KINDS)
+    found = reader.connection.execute(f"SELECT {each} FROM attempt WHERE usage NOT NULL").fetchone()
     return {kind: int(count) for kind, count in zip(KINDS, found, strict=True)}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +74,13 @@ def test_failures_are_told_when_a_run_ends(tmp_path: Path) -> None:
     job = job_of(tmp_path, 30, alerts={"failure_rate": "20%"})
     assert live(job, patient=True, faults="failed:0.5").summary.failed > 6
     assert told(job) == ["failure_rate begun"]
+
+
+def test_tokens_that_no_interaction_can_have_are_no_cause_for_an_alert(tmp_path: Path) -> None:
+    job = job_of(tmp_path, 1, alerts={"tokens": 1_000_000})
+    live(job, patient=True)
+    with closing(sqlite3.connect(job.directory / "run.db", isolation_level=None)) as db:
+        db.execute("""UPDATE attempt SET usage = '{"total_tokens": "9e999"}'""")
+    loaded = load_job(job.write())
+    asyncio.run(Alerting(loaded, run_dir(loaded, None, emulated=True), job.clock.wall, ignore).look())
+    assert told(job) == []

@@ -469,7 +469,7 @@ def test_the_schema_of_the_job_file_is_json_schema_that_accepts_a_job(tmp_path: 
 
 
 def test_version_and_help_import_nothing_heavy() -> None:
-    heavy = {"pyarrow", "httpx", "aiohttp", "pydantic"}
+    heavy = {"pyarrow", "httpx", "aiohttp", "pydantic", "asyncio", "sqlite_utils", "rich", "importlib.resources"}
     code = f"import sys; from batchrun.cli import commands; print(sorted(set(sys.modules) & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert done.stdout.strip() == "[]"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import click
 from click.shell_completion import CompletionItem
 
@@ -12,6 +10,8 @@ from batchrun.cli.printing import say
 
 def topics() -> dict[str, str]:
     """The texts by name."""
+    from importlib.resources import files
+
     found = sorted(files(__name__).iterdir(), key=lambda file: file.name)
     return {file.name.removesuffix(".md"): file.read_text("utf-8") for file in found if file.name.endswith(".md")}
 
