@@ -99,7 +99,7 @@ class Ear:
             return _AS_IT_WAS[Verb.PAUSE]
         if not await self._heed_pause():
             return Answer(True, "it was resumed since")
-        return Answer(True, f"paused: {self._going_on()} and polled")
+        return Answer(True, f"paused: {self._going_on()} and are polled")
 
     async def _do_resume(self, _wish: Wish) -> Answer:
         if self._pause is None:
