@@ -132,11 +132,9 @@ class Engine:
         while True:
             if not await self._room.take():
                 return None
-            if not self._feeds_earlier and not await self._steering.may_begin():
-                return None
             self._has_ended.clear()
             if (row := self._supply.next()) is not None:
-                return row
+                return row if self._feeds_earlier or await self._steering.may_begin() else None
             self._room.give_back()
             if self._feeds_earlier or not self._tasks:
                 return None

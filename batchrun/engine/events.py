@@ -148,12 +148,14 @@ class Paused:
 class Steered:
     """Somebody said something to the run, and this came of it, in words for people.
 
-    `paused` tells whether it is paused now; `limits` are those that were set, by their names in the job file.
+    `paused` tells whether it is paused now, `leaving` whether it was told to end early; `limits` are those that were
+    set, by their names in the job file.
     """
 
     text: str
     paused: bool = False
     limits: Mapping[str, float | None] = field(default_factory=dict)
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,11 @@ class Steering:
         self._tell()
 
     @property
+    def leaving(self) -> bool:
+        """Whether somebody told the run to end before all rows have."""
+        return self.draining or self.detached
+
+    @property
     def waits(self) -> bool:
         """Whether what a pause keeps from being sent waits for its end; else it is left to a later run."""
         return self.patient and not (self.draining or self.deaf)

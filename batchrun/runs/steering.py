@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from batchrun.engine.engine import Engine
 from batchrun.engine.events import Observer, Steered
@@ -82,7 +84,7 @@ class Ear:
             self._deaf = False
         except StoreError as error:
             if not self._deaf:
-                self._observe(Steered(f"what is wished of this run cannot be heard: {error}", self._pause is not None))
+                self._tell(f"what is wished of this run cannot be heard: {error}")
             self._deaf = True
 
     async def _done(self, wish: Wish) -> Answer:
@@ -90,16 +92,18 @@ class Ear:
         answer = Answer(False, f"{wish.verb!r} is nothing that a run can do") if do is None else await do(wish)
         if answer != _AS_IT_WAS.get(wish.verb):
             limits = wish.settings if answer.done else {}
-            said = f"{wish.verb}, said by {wish.said_by}: {answer.text}"
-            self._observe(Steered(said, self._pause is not None, limits))
+            self._tell(f"{wish.verb}, said by {wish.said_by}: {answer.text}", limits)
         return answer
+
+    def _tell(self, text: str, limits: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._observe(Steered(text, self._pause is not None, limits, self._steering.leaving))
 
     async def _do_pause(self, _wish: Wish) -> Answer:
         if self._pause is not None:
             return _AS_IT_WAS[Verb.PAUSE]
         if not await self._heed_pause():
             return Answer(True, "it was resumed since")
-        return Answer(True, f"paused: {self._going_on()} and polled")
+        return Answer(True, f"paused: {self._going_on()} and are polled")
 
     async def _do_resume(self, _wish: Wish) -> Answer:
         if self._pause is None:
@@ -181,7 +185,7 @@ class Ear:
         try:
             await asyncio.to_thread(self._control.forget_unheard, _ENDED, self._wall())
         except StoreError as error:
-            self._observe(Steered(str(error), self._pause is not None))
+            self._tell(str(error))
 
 
 def pause_lines(control: Control) -> Iterator[str]:

@@ -34,6 +34,7 @@ _FORGET = "UPDATE wish SET answered_at = ?, answer = ? WHERE answered_at IS NULL
 _PAUSE = """SELECT said_at, said_by FROM wish WHERE verb = 'pause' AND id >
             (SELECT coalesce(max(id), 0) FROM wish WHERE verb = 'resume') ORDER BY id LIMIT 1"""
 _SET = """SELECT settings FROM wish WHERE verb = 'set' AND done = 1 AND said_to = ? AND answered_at >= ? ORDER BY id"""
+_LEAVES = "SELECT 1 FROM wish WHERE verb IN (?, ?) AND done = 1 AND said_to = ? AND answered_at >= ?"
 
 
 class Verb(StrEnum):
@@ -126,6 +127,11 @@ class Control:
         with self._read() as db:
             said = db.execute(_SET, (to, since)).fetchall() if db else []
             return {name: value for (settings,) in said for name, value in json.loads(settings).items()}
+
+    def leaves(self, who: str, since: float) -> bool:
+        """Whether a process was told from then on (Unix seconds) to drain or to detach, and does."""
+        with self._read() as db:
+            return db is not None and db.execute(_LEAVES, (Verb.DRAIN, Verb.DETACH, who, since)).fetchone() is not None
 
     @contextmanager
     def _read(self) -> Iterator[sqlite3.Connection | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from batchrun.errors import StoreError
@@ -48,10 +48,13 @@ def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
         return _unread(directory, State.NEW, f"nothing has been run in {directory.path} yet")
     try:
         control = Control(directory.path)
+        leaving = False
         if holder is not None and begun is not None:
             limits = limits.steered(control.settings(holder, begun))
+            leaving = control.leaves(holder, begun)
         with Reader(directory.checkpoint) as reader, reader.snapshot():
-            return _seen(reader, now, limits, holder, begun, control.pause())
+            view = _seen(reader, now, limits, holder, begun, control.pause())
+        return replace(view, state=State.LEAVING, left=None) if leaving else view
     except StoreError as error:
         if running(directory.path) is None:
             raise

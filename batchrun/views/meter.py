@@ -45,7 +45,7 @@ class Meter:
         self, job: str, wall: Callable[[], float], rpm: float | None = None, max_cost: float | None = None
     ) -> None:
         self.job, self.rpm, self.max_cost = job, rpm, max_cost
-        self.paused = False
+        self.paused = self.leaving = False
         self._wall = wall
         self._stages: Mapping[str, Standing] | None = None
         self._charged: float | None = None
@@ -104,13 +104,13 @@ class Meter:
                 self._pause = (self._wall() + seconds, reason)
             case Expiring(warning):
                 self._warnings[warning] = None
-            case Steered(_, paused, limits):
-                self._steer(paused, limits)
+            case Steered(_, paused, limits, leaving):
+                self.paused, self.leaving = paused, leaving
+                self._limit(limits)
             case Stopping(reason):
                 self._stopping = reason
 
-    def _steer(self, paused: bool, limits: Mapping[str, float | None]) -> None:
-        self.paused = paused
+    def _limit(self, limits: Mapping[str, float | None]) -> None:
         self.rpm = limits.get("limits.rpm", self.rpm)
         self.max_cost = limits.get("limits.max_cost", self.max_cost)
 
@@ -158,7 +158,9 @@ class Meter:
             None if taken is None else taken * 60,
             self._charged,
             self.max_cost,
-            None if self.paused or self._stopping else left(standing.waiting, ages, list(self._latencies), marks),
+            None
+            if self.paused or self.leaving or self._stopping
+            else left(standing.waiting, ages, list(self._latencies), marks),
             self._troubles.last,
             tuple(self._notices(now)),
             tuple(self._warnings),
@@ -175,9 +177,11 @@ class Meter:
     def _state(self, standing: Standing) -> State:
         if self._stopping is not None:
             return State.STOPPING
-        if self.paused:
-            return State.PAUSED
-        return State.ENDED if self.begun and standing.rows == standing.done else State.RUNNING
+        if self.begun and standing.rows == standing.done:
+            return State.ENDED
+        if self.leaving:
+            return State.LEAVING
+        return State.PAUSED if self.paused else State.RUNNING
 
     def _notices(self, now: float) -> list[str]:
         until, reason = self._pause

@@ -16,11 +16,15 @@ GOOD = (Outcome.SUCCEEDED, Outcome.SKIPPED)
 
 
 class State(StrEnum):
-    """What a run does. `NEW` has no checkpoint yet; `IDLE` has rows to go on with, and nobody runs it."""
+    """What a run does. `NEW` has no checkpoint yet; `IDLE` has rows to go on with, and nobody runs it.
+
+    `LEAVING` is one that was told to end early: to drain, or to detach.
+    """
 
     NEW = "not begun"
     RUNNING = "running"
     PAUSED = "paused"
+    LEAVING = "leaving"
     STOPPING = "stopping"
     IDLE = "not running"
     ENDED = "ended"

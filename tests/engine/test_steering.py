@@ -94,7 +94,14 @@ def test_a_paused_run_sends_nothing_and_polls_what_is_in_flight(tmp_path: Path) 
     assert set(job.payments().values()) == {1}
     assert len(job.payments()) == 40
     assert [answer.done for answer in operator.answers if answer] == [True, True]
-    assert "in flight go on and polled" in operator.heard[0][1]
+    assert "in flight go on and are polled" in operator.heard[0][1]
+
+
+def test_a_paused_run_that_has_nothing_to_send_ends_with_its_last_row(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 5)
+    operator, result = operated(job, (Posted, 5, Verb.PAUSE, {}))
+    assert [answer.done for answer in operator.answers if answer] == [True]
+    assert (result.exit_code, result.summary.succeeded) == (Exit.OK, 5)
 
 
 def test_after_a_pause_requests_start_no_faster_than_the_limit(tmp_path: Path) -> None:
@@ -284,6 +291,8 @@ def test_a_stage_gets_a_limit_of_its_own(tmp_path: Path) -> None:
     assert operator.answers[0] is not None
     again, _ = operated(Piped(tmp_path / "other", stages), (Posted, 1, Verb.SET, {"stages.c.limits.rpm": 6}))
     assert again.answers == [Answer(False, "there is no stage 'c'; there are a, b")]
+    plain, _ = operated(Rehearsal(tmp_path / "plain", 4), (Posted, 1, Verb.SET, {"stages.c.limits.rpm": 6}))
+    assert plain.answers == [Answer(False, "there is no stage 'c'; there are none")]
 
 
 # -- drain -----------------------------------------------------------------------------------------------------------

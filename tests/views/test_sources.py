@@ -19,7 +19,7 @@ from batchrun.engine.events import (
     Steered,
     Stopping,
 )
-from batchrun.errors import StoreError
+from batchrun.errors import Exit, StoreError
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.runs.run import retry
@@ -264,3 +264,22 @@ def test_both_show_a_pause_and_the_limits_that_were_set_meanwhile(tmp_path: Path
     ]
     assert seen[-1][1].rpm == 120
     assert seen[1][1].state is State.PAUSED
+
+
+@pytest.mark.parametrize("verb", [Verb.DRAIN, Verb.DETACH])
+def test_both_say_that_a_run_leaves_early_and_not_what_is_left(tmp_path: Path, verb: Verb) -> None:
+    job, seen = Rehearsal(tmp_path, rows=60, limits={"rpm": 60, "in_flight": 30}), list[tuple[View, View]]()
+    meter, control = Meter("sums", job.clock.wall, rpm=60), Control(job.directory)
+
+    def say(event: Event) -> None:
+        meter(event)
+        now = job.clock.wall()
+        if isinstance(event, Started):
+            os.utime(job.directory / "run.lock", (now, now))
+        if isinstance(event, RowEnded) and meter.view().standing.done == 20:
+            control.say(verb, {}, now, "me", myself())
+        seen.append((meter.view(), look(RunDir(job.directory), now)))
+
+    assert job.run(observe=say, looks=0.5).exit_code is Exit.TRY_LATER
+    assert {view.state for view in seen[20]} == {State.RUNNING}
+    assert [(view.state, view.left) for view in seen[-1]] == [(State.LEAVING, None)] * 2
