@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from batchrun.engine.events import ignore
 from batchrun.runs import run as running
 from batchrun.runs.alerting import Alerting
+from batchrun.runs.directory import run_dir
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, run
 from batchrun.spec.load import load_job
