@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 #: The secrets of the service's webhooks, and the one that alerts are signed with.
 WEBHOOK_SECRET, ALERT_SECRET = "BATCHRUN_WEBHOOK_SECRET", "BATCHRUN_ALERT_SECRET"
+#: What children do not inherit.
+HIDDEN = (*KEY_VARIABLES, *(f"{name}_FILE" for name in KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET)
 #: A longer file is something else.
 _MOST = 4096
 
@@ -23,14 +25,14 @@ _read: dict[str, str] = {}
 
 def take() -> None:
     """Move them out of the environment, so that no child process has them, nor what the user's functions print."""
-    for name in (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET):
+    for name in HIDDEN:
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
 
 
 def give(keys: Mapping[str, str]) -> None:
-    """The keys of the process that has started this one, which came by a pipe."""
-    _taken.update((name, value) for name, value in keys.items() if name in KEY_VARIABLES)
+    """What `keys` says in the process that has started this one, which came by a pipe."""
+    _taken.update((name.removesuffix("_FILE"), value) for name, value in keys.items() if name in HIDDEN)
 
 
 def keys() -> Iterator[tuple[str, str]]:
