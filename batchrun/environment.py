@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 #: The secrets of the service's webhooks, and the one that alerts are signed with.
 WEBHOOK_SECRET, ALERT_SECRET = "BATCHRUN_WEBHOOK_SECRET", "BATCHRUN_ALERT_SECRET"
+#: What children do not inherit.
+HIDDEN = (*KEY_VARIABLES, *(f"{name}_FILE" for name in KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET)
 #: A longer file is something else.
 _MOST = 4096
 
@@ -23,19 +25,19 @@ _read: dict[str, str] = {}
 
 def take() -> None:
     """Move them out of the environment, so that no child process has them, nor what the user's functions print."""
-    for name in _secret():
+    for name in HIDDEN:
         if (value := os.environ.pop(name, None)) is not None:
             _taken[name] = value
 
 
 def secrets() -> dict[str, str]:
     """All of them by their variables, for a process of ours that this one starts, and that they reach by a pipe."""
-    return {name: value for name in _secret() if (value := value_of(name))}
+    return {name: value for name in HIDDEN if (value := value_of(name))}
 
 
 def give(given: Mapping[str, str]) -> None:
     """The secrets of the process that has started this one."""
-    _taken.update((name, given[name]) for name in _secret() if name in given)
+    _taken.update((name, given[name]) for name in HIDDEN if name in given)
 
 
 def keys() -> Iterator[tuple[str, str]]:
@@ -52,10 +54,6 @@ def unread() -> Iterator[str]:
     for name in KEY_VARIABLES:
         if not value_of(name) and (path := value_of(_file(name))) and (problem := _content(path)[1]):
             yield f"{_file(name)} names {path}: {problem}"
-
-
-def _secret() -> Iterator[str]:
-    yield from (*KEY_VARIABLES, *map(_file, KEY_VARIABLES), WEBHOOK_SECRET, ALERT_SECRET)
 
 
 def _file(name: str) -> str:

@@ -202,7 +202,7 @@ def test_the_files_that_the_readme_promises_are_written(newcomer: Path) -> None:
     assert batchrun(newcomer, "run", "tickets.yaml", "--emulator", "--quiet").exit_code == 0
     table = page("README.md").split("## What is written", 1)[1].split("\n## ", 1)[0]
     promised = re.findall(r"^\| `([\w.]+)`", table, flags=re.MULTILINE)
-    assert len(promised) == 6
+    assert len(promised) == 7
     assert [name for name in promised if not (newcomer / "runs" / "tickets.emulated" / name).is_file()] == []
 
 

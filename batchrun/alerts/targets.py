@@ -26,7 +26,6 @@ from batchrun.webhooks.standard import Secrets, secrets_of
 #: Seconds that one try, and a command, may take; and those before each try.
 _TRY, _COMMAND = 10.0, 30.0
 _PAUSES = (0.0, 2.0, 8.0)
-_HIDDEN = (*environment.KEY_VARIABLES, environment.WEBHOOK_SECRET, environment.ALERT_SECRET)
 
 
 class Untold(Exception):
@@ -59,7 +58,7 @@ class Sender:
 
     async def _run(self, command: list[str], news: Mapping[str, Any]) -> None:
         given = {f"BATCHRUN_ALERT_{name.upper()}": str(value).replace("\0", "") for name, value in news.items()}
-        kept = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+        kept = {name: value for name, value in os.environ.items() if name not in environment.HIDDEN}
         nothing = asyncio.subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(

@@ -16,8 +16,8 @@ import click
 
 from batchrun.cli import options
 from batchrun.cli.printing import say, write
+from batchrun.cli.quantities import Time
 from batchrun.cli.running import refuse_idle_options
-from batchrun.cli.ticking import Time
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit, StoreError
 

@@ -13,6 +13,7 @@ import click
 
 from batchrun.cli import options
 from batchrun.cli.printing import note, say, write
+from batchrun.cli.quantities import Time
 from batchrun.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 
 #: Kubernetes ends a Job after an hour, so a tick there stops sending before.
 _POD_TIME = "50m"
-_EVERY = "5m"
 _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
+
+
+def _time_as_typed(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """For `tick`, which is not there to be asked."""
+    if value is not None:
+        Time().convert(value, option, context)
+    return value
 
 
 @click.command()
@@ -33,8 +40,10 @@ _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
 @options.run_dir
 @click.option("--emulator", is_flag=True, help="Rehearse on an emulator; costs nothing.")
 @options.base_url("Another address of the service, as in `tick`.")
-@click.option("--max-time", metavar="TIME", help="As in `tick`. For Kubernetes 50m if nothing is said.")
-@click.option("--every", metavar="TIME", help="Time between two ticks.  [default: 5m]")
+@click.option(
+    "--max-time", metavar="TIME", callback=_time_as_typed, help="As in `tick`. For Kubernetes 50m if nothing is said."
+)
+@click.option("--every", type=Time(), default="5m", show_default=True, metavar="TIME", help="Time between two ticks.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write files into this directory.")
 @click.option("--user", metavar="NAME", help="Who runs the ticks.  [default: you]")
 @click.option("--key-file", type=click.Path(path_type=Path), help="File with the API key, mode 0600.")
@@ -50,7 +59,7 @@ def emit(
     emulator: bool,
     base_url: str | None,
     max_time: str | None,
-    every: str | None,
+    every: float,
     out: Path | None,
     user: str | None,
     key_file: Path | None,
@@ -93,16 +102,15 @@ def _arguments(overrides: tuple[str, ...], given: Mapping[str, str | None], emul
         yield "--emulator"
 
 
-def _every(job: Job, chosen: str | None) -> int:
+def _every(job: Job, seconds: float) -> int:
     """The minutes between two ticks. Raises SpecError for a job without a schedule, and for ticks that are too rare."""
     from batchrun.runs.scheduled import scheduled
     from batchrun.runs.slot_ticks import GRACE
     from batchrun.schedule.emit.ticking import minutes_of
-    from batchrun.spec.fields import parse_duration
 
     spec = scheduled(job)
     try:
-        minutes = minutes_of(float(str(parse_duration(chosen or _EVERY))))
+        minutes = minutes_of(seconds)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from None
     if spec.catch_up == "none" and minutes * 60 > GRACE.total_seconds():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from batchrun.cli.printing import note, tell
+from batchrun.cli.quantities import Size
 from batchrun.clock import wall_clock
 from batchrun.errors import BatchrunError, SpecError
 
@@ -33,20 +34,6 @@ class _Metrics(click.Path):
         if not str(value).endswith(".prom"):
             self.fail(f"{str(value)!r}: node-exporter reads only files that end in .prom", param, ctx)
         return super().convert(value, param, ctx)
-
-
-class _Size(click.ParamType[int]):
-    """Bytes from text such as `10MB`."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        from batchrun.spec.fields import parse_size
-
-        try:
-            return int(parse_size(value))  # type: ignore[call-overload, no-any-return]
-        except (TypeError, ValueError) as error:
-            self.fail(str(error), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -181,7 +168,7 @@ _OPTIONS = (
     ),
     click.option(
         "--log-size",
-        type=_Size(),
+        type=Size(),
         default="10MB",
         show_default=True,
         help="It begins anew at this size, and four older ones are kept; 0 leaves that to another program.",

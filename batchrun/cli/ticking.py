@@ -11,6 +11,7 @@ import click
 from batchrun.cli import options, telling
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import note, say, say_json
+from batchrun.cli.quantities import Time
 from batchrun.cli.running import refuse_idle_options
 from batchrun.cli.telling import Telling
 from batchrun.clock import wall_clock
@@ -22,21 +23,6 @@ if TYPE_CHECKING:
     from batchrun.runs.scheduled import Wanted
     from batchrun.runs.slot_ticks import Carry, Stood
     from batchrun.spec.load import Job
-
-
-class Time(click.ParamType[float]):
-    """Seconds from text such as `50m`."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        from batchrun.spec.fields import parse_duration
-
-        try:
-            seconds = parse_duration(value)
-            return float(seconds)  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command()

@@ -70,7 +70,9 @@ class Hints:
         return next((name for name in self._names.get(intent_key, ()) if name not in tried), None)
 
     def answered(self, interaction_id: str) -> None:
-        """A poll has found an answer: hints are judged by whether they told of it."""
+        """A poll has found an answer: hints are judged by whether they told of it, where they may come at all."""
+        if not self.listening:
+            return
         if self._answers >= _MOST:
             self._answers, self._announced = self._answers // 2, self._announced // 2
         self._answers += 1

@@ -92,6 +92,17 @@ def test_an_interval_that_cron_cannot_say_is_refused() -> None:
     assert "no duration" in emit("crontab", "--every", "often", code=Exit.USAGE).stderr
 
 
+@pytest.mark.parametrize("option", ["--every", "--max-time"])
+def test_a_time_that_is_none_is_refused_before_a_tick_would_do_so(option: str) -> None:
+    job()
+    assert "is no duration" in emit("crontab", option, "soon", code=2).output
+
+
+def test_a_bare_number_is_one_of_seconds_as_in_a_job_file() -> None:
+    job()
+    assert emit("crontab", "--every", "300", "--max-time", "90").output.splitlines()[2].startswith("*/5 ")
+
+
 def test_a_job_without_a_schedule_is_told_so() -> None:
     job()
     spec = json.loads(Path("job.json").read_text())

@@ -78,10 +78,15 @@ def children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children()
 
 
-def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["GEMINI_API_KEY", "GEMINI_API_KEY_FILE"])
+def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_itself(
+    tmp_path: Path, variable: str
+) -> None:
     where, key = write(tmp_path / "jobs"), a_key()
     begin(where, "2026-01-01T0000Z")
-    env = {**os.environ, "GEMINI_API_KEY": key}
+    (tmp_path / "key").write_text(key)
+    named = str(tmp_path / "key") if variable.endswith("_FILE") else key
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GEMINI_")} | {variable: named}
     with emulator(tmp_path, "--latency", "30s", "--bad-key", "none") as url:
         daemon = start(where, "schedule", "run", ".", "--base-url", url, env=env)
         wait(lambda: ledger(tmp_path))
