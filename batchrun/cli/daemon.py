@@ -97,7 +97,7 @@ def run(
 
 
 @click.command()
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True))
 def health(directory: Path) -> None:
     """Whether the daemon of a directory lives and has not been stuck for the last two minutes. For health checks.
 

@@ -63,15 +63,25 @@ def planned(wanted: Wanted, now: float) -> Job:
 
 @contextmanager
 def beginning(wanted: Wanted, now: float) -> Iterator[tuple[Job, Record | None]]:
-    """The same, with the slot on record as begun; for a job without a schedule there is no record."""
+    """The same, with the slot on record as begun; for a job without a schedule there is no record.
+
+    A slot that was asked for by hand and is refused before it has a row is not left on record: every tick would meet
+    the same.
+    """
     job = _loaded(wanted)
     if job.spec.schedule is None:
         yield job, None
         return
     slot = _to_run(job, wanted, now)
     with record_in(wanted.home(job)) as record:
+        known = record.entry(slot.name) is not None
         record.begin(slot.name, now)
-        yield with_new_files(_at(job, wanted, slot, now), record, now), record
+        try:
+            yield with_new_files(_at(job, wanted, slot, now), record, now), record
+        except SpecError:
+            if not known and not _has_rows(RunDir(wanted.run_dir or wanted.home(job) / slot.name)):
+                record.forget(slot.name)
+            raise
 
 
 def loaded_for(wanted: Wanted, record: Record, name: str, now: float) -> Job:
@@ -240,6 +250,17 @@ def _latest(job: Job, now: float) -> Slot:
     if slot is None:
         raise SpecError(f"{job.path}: no slot of the schedule has begun yet; `--slot now` runs the job all the same.")
     return slot
+
+
+def _has_rows(directory: RunDir) -> bool:
+    """Whether a run has taken in anything, as far as that can be told."""
+    if not directory.checkpoint.is_file():
+        return directory.exists
+    try:
+        with Reader(directory.checkpoint, older=True) as reader:
+            return reader.newest_row() > 0
+    except (StoreError, sqlite3.Error):
+        return True
 
 
 def _told_by(directory: Path, name: str) -> str | None:

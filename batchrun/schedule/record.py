@@ -126,6 +126,13 @@ class Record:
             self._db.execute(query, (name, now, now))
             return self._entry(name)
 
+    def forget(self, name: str) -> None:
+        """A slot that was begun in vain is as if it never was, unless it has taken files."""
+        with self._transaction():
+            if self._took(name) is None:
+                self._db.execute("DELETE FROM output WHERE slot = ?", (name,))
+                self._db.execute("DELETE FROM slot WHERE name = ?", (name,))
+
     def begin_next(self, now: float) -> Entry | None:
         """Begin the oldest slot that is queued, unless one still runs or none is."""
         with self._transaction():

@@ -130,6 +130,7 @@ _MESSAGES: Mapping[str, Wording] = {
     "finite_number": _always("a finite number is expected"),
     "greater_than": lambda found, path: f"more than {found['ctx']['gt']:g} is expected{got(found['input'])}",
     "greater_than_equal": lambda found, path: f"at least {found['ctx']['ge']:g} is expected{got(found['input'])}",
+    "less_than_equal": lambda found, path: f"at most {found['ctx']['le']:g} is expected{got(found['input'])}",
     "bool_type": _truth,
     "list_type": _list,
     "too_short": lambda found, path: "at least one item is expected; add one, or remove the key",

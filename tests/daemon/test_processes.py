@@ -106,6 +106,8 @@ def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_its
     assert "1 run may take 60 s to stop" in out
     assert [line["status"] for line in ledger(tmp_path)][:1] == [200]
     assert command(where, "schedule", "health", ".")[0] == 1
+    code, _, err = command(where, "schedule", "health", "elsewhere")
+    assert (code, "'elsewhere' does not exist" in err) == (2, True)
 
 
 def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path: Path) -> None:

@@ -137,6 +137,29 @@ def test_a_slot_whose_input_is_not_there_yet_is_tried_again_until_the_next_one(t
     assert job.told() == ["11-24T03 begun"]
 
 
+def test_a_slot_that_was_asked_for_by_hand_and_refused_bothers_no_tick(tmp_path: Path) -> None:
+    job = ticked(tmp_path, input={"path": "{{ date }}.jsonl"}, output={"dir": "out/{{ date }}"})
+    with pytest.raises(SpecError, match="2026-11-10"):
+        job.by_hand("2026-11-10")
+    (tmp_path / "2026-11-22.jsonl").write_text('{"id": "a", "question": "?"}\n')
+    job.by_hand()
+    with job.record() as record:
+        record.writes_to("2026-11-22T0300Z", str(tmp_path / "out" / "2026-11-22"))
+    with pytest.raises(SpecError, match="2026-11-22T0300Z"):
+        job.by_hand("now")
+    assert job.tick() == []
+    assert job.states() == {"11-22": "done"}
+
+
+def test_a_slot_that_a_tick_has_begun_stays_on_record_when_it_is_refused_by_hand(tmp_path: Path) -> None:
+    job = ticked(tmp_path, input={"path": "late.jsonl"})
+    job.wait("11-23T03:00:05")
+    job.tick()
+    with pytest.raises(SpecError, match=r"late\.jsonl"):
+        job.by_hand()
+    assert job.states() == {"11-23": "blocked"}
+
+
 def test_a_slot_that_another_process_runs_is_left_to_it(tmp_path: Path) -> None:
     job = ticked(tmp_path, poll={"deadline": "5d"})
     job.wait("11-23T03:00:05")

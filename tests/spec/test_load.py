@@ -244,6 +244,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert "not a regular file" in refusal(tmp_path / "fifo.yaml")
     assert "folder.yaml: a directory; name the job" in refusal(tmp_path / "folder.yaml")
     assert refusal(tmp_path / "none.yaml") == "none.yaml: cannot be read: No such file or directory"
+    assert refusal(tmp_path / "runs") == "runs: cannot be read: No such file or directory"
 
 
 def test_toml_mistakes_have_lines_too(write: Write) -> None:

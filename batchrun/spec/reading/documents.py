@@ -70,7 +70,8 @@ def read_document(path: Path) -> Document:
     if path.is_dir():
         raise SpecError(f"{path}: a directory; name the job's file, and the directory of a run with `--run-dir`")
     if read is None:
-        raise SpecError(f"{path}: a file in one of the formats {', '.join(_FORMATS)} is expected; rename it")
+        expected = f"a file in one of the formats {', '.join(_FORMATS)} is expected; rename it"
+        raise SpecError(f"{path}: {expected if path.exists() else 'cannot be read: No such file or directory'}")
     text = read_text(path)
     try:
         content = read(text)
