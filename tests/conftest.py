@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 from hypothesis import settings
@@ -18,3 +19,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 _RAM, _ROOM = Path("/dev/shm"), 4 << 30
 if _RAM.is_dir() and shutil.disk_usage(_RAM).free > _ROOM:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_RAM))
+
+# A shell starts what is in its background with Ctrl-C ignored, and processes inherit that; most tests of it mean them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -299,8 +299,8 @@ MUTATIONS = (
     Mutation(
         "two runs may hold one directory",
         "store/lock.py",
-        "            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        "            return fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "                return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "                return fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         (f"{_STORE}the_lock_names_its_holder_and_goes_with_it", f"{_RESUME}two_runs_in_one_directory_do_not_meet"),
     ),
     Mutation(
