@@ -45,7 +45,7 @@ def slots(job: Path, overrides: tuple[str, ...], emulator: bool, last: int, as_j
 
 def _lines(entries: list[Entry]) -> Iterator[str]:
     if not entries:
-        yield "No slot was decided about yet: that is done by `batchrun tick`."
+        yield "No slot was decided about yet: that is done by `batchrun tick`. Those of rehearsals: `--emulator`."
     for entry in entries:
         begun = f", begun {_when(entry.begun_at)}" if entry.begun_at is not None else ""
         over = f", over {_when(entry.over_at)}" if entry.over_at is not None and entry.begun_at is not None else ""

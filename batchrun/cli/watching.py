@@ -14,6 +14,7 @@ from batchrun.cli import options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.output import errors
 from batchrun.clock import wall_clock
+from batchrun.errors import SpecError
 
 if TYPE_CHECKING:
     from batchrun.cli.live import Live
@@ -100,9 +101,12 @@ def _watch(directory: RunDir, limits: Limits, show: Callable[[View], None], *, o
 def _run(choice: RunChoice) -> tuple[RunDir, Limits]:
     """The run, and its limits as far as they are known: a run directory alone does not tell them."""
     from batchrun.runs.directory import RunDir
+    from batchrun.schedule.record import FILE_NAME
     from batchrun.views.look import Limits
 
     given = RunDir(choice.job)
+    if (given.path / FILE_NAME).is_file():
+        raise SpecError(f"{given.path}: in here are the runs of a schedule's slots; name the one of a slot, or the job")
     if given.checkpoint.is_file() or choice.job.is_dir():
         return given, Limits()
     job = choice.load()

@@ -154,3 +154,10 @@ def test_without_a_key_a_tick_under_cron_says_so_and_the_slot_stays_to_be_done(j
     assert "No API key: set GEMINI_API_KEY" in done.stdout
     with Record(job.parent / "runs" / "nightly") as record:
         assert [str(entry.state) for entry in record.open()] == ["begun"]
+
+
+def test_the_directory_of_all_slots_is_no_run_to_watch(job: Path) -> None:
+    batchrun("run", job, "--slot", "2026-11-02", "--limit", "1", *FAST)
+    refused = batchrun("watch", home(job), "--once")
+    assert (refused.exit_code, "name the one of a slot" in refused.output) == (65, True)
+    assert "ended · 1 of 1 done" in batchrun("watch", home(job) / "2026-11-02T0300Z", "--once").output
