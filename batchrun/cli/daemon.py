@@ -78,10 +78,9 @@ def run(
     cannot be used, 75 another daemon runs these jobs, 77 no API key.
     """
     refuse_idle_options(emulator)
-    from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs.service import api_key, checked_base_url
+    from batchrun.runs.service import address_of, api_key, checked_base_url
 
-    address = checked_base_url(base_url or DEFAULT_BASE_URL)
+    address = checked_base_url(address_of(base_url))
     if not emulator:
         api_key(address)
     given = {
