@@ -1,5 +1,9 @@
 """The one way of saying a count, and a time."""
 
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
 
 def counted(number: int, noun: str) -> str:
     """`1 row`, `2,000 rows`."""
@@ -14,3 +18,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m {whole % 60:02}s"
     return f"{whole // 3600}h {whole % 3600 // 60:02}m"
+
+
+def stamp(at: float) -> str:
+    """Unix seconds as `2026-11-23T02:00:00Z`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from batchrun.cli.quantities import Time
 from batchrun.cli.running import refuse_idle_options
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit, StoreError
+from batchrun.plurals import stamp
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,10 +78,9 @@ def run(
     cannot be used, 75 another daemon runs these jobs, 77 no API key.
     """
     refuse_idle_options(emulator)
-    from batchrun.interactions.client import DEFAULT_BASE_URL
-    from batchrun.runs.service import api_key, checked_base_url
+    from batchrun.runs.service import address_of, api_key, checked_base_url
 
-    address = checked_base_url(base_url or DEFAULT_BASE_URL)
+    address = checked_base_url(address_of(base_url))
     if not emulator:
         api_key(address)
     given = {
@@ -190,7 +189,7 @@ def teller(log_format: str, *, quiet: bool) -> Tell:
                 write(json.dumps(_document(message)) + "\n")
             else:
                 said = "; ".join(message.text.splitlines())
-                say(f"{_time()} {message.job}{': ' if message.job else ''}{said}")
+                say(f"{stamp(wall_clock())} {message.job}{': ' if message.job else ''}{said}")
 
     return tell
 
@@ -198,8 +197,4 @@ def teller(log_format: str, *, quiet: bool) -> Tell:
 def _document(message: Message) -> dict[str, Any]:
     parts = {"job": message.job, "slot": message.slot, "state": message.state}
     known = {name: value for name, value in parts.items() if value}
-    return {"time": _time(), "action": message.action, "bad": message.bad, **known, "text": message.text}
-
-
-def _time() -> str:
-    return f"{datetime.fromtimestamp(wall_clock(), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return {"time": stamp(wall_clock()), "action": message.action, "bad": message.bad, **known, "text": message.text}

@@ -86,9 +86,8 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     """
     from batchrun.aftercare.uploads import clean as clean_uploads
     from batchrun.aftercare.uploads import rehearsal_client
-    from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.directory import RunDir
-    from batchrun.runs.service import checked_base_url, remote_client
+    from batchrun.runs.service import address_of, checked_base_url, remote_client
     from batchrun.store.files import state_directory
 
     if everything and expired:
@@ -96,7 +95,7 @@ def clean(everything: bool, expired: bool, base_url: str | None, run_dir: Path |
     if run_dir and base_url:
         raise click.UsageError("--base-url does nothing with --run-dir")
     directory = run_dir or state_directory(os.environ)
-    address = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
+    address = checked_base_url(address_of(base_url))
     client = rehearsal_client(RunDir(run_dir)) if run_dir else remote_client(address, "v1beta")
     done = clean_uploads(directory, client, wall_clock, everything=everything)
     say(f"{counted(done.deleted, 'file')} deleted, {done.forgotten:,} already gone")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from batchrun.cli.printing import shortened, tell
 from batchrun.cli.wording import progress_line
@@ -23,7 +22,7 @@ from batchrun.engine.events import (
 )
 from batchrun.errors import StoreError
 from batchrun.glyphs import safe
-from batchrun.plurals import duration
+from batchrun.plurals import duration, stamp
 from batchrun.views.meter import Meter
 from batchrun.views.view import GOOD, State, View
 
@@ -128,8 +127,7 @@ def show_plain(view: View, at: float) -> None:
 
 def tell_at(at: float, text: str) -> None:
     """A line with the time (Unix seconds)."""
-    time = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    tell(f"{time} {safe(shortened(text, 400))}\n")
+    tell(f"{stamp(at)} {safe(shortened(text, 400))}\n")
 
 
 class Plain:

@@ -76,15 +76,15 @@ def run(
     Exit codes: 0 every row succeeded, 3 some did not, 4 rows wait for you (nobody can tell whether they were billed, or
     a plan is to be approved), 65 the job or its input is wrong, 75 try later, 77 no valid API key, 130 stopped.
     """
-    from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run as run_job
     from batchrun.runs.scheduled import beginning
+    from batchrun.runs.service import address_of
     from batchrun.runs.slot_ticks import settled
 
     refuse_idle_options(emulator)
     chosen = RunChoice(job, overrides, run_dir, emulator, slot)
-    address, heard = DEFAULT_BASE_URL if base_url is None else base_url, options.webhooks_of(webhook, webhook_uri)
+    address, heard = address_of(base_url), options.webhooks_of(webhook, webhook_uri)
     silent = quiet or brief or as_json or telling.aloud
     with beginning(chosen.wanted, wall_clock()) as (loaded, record):
         chosen.knowing(loaded)

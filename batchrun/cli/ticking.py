@@ -67,10 +67,10 @@ def tick(
     slots it is the worst.
     """
     from batchrun.cli.ending import standing_line
-    from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.runs.options import Options, emulator_settings
     from batchrun.runs.run import run
     from batchrun.runs.scheduled import beginning
+    from batchrun.runs.service import address_of
     from batchrun.runs.slot_ticks import settled
     from batchrun.spec.load import load_job
 
@@ -78,7 +78,7 @@ def tick(
 
     def carry(loaded: Job, seconds: float | None) -> Result:
         settings = emulator_settings(loaded, run_dir, latency, None, replies) if emulator else None
-        address = DEFAULT_BASE_URL if base_url is None else base_url
+        address = address_of(base_url)
         choice = Options(
             run_dir, address, api_version, settings, accept_change=accept_change, patient=False, seconds=seconds
         )

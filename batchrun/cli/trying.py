@@ -57,9 +57,9 @@ def try_(
 
     It is sent and billed each time. The answer is kept in a directory of its own, beside the job's runs.
     """
-    from batchrun.interactions.client import DEFAULT_BASE_URL
     from batchrun.prices.table import load_prices
     from batchrun.runs.options import Options, emulator_settings
+    from batchrun.runs.service import address_of
     from batchrun.runs.trial import next_directory, try_row
 
     refuse_idle_options(emulator)
@@ -67,7 +67,7 @@ def try_(
     warn(loaded)
     directory = next_directory(loaded, emulated=emulator)
     settings = emulator_settings(loaded, directory.path, latency, faults, replies) if emulator else None
-    choice = Options(None, DEFAULT_BASE_URL if base_url is None else base_url, api_version, emulator=settings)
+    choice = Options(None, address_of(base_url), api_version, emulator=settings)
     printer = Printer(live=stream and not as_json)
     tell = printer.hear if stream and not as_json else None
     trial = try_row(loaded, choice, key, directory, tell, observe=printer.observe)

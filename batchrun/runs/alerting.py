@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from batchrun.alerts.targets import Sender, Untold, address_of, alert_secrets, p
 from batchrun.engine.events import AlertFailed, Observer
 from batchrun.errors import BatchrunError, SpecError
 from batchrun.outputs.files import write_whole
+from batchrun.plurals import stamp
 from batchrun.runs.directory import RunDir
 from batchrun.spec.alerting import TargetSpec
 from batchrun.spec.load import Job
@@ -113,8 +113,8 @@ def document(job: str, directory: Path, news: News, now: float) -> dict[str, Any
         "rule": news.alert.rule,
         "state": news.state,
         "message": news.alert.message,
-        "began": _iso(news.began),
-        "at": _iso(now),
+        "began": stamp(news.began),
+        "at": stamp(now),
         "run": str(directory),
     }
 
@@ -190,7 +190,3 @@ def _latencies(reader: Reader, model: str | None, *, any_model: bool = False) ->
 def _name_of(target: TargetSpec) -> str:
     """A target's name in the file of what was told. It shows nothing of an address."""
     return hashlib.sha256(target.model_dump_json().encode()).hexdigest()[:12]
-
-
-def _iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

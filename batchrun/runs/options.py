@@ -10,7 +10,7 @@ from batchrun.errors import SpecError
 from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.runs.directory import EMULATED, RunDir, run_dir
 from batchrun.runs.hearing import Webhooks
-from batchrun.runs.service import Tell, checked_base_url, emulated_client, remote_client
+from batchrun.runs.service import Tell, address_of, checked_base_url, emulated_client, remote_client
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
 
@@ -77,7 +77,7 @@ def service_of(job: Job, directory: RunDir, base_url: str | None = None, version
             raise SpecError(f"{directory.path}: this run was made on the emulator; leave out --base-url.")
         settings = emulator_settings(job, directory.path, "0ms", None)
         return Options(directory.path, emulator=settings)
-    address = checked_base_url(DEFAULT_BASE_URL if base_url is None else base_url)
+    address = checked_base_url(address_of(base_url))
     if address != target:
         raise SpecError(
             f"{directory.path}: this run was made against {target}, not {address}; nothing was sent. "

@@ -10,7 +10,7 @@ from batchrun.emulator import Emulator, EmulatorSettings
 from batchrun.environment import KEY_VARIABLES, keys, unread
 from batchrun.errors import CredentialError, SpecError
 from batchrun.interactions.addresses import LOOPBACK, is_base
-from batchrun.interactions.client import Client
+from batchrun.interactions.client import DEFAULT_BASE_URL, Client
 from batchrun.interactions.in_process import InProcess
 from batchrun.interactions.pieces import Piece
 from batchrun.interactions.secret import Secret
@@ -54,6 +54,11 @@ def api_key(base_url: str) -> Secret:
     raise CredentialError(
         f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
     )
+
+
+def address_of(base_url: str | None) -> str:
+    """The address of the service: the real one, unless another is named."""
+    return DEFAULT_BASE_URL if base_url is None else base_url
 
 
 def is_loopback(base_url: str) -> bool:
