@@ -62,7 +62,7 @@ class _Clocks(Clocks):
 class Year:
     """Nine jobs, of each pair of policies one, from `start` (seconds after the epoch) on, for so many days.
 
-    In the last `tail` seconds everything comes to its end. `pulse` (seconds) is how often the daemon looks about itself;
+    In the last `tail` seconds everything comes to its end. `pulse` (seconds) is how often the daemon looks about;
     slots are decided about at their times all the same.
     """
 
