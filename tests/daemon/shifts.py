@@ -33,7 +33,7 @@ class Happened:
 
 @dataclass
 class Work:
-    """What the service and the disk keep: how much of each slot is done, whoever lives.
+    """What the service keeps, whoever lives: when what each slot has begun will be done.
 
     `log` has what happened to each slot of each job, in order: its verdict, `begin`, `blocked` and `over`. `takes` says
     how many seconds a job's slot needs, `ends` how it ends: DONE, HELD or BLOCKED.
@@ -42,7 +42,7 @@ class Work:
     takes: Callable[[str, str], float] = lambda job, slot: 30.0
     ends: Callable[[str, str], State] = lambda job, slot: State.DONE
     log: list[Happened] = field(default_factory=list)
-    left: dict[tuple[str, str], float] = field(default_factory=dict)
+    until: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def begun(self, job: str) -> list[str]:
         return [each.slot for each in self.log if (each.job, each.what) == (job, "begin")]
@@ -88,16 +88,14 @@ class Shift:
             self._settle(record, entry.name, State.DONE, over=True)
             return True
         key = self._job.name, entry.name
-        left = self._work.left.setdefault(key, self._work.takes(*key))
-        began = asyncio.get_running_loop().time()
+        soonest = asyncio.get_running_loop().time() + self._work.takes(*key)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout_at(self._work.until.setdefault(key, soonest)):
                 await self._stop.wait()
         except TimeoutError:
             state = self._work.ends(*key)
             self._settle(record, entry.name, state, over=state is not State.BLOCKED)
             return True
-        self._work.left[key] = left - (asyncio.get_running_loop().time() - began)
         if not self._dies.is_set():
             await asyncio.sleep(STOPS)
         return False

@@ -10,7 +10,7 @@ from batchrun.schedule.record import Entry
 from batchrun.schedule.verdicts import State
 from tests.daemon.shifts import Happened
 from tests.reliability.timetable import times
-from tests.reliability.years import MINUTE, TAIL, Rota, Year, slot_time, whole_minutes
+from tests.reliability.years import MINUTE, Rota, Year, slot_time, whole_minutes
 
 #: How late a slot may be where nothing is in the way, and in what time it counts as not missed.
 _LATE, _PROMPT = 2.0, 2 * MINUTE
@@ -30,12 +30,14 @@ def accounted(year: Year, rota: Rota, entries: dict[str, Entry]) -> Iterator[str
     """Every time of the year is on record, nothing else is, and nothing is left open."""
     until = max(stretch.ended for stretch in year.stretches)
     known = {slot_time(name) for name in entries}
-    due = set(times(rota.cron, rota.zone, whole_minutes(year.stretches[0].began), whole_minutes(until)))
-    surely = {at for at in due if at.timestamp() + rota.jitter < until - MINUTE}
+    began = year.stretches[0].began
+    just = began - _PROMPT - rota.jitter  # a slot that has just begun when a job is first seen counts
+    due = set(times(rota.cron, rota.zone, whole_minutes(just), whole_minutes(until)))
+    surely = {at for at in due if began < at.timestamp() < until - rota.jitter - MINUTE}
     yield from (f"{at} is not accounted for" for at in sorted(surely - known))
     yield from (f"{at} is no time of the schedule" for at in sorted(known - due))
     still = [entry for entry in entries.values() if entry.over_at is None]
-    yield from (f"left open: {entry}" for entry in still if entry.decided_at < until - TAIL / 2)
+    yield from (f"left open: {entry}" for entry in still if entry.decided_at < until - year.tail / 2)
 
 
 def caught_up(rota: Rota, entries: dict[str, Entry]) -> Iterator[str]:
@@ -58,10 +60,10 @@ def prompt(year: Year, rota: Rota, entries: dict[str, Entry]) -> Iterator[str]:
     """While the daemon lives and no clock jumps, slots are decided about at their times."""
     for name, entry in entries.items():
         at = slot_time(name).timestamp()
-        early = entry.decided_at < at
-        inside = any(each.even and each.began < at < each.ended - rota.jitter - _LATE for each in year.stretches)
-        ever = sum(each.began - 1 <= at <= each.ended + 1 for each in year.stretches)  # a clock set back comes by again
-        if early or (inside and ever == 1 and entry.decided_at > at + rota.jitter + _LATE):
+        early = entry.decided_at < at - 1e-3  # of so many seconds a float keeps no microseconds
+        life = next(each for each in year.stretches if each.latest >= at)  # a clock set back comes by again
+        inside = not life.jumped and life.began < at < life.ended - rota.jitter - _LATE
+        if early or (inside and entry.decided_at > at + rota.jitter + _LATE):
             yield f"{entry} was decided about {entry.decided_at - at:.0f} s after its time"
 
 

@@ -16,7 +16,7 @@ from tests.reliability.proofs.schedule import account, prove
 from tests.reliability.timetable import times
 from tests.reliability.years import CRONS, ZONES
 
-SPRING = (3, 125.0, 4.0)
+SPRING = (1, 125.0, 4.0)
 
 
 def test_every_slot_about_the_clock_changes_is_accounted_for(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from tests.daemon.shifts import Post, Work
 from tests.reliability.clocks import Clocks, Died, Jump
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-#: The last life, in which what is left open comes to its end.
-TAIL = 8 * DAY
 #: Seconds after the clocks' epoch, 2026-11-22 at 13:00 UTC. No slot begins just then.
 _ODD = 7 * MINUTE + 31
 CRONS = (
@@ -43,11 +41,16 @@ class Rota:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Wall time that one life of the daemon lasted; `even` if no clock jumped meanwhile."""
+    """Wall time that one life of the daemon lasted; by `jumped` seconds clocks were set meanwhile, to and fro."""
 
     began: float
     ended: float
-    even: bool
+    jumped: float
+
+    @property
+    def latest(self) -> float:
+        """No clock of this life has shown more."""
+        return max(self.began, self.ended) + self.jumped
 
 
 class _Clocks(Clocks):
@@ -57,22 +60,25 @@ class _Clocks(Clocks):
 
 
 class Year:
-    """Nine jobs, of each pair of policies one, from `start` for `days` (the epoch's) on. `broken` is what went wrong.
+    """Nine jobs, of each pair of policies one, from `start` (seconds after the epoch) on, for so many days.
 
-    `pulse` (seconds) is how often the daemon looks about itself; slots are decided about at their times all the same.
+    In the last `tail` seconds everything comes to its end. `pulse` (seconds) is how often the daemon looks about;
+    slots are decided about at their times all the same.
     """
 
-    def __init__(self, where: Path, seed: int, start: float, days: float, pulse: float = HOUR) -> None:
+    def __init__(self, where: Path, seed: int, start: float, days: float, pulse: float = 6 * HOUR) -> None:
         self.random = Random(seed)
         self.where, self._image, self._ends = where, where / "image", start + days * DAY
+        self.tail = min(days, 12.0) * DAY
         self.clocks = _Clocks(died=self._photograph)
         self.clocks.now = start + _ODD
         self.rotas = [self._rota(*pair) for pair in product(("none", "latest", "all"), ("skip", "queue", "replace"))]
         self.work = Work(self._takes, self._how_it_ends)
         (where / "jobs").mkdir()
-        self.post = Post(where / "jobs", self.clocks, self.work, pulse=pulse, every=6 * HOUR)
+        self.post = Post(where / "jobs", self.clocks, self.work, pulse=pulse, every=6 * HOUR, at_once=6)
         self.stretches: list[Stretch] = []
         self.deaths = 0
+        self._end = 0.0, 0.0
         self._tried: set[tuple[str, str]] = set()
         for rota in self.rotas:
             policies = {"catch_up": rota.catch_up, "overlap": rota.overlap, "jitter": rota.jitter}
@@ -89,7 +95,7 @@ class Year:
             self._jump()
             self._life(*self._fate())
             self.clocks.now += self._outage()
-        self._life(TAIL, None)
+        self._life(self.tail, None)
 
     def _fate(self) -> tuple[float, int | None]:
         """How long a life may last, and its last step if it is not to be that long."""
@@ -99,7 +105,7 @@ class Year:
 
     def _life(self, seconds: float, dies_at: int | None) -> None:
         """One life; one with a last step ends by its death, whichever comes first."""
-        began, jumps = self.clocks.wall(), len(self._past())
+        began, before = self.clocks.wall(), self._jumped()
         self.clocks.dies_at = dies_at
         self.clocks.dies_when = None if dies_at is None else self.clocks.now + seconds
         killer = self.random.uniform(0, 2 * DAY)
@@ -108,10 +114,12 @@ class Year:
         except Died:
             self.deaths += 1
             self._lie_down()
-        self.stretches.append(Stretch(began, self.clocks.wall(), len(self._past()) == jumps))
+        else:
+            self._end = self.clocks.wall(), self._jumped()
+        self.stretches.append(Stretch(began, self._end[0], self._end[1] - before))
 
-    def _past(self) -> list[Jump]:
-        return [jump for jump in self.clocks.jumps if jump.at <= self.clocks.now]
+    def _jumped(self) -> float:
+        return sum(abs(jump.seconds) for jump in self.clocks.jumps if jump.at <= self.clocks.now)
 
     def _kill_one(self) -> None:
         """A child dies by itself."""
@@ -148,7 +156,8 @@ class Year:
     # -- deaths --------------------------------------------------------------------------------------------------------
 
     def _photograph(self) -> None:
-        """The disk as a death leaves it."""
+        """The disk as a death leaves it. Time may go on until the loop has been cleared away."""
+        self._end = self.clocks.wall(), self._jumped()
         shutil.copytree(self.post.where, self._image)
 
     def _lie_down(self) -> None:
