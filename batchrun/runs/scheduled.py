@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from batchrun.errors import SpecError, StoreError
 from batchrun.runs.directory import RunDir, runs_of
 from batchrun.runs.new_files import foreseeing_files, with_new_files
+from batchrun.runs.unrecorded import take_up
 from batchrun.schedule.record import Record
 from batchrun.schedule.slots import Slot, latest, slot_named, slots
 from batchrun.spec.dating import Dates
@@ -73,7 +74,7 @@ def beginning(wanted: Wanted, now: float) -> Iterator[tuple[Job, Record | None]]
         yield job, None
         return
     slot = _to_run(job, wanted, now)
-    with record_in(wanted.home(job)) as record:
+    with record_of(job, wanted, now) as record:
         known = record.entry(slot.name) is not None
         record.begin(slot.name, now)
         try:
@@ -102,8 +103,17 @@ def claim_outputs(record: Record, job: Job) -> None:
         )
 
 
+@contextmanager
+def record_of(job: Job, wanted: Wanted, now: float) -> Iterator[Record]:
+    """The record of a scheduled job's slots, with all that have a run. Raises SpecError, StoreError."""
+    home = wanted.home(job)
+    with record_in(home) as record:
+        take_up(job, home, record, now)
+        yield record
+
+
 def record_in(home: Path) -> Record:
-    """The record of a scheduled job's slots in a directory, made if need be. Raises SpecError, StoreError."""
+    """The record in a directory, made if need be. Raises SpecError, StoreError."""
     RunDir(home).make()
     return Record(home)
 

@@ -12,7 +12,7 @@ from batchrun.engine.events import Observer, ignore
 from batchrun.errors import BatchrunError, BudgetError, Exit, LockedError, RunError, SpecError
 from batchrun.runs.missed_slots import Owner, tell_missed
 from batchrun.runs.run import Result
-from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_in, scheduled
+from batchrun.runs.scheduled import Wanted, claim_outputs, loaded_for, record_of, scheduled
 from batchrun.schedule.deciding import decided
 from batchrun.schedule.record import Entry, Record
 from batchrun.schedule.verdicts import State, Verdict
@@ -80,7 +80,7 @@ def tick_slots(
     """
     job = load_job(wanted.path, wanted.overrides)
     ends = None if seconds is None else wall() + seconds
-    with record_in(wanted.home(job)) as record:
+    with record_of(job, wanted, wall()) as record:
         ticking = _Ticking(wanted, carry, wall, ends, record)
         for entry in record.open():
             yield (stood := ticking.go_on(entry))

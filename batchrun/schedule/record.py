@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Record:
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
         with self._explained():
-            os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the same mode
+            _make(self.path)
             self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             try:
                 self._prepare()
@@ -93,7 +94,7 @@ class Record:
         with self._transaction():
             seen = self._meta("decided_to")
             running = [entry.name for entry in self._open(RUNNING)]
-            until, found = decide(None if seen is None else datetime.fromisoformat(seen), running)
+            until, found = decide(None if seen is None else _moment(seen), running)
             new = [each for each in found if self._enter(each, now)]
             queued = [each.slot.name for each in new if each.state is State.QUEUED]
             if queued and replace:
@@ -104,9 +105,12 @@ class Record:
         return new
 
     def _enter(self, verdict: Verdict, now: float) -> bool:
-        """False for a slot that has been begun by hand before its time was looked at."""
+        """False for a slot that has been begun by hand before its time was looked at. What was decided later than now,
+        by a clock that was wrong, and has not begun is decided anew."""
         over = None if verdict.state is State.QUEUED else now
-        query = "INSERT OR IGNORE INTO slot VALUES (?, ?, ?, ?, NULL, ?, NULL)"
+        query = """INSERT INTO slot VALUES (?, ?, ?, ?, NULL, ?, NULL) ON CONFLICT (name) DO UPDATE
+            SET state = excluded.state, why = excluded.why, decided_at = excluded.decided_at, over_at = excluded.over_at
+            WHERE begun_at IS NULL AND slot.decided_at > excluded.decided_at"""
         return self._db.execute(query, (verdict.slot.name, verdict.state, verdict.why, now, over)).rowcount > 0
 
     def _replace(self, names: Iterable[str], by: str, now: float) -> None:
@@ -271,6 +275,25 @@ class Record:
             ) from error
 
 
+def _make(path: Path) -> None:
+    """An empty file unless there is one. Raises OSError for what is none: a pipe would never answer."""
+    descriptor = os.open(path, os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)  # SQLite's other files get this mode
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("it is not a regular file")
+    finally:
+        os.close(descriptor)
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
-    name, state, *rest = row
-    return Entry(name, State(state), *rest)
+    name, state, why, *times = row
+    if not isinstance(name, str) or state not in list(State) or any(isinstance(each, str | bytes) for each in times):
+        raise sqlite3.DatabaseError(f"no batchrun wrote this about a slot: {row!r:.200}")
+    return Entry(name, State(state), str(why), *times)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise sqlite3.DatabaseError(f"no batchrun wrote this as a time: {text!r:.60}") from error

@@ -11,14 +11,25 @@ from pydantic import AfterValidator, Field
 
 from batchrun.spec.fields import Duration, Strict
 
+#: The dates that a longer one leads to may not exist.
+_LONGEST_JITTER = 30 * 86_400.0
+
 
 def _cron(value: str) -> str:
     try:
+        if len(value.split()) > 5:
+            raise CronSimError("Seconds cannot be told")
         CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         said = "five fields: minute, hour, day of the month, month, day of the week, such as `0 3 * * 1-5`"
         raise ValueError(f"{value!r:.60} is no cron expression ({error}): {said}") from None
     return " ".join(value.split())
+
+
+def _jitter(value: float) -> float:
+    if value > _LONGEST_JITTER:
+        raise ValueError("at most 30 days are expected")
+    return value
 
 
 def _zone(value: str) -> str:
@@ -48,6 +59,6 @@ class ScheduleSpec(Strict):
         description="A slot whose predecessor still runs: `skip` it, `queue` it, or `replace` the one that runs, which "
         "is stopped as by Ctrl-C: what it submitted goes on, and is fetched later.",
     )
-    jitter: Duration = Field(
+    jitter: Annotated[Duration, AfterValidator(_jitter)] = Field(
         default=0.0, description="Each slot begins up to so much later, by an amount that is the same every time."
     )

@@ -44,7 +44,8 @@ def place_of(text: str, uri: str = "") -> Place:
     address, slash, path = text.partition("/")
     host, _, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not (port.isascii() and port.isdigit() and int(port) < 65536) or (":" in bare and bare == host):
+    is_port = port.isascii() and port.isdigit() and len(port) < 6 and int(port) < 65536
+    if not is_port or (":" in bare and bare == host):
         raise SpecError(f"--webhook: {text[:80]!r} is no place to listen at; {_FORM}.")
     return Place(bare or "127.0.0.1", int(port), slash + path if slash else urlsplit(uri).path or "/")
 

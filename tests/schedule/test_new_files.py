@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batchrun.clock import wall_clock
-from batchrun.errors import Exit, SpecError
+from batchrun.errors import Exit, SpecError, StoreError
 from batchrun.runs.scheduled import beginning, planned
 from batchrun.spec.model import InputSpec
 from tests.schedule.nightly import Nightly
@@ -197,3 +197,34 @@ def test_a_file_that_nobody_has_written_to_is_known_without_being_read(tmp_path:
     with job.record() as record:
         assert record.knows("inbox/a.txt", status.st_size, status.st_ctime_ns)
         assert not record.knows("inbox/a.txt", status.st_size, path.stat().st_ctime_ns)
+
+
+def test_with_the_record_lost_no_file_is_paid_for_again(tmp_path: Path) -> None:
+    job = Inbox(tmp_path)
+    job.put("a.txt")
+    assert job.night() == ["inbox/a.txt"]
+    old = (job.home / "schedule.db").read_bytes()
+    job.put("b.txt")
+    assert job.night() == ["inbox/b.txt"]
+    (job.home / "schedule.db").write_bytes(old)
+    job.put("c.txt")
+    assert job.night() == ["inbox/c.txt"]
+    (job.home / "schedule.db").unlink()
+    job.tick()
+    job.put("d.txt")
+    assert job.night() == ["inbox/d.txt"]
+    assert len(job.billed()) == 4
+
+
+def test_where_nobody_can_tell_what_was_taken_nothing_is_sent(tmp_path: Path) -> None:
+    job = Inbox(
+        tmp_path,
+        input={"path": "inbox/*.jsonl", "files": None, "new_only": True, "key": None},
+        request={"input": "Say {{ word }}."},
+    )
+    job.put("a.jsonl", '{"word": "one"}\n')
+    assert len(job.night()) == 1
+    (job.home / "schedule.db").unlink()
+    with pytest.raises(StoreError, match=r"does not know of the slot .*paid again; nothing was sent"):
+        job.tick()
+    assert len(job.billed()) == 1

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from batchrun.errors import StoreError
+from batchrun.schedule.deciding import decided
 from batchrun.schedule.record import Record
 from batchrun.schedule.slots import slots
 from batchrun.schedule.verdicts import State, Verdict, first_seen, verdicts
@@ -117,6 +118,47 @@ def test_a_record_of_a_newer_batchrun_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_record_is_told(tmp_path: Path) -> None:
     (tmp_path / "schedule.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(StoreError, match=r"schedule.db: cannot use the record"):
+        Record(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE slot SET state = 'frobbed'",
+        "UPDATE slot SET name = x'00ff'",
+        "UPDATE slot SET begun_at = 'today'",
+        "INSERT OR REPLACE INTO meta VALUES ('decided_to', 'yesterday')",
+    ],
+)
+def test_what_nobody_can_have_written_into_it_is_told(tmp_path: Path, damage: str) -> None:
+    with Record(tmp_path) as record:
+        record.begin("2026-11-23T0000Z", 1.0)
+        record._db.execute(damage)
+        with pytest.raises(StoreError, match="no batchrun wrote this"):
+            look(record, FIRST)
+
+
+def test_a_clock_that_was_years_ahead_silences_no_schedule_and_decides_no_slot_twice(tmp_path: Path) -> None:
+    daily = ScheduleSpec(cron="0 3 * * *")
+    with Record(tmp_path) as record:
+
+        def queued(now: datetime) -> list[str]:
+            found = decided(daily, "job", record, now.timestamp(), timedelta(hours=1))
+            return [verdict.slot.name for verdict in found if verdict.state is State.QUEUED]
+
+        assert queued(FIRST) == []
+        assert queued(FIRST + timedelta(hours=3)) == ["2026-11-23T0300Z"]
+        record.settle("2026-11-23T0300Z", State.DONE, "", 0.0, over=True)
+        (ahead,) = queued(FIRST + timedelta(days=3650))
+        record.settle(ahead, State.DONE, "", 0.0, over=True)
+        assert queued(FIRST + timedelta(hours=3, minutes=30)) == []
+        assert queued(FIRST + timedelta(hours=27, minutes=5)) == ["2026-11-24T0300Z"]
+        assert queued(FIRST + timedelta(hours=27, minutes=10)) == []
+
+
+def test_a_pipe_in_its_place_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "schedule.db")
+    with pytest.raises(StoreError, match="not a regular file"):
         Record(tmp_path)
 
 

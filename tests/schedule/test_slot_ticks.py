@@ -180,6 +180,16 @@ def test_the_time_of_a_tick_bounds_all_of_its_slots(tmp_path: Path) -> None:
     assert job.states() == {"11-23": "begun", "11-24": "queued", "11-25": "queued"}
 
 
+def test_a_slot_with_a_run_that_the_record_does_not_know_is_gone_on_with(tmp_path: Path) -> None:
+    job = ticked(tmp_path)
+    job.wait("11-23T03:00")
+    assert job.told() == ["11-23T03 begun"]
+    (job.home / "schedule.db").unlink()
+    job.wait("11-23T03:10")
+    assert job.told() == ["11-23T03 done"]
+    assert len(job.billed()) == 3
+
+
 def test_run_by_hand_takes_the_latest_slot_and_a_tick_does_not_run_it_again(tmp_path: Path) -> None:
     job = Nightly(tmp_path)
     assert job.by_hand().summary.succeeded == 3

@@ -103,10 +103,15 @@ def test_a_slot_in_time_is_run_under_every_policy() -> None:
         assert due(daily, "job", slot.at, utc("2026-11-23T03:01:00")) == []
 
 
-@pytest.mark.parametrize("wrong", ["0 3 * *", "61 * * * *", "every day", "0 0 30 2 *", "@daily"])
+@pytest.mark.parametrize("wrong", ["0 3 * *", "61 * * * *", "every day", "0 0 30 2 *", "@daily", "0 0 3 * * *"])
 def test_what_is_no_expression_is_refused(wrong: str) -> None:
     with pytest.raises(ValidationError, match="no cron expression"):
         spec(wrong)
+
+
+def test_a_jitter_that_leads_out_of_the_calendar_is_refused() -> None:
+    with pytest.raises(ValidationError, match="at most 30 days"):
+        spec("0 3 * * *", jitter=1e12)
 
 
 def test_what_is_no_time_zone_is_refused() -> None:

@@ -291,7 +291,7 @@ def test_the_path_is_that_of_the_public_address_where_none_is_named() -> None:
     assert place_of("80/x", "https://me.example/hook").path == "/x"
 
 
-@pytest.mark.parametrize("text", ["", "here", "host:", "70000", "::1:80", "1.2.3.4", "-1", "٣"])
+@pytest.mark.parametrize("text", ["", "here", "host:", "70000", "::1:80", "1.2.3.4", "-1", "٣", "9" * 5000])
 def test_what_is_no_place_is_said_so(text: str) -> None:
     with pytest.raises(SpecError, match="no place to listen at"):
         place_of(text)
