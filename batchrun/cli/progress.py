@@ -19,10 +19,11 @@ from batchrun.engine.events import (
     Steered,
     Stopping,
     UploadFailed,
+    WebhooksCame,
 )
 from batchrun.errors import StoreError
 from batchrun.glyphs import safe
-from batchrun.plurals import duration, stamp
+from batchrun.plurals import counted, duration, stamp
 from batchrun.views.meter import Meter
 from batchrun.views.view import GOOD, State, View
 
@@ -49,6 +50,10 @@ class Messages:
                 return self._complaint(f"an alert was not told: {reason}")
             case Listening(address):
                 return f"webhooks are heard at {address}"
+            case WebhooksCame(0, 0, 1):
+                return "a webhook was refused: not signed with the secret of this run, or not of these minutes"
+            case WebhooksCame(events, repeated, refused) if events or refused > 1:
+                return f"webhooks: {counted(events, 'event')}, {repeated:,} that came again, {refused:,} refused"
             case Expiring(warning):
                 return warning
             case Salvaged(key, interaction_id):

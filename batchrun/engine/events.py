@@ -47,6 +47,16 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhooksCame:
+    """What has come there: events, those that came again, and what was refused. Told at the first that is refused, and
+    at the end."""
+
+    events: int
+    repeated: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """The service will not keep for much longer what is in flight; `warning` is for people. Told at the beginning, and
     once for each share of the retention that is passed while the run goes on."""
@@ -184,6 +194,7 @@ class Stopping:
 Event = (
     Started
     | Listening
+    | WebhooksCame
     | Expiring
     | Posted
     | Salvaged

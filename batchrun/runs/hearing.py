@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from batchrun import environment
-from batchrun.engine.events import Listening, Observer
+from batchrun.engine.events import Listening, Observer, WebhooksCame
 from batchrun.engine.hints import Hints
 from batchrun.errors import SpecError
 from batchrun.interactions.addresses import LOOPBACK, is_plain
 from batchrun.interactions.client import Client
 from batchrun.interactions.evidence import Reply
 from batchrun.webhooks.message import Event
-from batchrun.webhooks.receiver import Receiver
+from batchrun.webhooks.receiver import Receiver, Tally
 from batchrun.webhooks.standard import Secrets, secrets_of
 from batchrun.webhooks.tokens import Keys, require_library
 
@@ -76,11 +76,23 @@ async def hearing(
         yield
         return
     keys = Keys(lambda: _fetch_keys(client)) if webhooks.uri else None
-    receiver = Receiver(webhooks.secrets, keys, webhooks.uri, wall, lambda event: _pass_on(hints, event))
-    async with webhooks.door(receiver) as address:
-        hints.listening = True
-        observe(Listening(address))
-        yield
+
+    def refused(tally: Tally) -> None:
+        if tally.refused == 1:
+            observe(_came(tally))
+
+    receiver = Receiver(webhooks.secrets, keys, webhooks.uri, wall, lambda event: _pass_on(hints, event), refused)
+    try:
+        async with webhooks.door(receiver) as address:
+            hints.listening = True
+            observe(Listening(address))
+            yield
+    finally:
+        observe(_came(receiver.tally))
+
+
+def _came(tally: Tally) -> WebhooksCame:
+    return WebhooksCame(tally.events, tally.repeated, tally.refused)
 
 
 def _pass_on(hints: Hints, event: Event) -> None:

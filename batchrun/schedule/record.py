@@ -20,6 +20,7 @@ from sqlite_utils import Database
 from batchrun.errors import StoreError
 from batchrun.rows import InputFile
 from batchrun.schedule.migrations import migrations
+from batchrun.schedule.slots import Slot
 from batchrun.schedule.verdicts import OPEN, RUNNING, State, Verdict
 
 FILE_NAME = "schedule.db"
@@ -138,9 +139,13 @@ class Record:
                 self._db.execute("DELETE FROM slot WHERE name = ?", (name,))
 
     def begin_next(self, now: float) -> Entry | None:
-        """Begin the oldest slot that is queued, unless one still runs or none is."""
+        """Begin the oldest slot that is queued, unless one still runs or none is.
+
+        One whose time is still to come was queued by a clock that was wrong; it waits for its time.
+        """
+        latest = Slot(datetime.fromtimestamp(now, UTC)).name
         with self._transaction():
-            running = self._open(RUNNING)
+            running = [entry for entry in self._open(RUNNING) if entry.state is State.BEGUN or entry.name <= latest]
             if not running or any(entry.state is State.BEGUN for entry in running):
                 return None
             query = "UPDATE slot SET state = 'begun', begun_at = coalesce(begun_at, ?) WHERE name = ?"

@@ -32,6 +32,7 @@ from batchrun.engine.events import (
     Steered,
     Stopping,
     UploadFailed,
+    WebhooksCame,
 )
 from batchrun.errors import BatchrunError
 from batchrun.glyphs import safe
@@ -78,6 +79,7 @@ ACTIONS = {
     "paused": "The service asked for a pause of so many `seconds`; nothing is sent meanwhile",
     "run.steered": "Somebody steered the run, and this came of it; `paused` if it is now, `limits` that were set",
     "webhooks.heard": "Webhooks of the service are heard at this `address`",
+    "webhooks.came": "So many have come: told at the first that is `refused`, and at the end",
     "alert.failed": "An alert could not be told to a target",
     "results.expiring": "What is in flight will not be kept for much longer",
     "log.lost": "So many `records` could not be written",
@@ -142,6 +144,8 @@ def _of_trouble(event: Event) -> Record:
             return _record("run.steered", True, said)
         case Listening(address):
             return _record("webhooks.heard", True, {"address": address})
+        case WebhooksCame(events, repeated, refused):
+            return _record("webhooks.came", not refused, {"events": events, "repeated": repeated, "refused": refused})
         case AlertFailed(reason):
             return _record("alert.failed", False, {}, error=reason)
         case Expiring(warning):

@@ -29,7 +29,7 @@ class Tally:
 
 class Receiver:
     """Takes messages. `secrets` prove those of static webhooks, `keys` those to `uri`, the address that requests name;
-    None where none does. `wall` gives Unix time; `hear` is told each event once."""
+    None where none does. `wall` gives Unix time; `hear` is told each event once, `refused` of each that is."""
 
     def __init__(
         self,
@@ -38,9 +38,11 @@ class Receiver:
         uri: str,
         wall: Callable[[], float],
         hear: Callable[[Event], None],
+        refused: Callable[[Tally], None] = lambda _tally: None,
     ) -> None:
         self.tally = Tally()
         self._secrets, self._keys, self._uri, self._wall, self._hear = secrets, keys, uri, wall, hear
+        self._refused = refused
         self._known: OrderedDict[str, None] = OrderedDict()
 
     async def take(self, headers: Mapping[str, str], body: bytes) -> HTTPStatus:
@@ -52,6 +54,7 @@ class Receiver:
             return HTTPStatus.SERVICE_UNAVAILABLE  # the service sends it again
         if proved is None:
             self.tally.refused += 1
+            self._refused(self.tally)
             return HTTPStatus.UNAUTHORIZED
         self._pass_on(*proved)
         return HTTPStatus.OK

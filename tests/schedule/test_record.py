@@ -181,3 +181,15 @@ def test_over_a_year_of_clock_changes_each_slot_is_decided_once_however_rarely_a
     assert [entry.name for entry in entries] == meant[: len(entries)]
     assert len(meant) - len(entries) <= 4  # since the last look
     assert {entry.state for entry in entries} == {"all": {State.DONE}}.get(catch_up, {State.DONE, State.PASSED_OVER})
+
+
+def test_a_slot_that_a_wrong_clock_has_queued_waits_for_its_time(tmp_path: Path) -> None:
+    hour = timedelta(hours=1)
+    with Record(tmp_path) as record:
+        look(record, FIRST - timedelta(minutes=3))
+        look(record, FIRST + 5 * hour)
+        queued = [entry.name for entry in record.unfinished()]
+        assert record.begin_next((FIRST - hour).timestamp()) is None
+        begun = record.begin_next((FIRST + timedelta(seconds=30)).timestamp())
+        assert begun is not None
+        assert begun.name == queued[0]

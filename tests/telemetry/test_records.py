@@ -25,6 +25,7 @@ from batchrun.engine.events import (
     Steered,
     Stopping,
     UploadFailed,
+    WebhooksCame,
 )
 from batchrun.errors import LockedError
 from batchrun.outputs.summary import CLASSES, Summary
@@ -76,6 +77,8 @@ EVENTS: list[Event] = [
     Stopping("Ctrl-C"),
     Steered("set, said by me", paused=True, limits={"limits.rpm": 60.0}),
     Listening("127.0.0.1:8080"),
+    WebhooksCame(3, 1, 0),
+    WebhooksCame(0, 0, 1),
     AlertFailed("HTTP 500"),
     Ended(SUMMARY, 3),
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from batchrun.emulator.hooks.outbox import Message
-from batchrun.engine.events import Polled
+from batchrun.engine.events import Polled, WebhooksCame
 from batchrun.errors import Exit, Stopped
 from batchrun.store.reader import Reader
 from batchrun.webhooks.message import Event
@@ -174,3 +174,20 @@ def test_a_flood_of_events_polls_no_faster_than_the_job_says_and_starves_nobody(
     assert (result.exit_code, result.summary.succeeded) == (Exit.OK, 30)
     assert all(len([1 for other in at if then <= other < then + 60]) <= 61 for then in at)
     assert polls(job) <= 30 * (3 + 8)
+
+
+def test_the_first_refusal_is_told_and_at_the_end_how_many_came(tmp_path: Path) -> None:
+    job, told = Rehearsal(tmp_path, rows=3), list[object]()
+    postman = Postman(job, altered=b"{}")
+    hear(job, postman, observe=told.append, latency="20s")
+    came = [event for event in told if isinstance(event, WebhooksCame)]
+    assert came == [WebhooksCame(0, 0, 1), WebhooksCame(0, 0, len(postman.answers))]
+    assert len(postman.answers) > 1
+
+
+def test_what_came_is_counted_at_the_end(tmp_path: Path) -> None:
+    job, told = Rehearsal(tmp_path, rows=3), list[object]()
+    hear(job, Postman(job, when=lambda message: [0.0, 0.0]), observe=told.append, latency="20s")
+    (came,) = (event for event in told if isinstance(event, WebhooksCame))
+    assert (came.events, came.refused) == (3, 0)
+    assert came.repeated >= 2
