@@ -12,7 +12,8 @@ from pathlib import Path
 
 from batchrun.errors import LockedError, StoreError
 
-_WHILE_OTHERS_LOOK = (0.001, 0.01)
+#: Who looks whether a run goes on has the lock for a moment: longer on a busy machine, but then nobody has signed it.
+_WHILE_OTHERS_LOOK, _WHILE_NOBODY_SIGNS = (0.001, 0.01), (0.05, 0.2, 0.5)
 #: Descriptors of the locks that this process holds.
 _HELD: set[int] = set()
 
@@ -51,10 +52,12 @@ class RunLock:
         self._sign(run_dir)
 
     def _take(self) -> None:
-        """One that looks whether the run goes on (`running`) has it for a moment too."""
-        for pause in _WHILE_OTHERS_LOOK:
+        """Raises BlockingIOError if another process has it, and is not merely looking (`running`)."""
+        for pause in (*_WHILE_OTHERS_LOOK, *_WHILE_NOBODY_SIGNS):
             with suppress(BlockingIOError):
                 return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if pause in _WHILE_NOBODY_SIGNS and _is_of_the_living(os.pread(self._fd, 200, 0)):
+                break
             time.sleep(pause)  # before any event loop runs
         return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import sqlite3
 import threading
 from pathlib import Path
@@ -129,10 +130,13 @@ def test_a_copy_of_a_run_that_goes_on_is_left_as_it_is(tmp_path: Path, job: Rehe
 
 
 def test_a_look_stops_no_run_that_begins_just_then(job: Rehearsal) -> None:
+    (job.directory / "run.lock").write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))  # no such pid
     with (job.directory / "run.lock").open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)
-        threading.Timer(0.005, fcntl.flock, (looking, fcntl.LOCK_UN)).start()
+        leaving = threading.Timer(0.1, fcntl.flock, (looking, fcntl.LOCK_UN))  # descheduled on a busy machine
+        leaving.start()
         RunLock(job.directory).close()
+        leaving.join()
     assert found_in(RunDir(job.directory)).state == "finished"
 
 
