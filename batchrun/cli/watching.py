@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from batchrun.cli.screen import Screen
     from batchrun.runs.directory import RunDir
     from batchrun.spec.load import Job
-    from batchrun.views.look import Limits
     from batchrun.views.view import View
 
 #: Looks at a checkpoint are at least so far apart (seconds). A large one is looked at less often.
@@ -70,24 +69,24 @@ def watch(choice: RunChoice, once: bool, plain: bool) -> None:
     """
     from batchrun.cli.progress import Plain
 
-    directory, limits = _run(choice)
+    directory = _run(choice)
     screen = screen_of(plain=plain)
     show: Callable[[View], None] = Plain(wall_clock) if screen is None else screen.draw
     try:
-        _watch(directory, limits, show, once=once)
+        _watch(directory, show, once=once)
     finally:
         if screen is not None:
             screen.leave()
 
 
-def _watch(directory: RunDir, limits: Limits, show: Callable[[View], None], *, once: bool) -> None:
+def _watch(directory: RunDir, show: Callable[[View], None], *, once: bool) -> None:
     from batchrun.views.look import look
     from batchrun.views.refresh import SHARE
     from batchrun.views.view import State
 
     while True:
         begun = wall_clock()
-        view = look(directory, begun, limits)
+        view = look(directory, begun)
         show(view)
         if once or view.state is State.ENDED:
             return
@@ -98,16 +97,14 @@ def _watch(directory: RunDir, limits: Limits, show: Callable[[View], None], *, o
                 show(view)  # the terminal may have another size
 
 
-def _run(choice: RunChoice) -> tuple[RunDir, Limits]:
-    """The run, and its limits as far as they are known: a run directory alone does not tell them."""
+def _run(choice: RunChoice) -> RunDir:
+    """The run of a job, or of the run directory that was given in its place."""
     from batchrun.runs.directory import RunDir
     from batchrun.schedule.record import FILE_NAME
-    from batchrun.views.look import Limits
 
     given = RunDir(choice.job)
     if (given.path / FILE_NAME).is_file():
         raise SpecError(f"{given.path}: in here are the runs of a schedule's slots; name the one of a slot, or the job")
     if given.checkpoint.is_file() or choice.job.is_dir():
-        return given, Limits()
-    job = choice.load()
-    return choice.directory(job), Limits(job.spec.limits.rpm, job.spec.limits.max_cost)
+        return given
+    return choice.directory(choice.load())

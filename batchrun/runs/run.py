@@ -94,7 +94,7 @@ def run(
             done = Result(current_outputs(opened), directory, bound is not None, admission, nothing_to_do=True)
         else:
             client, died = client_for(options), opened.store.begin_epoch()
-            opened.store.set_meta(retention=str(job.spec.poll.retention))
+            opened.store.set_meta(retention=str(job.spec.poll.retention), limits=job.spec.limits.model_dump_json())
             pending, in_flight = opened.reader.count_pending(bound), opened.reader.count_in_flight()
             more, earlier = job.graph is not None, opened.store.epoch - 1
             standing = stage_tallies(opened.reader)

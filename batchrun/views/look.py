@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -27,17 +28,23 @@ _MINUTE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the job file says, where there is one: POSTs a minute, dollars."""
+    """POSTs a minute and dollars that a run keeps to, None for no limit."""
 
     rpm: float | None = None
     max_cost: float | None = None
+
+    @classmethod
+    def of(cls, reader: Reader) -> Limits:
+        """Those with which the latest process began."""
+        said = json.loads(reader.meta("limits") or "{}")
+        return cls(said.get("rpm"), said.get("max_cost"))
 
     def steered(self, settings: Mapping[str, float | None]) -> Limits:
         """The same with what was set meanwhile, by the names in the job file."""
         return Limits(settings.get("limits.rpm", self.rpm), settings.get("limits.max_cost", self.max_cost))
 
 
-def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
+def look(directory: RunDir, now: float) -> View:
     """The run at this Unix time. Nothing is written.
 
     Raises StoreError for a checkpoint that cannot be read, unless a process holds it, which may be making it.
@@ -48,11 +55,10 @@ def look(directory: RunDir, now: float, limits: Limits = Limits()) -> View:
         return _unread(directory, State.NEW, f"nothing has been run in {directory.path} yet")
     try:
         control = Control(directory.path)
-        leaving = False
-        if holder is not None and begun is not None:
-            limits = limits.steered(control.settings(holder, begun))
-            leaving = control.leaves(holder, begun)
+        settings = control.settings(holder, begun) if holder is not None and begun is not None else {}
+        leaving = holder is not None and begun is not None and control.leaves(holder, begun)
         with Reader(directory.checkpoint) as reader, reader.snapshot():
+            limits = Limits.of(reader).steered(settings)
             view = _seen(reader, now, limits, holder, begun, control.pause())
         return replace(view, state=State.LEAVING, left=None) if leaving else view
     except StoreError as error:

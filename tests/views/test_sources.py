@@ -26,7 +26,7 @@ from batchrun.runs.run import retry
 from batchrun.spec.load import load_job
 from batchrun.store.control import Control, Verb
 from batchrun.store.lock import RunLock, myself
-from batchrun.views.look import Limits, look
+from batchrun.views.look import look
 from batchrun.views.meter import Meter
 from batchrun.views.troubles import Troubles
 from batchrun.views.view import Standing, State, View, rows_may_follow
@@ -49,7 +49,7 @@ class Watcher:
         self._ended += isinstance(event, RowEnded)
         if isinstance(event, RowEnded) and self._ended % self._every == 0:
             now = self._job.clock.wall()
-            self.pairs.append((now, self.meter.view(), look(RunDir(self._job.directory), now, Limits(rpm=600))))
+            self.pairs.append((now, self.meter.view(), look(RunDir(self._job.directory), now)))
 
 
 def test_events_and_checkpoint_tell_the_same(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_both_show_a_pause_and_the_limits_that_were_set_meanwhile(tmp_path: Path
             control.say(Verb.SET, {"limits.rpm": 120}, now, "me", myself())
             control.say(Verb.PAUSE, {}, now, "me", None)
         if isinstance(event, Steered):
-            seen.append((meter.view(), look(RunDir(job.directory), now, Limits(rpm=60))))
+            seen.append((meter.view(), look(RunDir(job.directory), now)))
         if isinstance(event, Steered) and event.limits:
             control.say(Verb.RESUME, {}, now, "me", myself())
 
