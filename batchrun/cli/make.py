@@ -33,7 +33,7 @@ def validate(job: Path, overrides: tuple[str, ...], slot: str | None, strict: bo
     loaded = RunChoice(job, overrides, slot=slot).load_planned()
     found = look_ahead(loaded, None)
     say(f"{job}: {counted(found.rows, 'row')} read, {found.rendered:,} rendered; nothing was sent")
-    for line in found.problem_lines:
+    for line in [*loaded.notes, *found.problem_lines]:
         say(f"  {line}")
     warnings = [*loaded.warnings, *found.warnings]
     for warning in warnings:

@@ -90,8 +90,6 @@ def run(
         chosen.knowing(loaded)
         if not (quiet or brief):
             warn(loaded)
-            for line in loaded.notes:
-                note(line)
         settings = emulator_settings(loaded, run_dir, latency, faults, replies) if emulator else None
         choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
         directory = chosen.planned(loaded)
@@ -107,9 +105,11 @@ def run(
 
 
 def warn(job: Job) -> None:
-    """What the service may ignore or refuse of the job, once, on standard error."""
+    """What the service may ignore or refuse of the job, and what is left out of its files, once, on standard error."""
     for warning in job.warnings:
         note(f"warning: {warning}")
+    for line in job.notes:
+        note(line)
 
 
 def refuse_idle_options(emulator: bool) -> None:

@@ -42,7 +42,10 @@ def foreseeing_files(job: Job, record: Record | None, now: float) -> Job:
     if job.dates is None or not job.spec.input.new_only:
         return job
     before = None if record is None else record.took(job.dates.slot)
-    return replace(job, taken=tuple(_find(job, record, now).files) if before is None else before)
+    if before is not None:
+        return replace(job, taken=before, notes=tuple(_changed(before, job.base)))
+    found = _find(job, record, now)
+    return replace(job, taken=tuple(found.files), notes=found.notes)
 
 
 def _find(job: Job, record: Record | None, now: float) -> _Found:

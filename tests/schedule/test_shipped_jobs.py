@@ -74,3 +74,11 @@ def test_each_hour_sorts_the_messages_of_the_files_that_are_new(place: Path) -> 
         ["m-0901", "m-0902", "m-1001"],
     ]
     assert all(row["topic"] for rows in found.values() for row in rows)
+
+
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_who_looks_at_files_that_have_just_come_in_is_told_why_there_are_no_rows(place: Path, command: str) -> None:
+    comes_in(place, "invoices/inv-001.pdf", "invoices/inv-002.pdf")
+    done = CliRunner().invoke(commands, [command, str(place / "jobs" / "nightly_inbox.yaml")])
+    assert done.exit_code == 0
+    assert "2 files younger than `min_age`: left for the next slot" in done.output
