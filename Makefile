@@ -13,7 +13,7 @@ demo: $(VENV)/.run
 	@$(BIN)/python jobs/print_table.py jobs/runs/extract_invoices.emulated/results.parquet
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 local-model: $(VENV)/.test
 	$(BIN)/python -m pytest -rs tests/emulator/test_gguf.py tests/emulator/test_local_model.py

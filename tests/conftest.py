@@ -10,6 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("here", deadline=None)
@@ -23,3 +24,10 @@ if _RAM.is_dir() and shutil.disk_usage(_RAM).free > _ROOM:
 # A shell starts what is in its background with Ctrl-C ignored, and processes inherit that; most tests of it mean them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: What takes longest, by a file or a folder of tests: it goes first, so that nobody waits for it alone at the end.
+_LONGEST = ("tests/schedule/test_cron.py", "tests/reliability/", "tests/cli/test_watching.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((n for n, name in enumerate(_LONGEST) if item.nodeid.startswith(name)), 99))
