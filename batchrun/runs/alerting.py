@@ -15,7 +15,7 @@ from batchrun.alerts.memory import Memory, News, memory_of
 from batchrun.alerts.rules import Standing, alerts_of
 from batchrun.alerts.targets import Sender, Untold, address_of, alert_secrets, ping
 from batchrun.engine.events import AlertFailed, Observer
-from batchrun.errors import BatchrunError, SpecError
+from batchrun.errors import BatchrunError, SpecError, StoreError
 from batchrun.outputs.files import write_whole
 from batchrun.plurals import stamp
 from batchrun.runs.directory import RunDir
@@ -100,7 +100,7 @@ class Alerting:
         return self._memory
 
     def _keep(self, memory: Memory) -> None:
-        with suppress(OSError):  # then it may be told twice; the run goes on
+        with suppress(StoreError):  # then it may be told twice; the run goes on
             write_whole(self._path, memory.written())
 
 

@@ -148,6 +148,8 @@ def _single(
 def _known_ends(path: Path, job: str) -> dict[str, float]:
     """What the file that is there says about how earlier processes ended."""
     try:
+        if not path.is_file():  # a pipe would be waited for, a device have no end
+            return {}
         families = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}

@@ -86,3 +86,10 @@ def test_tokens_that_no_interaction_can_have_are_no_cause_for_an_alert(tmp_path:
     loaded = load_job(job.write())
     asyncio.run(Alerting(loaded, run_dir(loaded, None, emulated=True), job.clock.wall, ignore).look())
     assert told(job) == []
+
+
+def test_a_run_ends_as_it_would_and_tells_although_what_was_told_cannot_be_kept(tmp_path: Path) -> None:
+    job = job_of(tmp_path, rows=2, alerts={"tokens": 1})
+    (job.directory / "alerts.json").mkdir(parents=True)
+    assert live(job, patient=True).exit_code == 0
+    assert told(job) == ["tokens begun"]

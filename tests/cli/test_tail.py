@@ -177,3 +177,9 @@ def test_a_log_that_may_not_be_read_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "run.log").chmod(0)
     code, _, err = command(tmp_path, "tail", ".", "--no-follow")
     assert (code, "Permission denied" in err) == (74, True)
+
+
+def test_a_pipe_is_no_log_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run.log")
+    code, _, err = command(tmp_path, "tail", ".", "--no-follow")
+    assert (code, "it is no file" in err) == (74, True)

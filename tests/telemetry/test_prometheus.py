@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,12 @@ def test_the_commands_write_it(tmp_path: Path) -> None:
     code, _, err = command(tmp_path, "tick", "job.json", "--emulator", "--metrics-file", "job.prom")
     assert (code, samples((tmp_path / "job.prom").read_text())["batchrun_posts_total", ()]) == (0, 2), err
     assert command(tmp_path, "tick", "job.json", "--emulator", "--metrics-file", "job.txt")[0] == 2
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_a_pipe_and_a_device_are_replaced_unread(
+    make: Callable[[Path], object], tmp_path: Path, told: list[str]
+) -> None:
+    make(tmp_path / "job.prom")
+    found = process(Rehearsal(tmp_path, 2), told)
+    assert (found["batchrun_rows", (("outcome", "succeeded"), ("stage", ""))], told) == (2, [])
