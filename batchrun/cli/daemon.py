@@ -143,7 +143,7 @@ def serve(
         heard = ignore if given["emulator"] else alarm  # of a rehearsal nobody is told
         shared = Shared(launcher, wall, tell, asyncio.Semaphore(at_once), heard)
         code = await _until_told(Daemon(files, shared, beat, grace))
-        await alarm.aclose()
+        await alarm.aclose(grace)
         return code
 
     with ExitStack() as stack, asyncio.Runner(loop_factory=loop_factory) as runner:

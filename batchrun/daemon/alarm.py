@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from batchrun.daemon.jobs import JobFile
@@ -28,9 +29,11 @@ class Alarm:
             self._looking[job.path] = task = asyncio.create_task(self._look(job))
             task.add_done_callback(lambda _: self._looking.pop(job.path, None))
 
-    async def aclose(self) -> None:
-        """Wait for what is being told, which is bounded in time."""
-        await asyncio.gather(*self._looking.values(), return_exceptions=True)
+    async def aclose(self, grace: float) -> None:
+        """Wait for what is being told, `grace` seconds at most; the next look tells what reached nobody."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await asyncio.gather(*self._looking.values(), return_exceptions=True)
 
     async def _look(self, job: JobFile) -> None:
         def observe(event: Event) -> None:

@@ -93,6 +93,13 @@ def found_in(directory: RunDir) -> Found:
         broken = (isinstance(cause, sqlite3.Error) and is_damage(cause)) or not directory.checkpoint.exists()
         reason = " ".join(str(error).split())
         return Found(directory.path, "damaged" if broken else "unreadable", _changed(directory), holder, reason)
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+    ) as error:  # somebody has written into it: no other run is hidden by that
+        reason = f"the checkpoint holds what batchrun does not write: {type(error).__name__}: {error}"
+        return Found(directory.path, "damaged", _changed(directory), holder, " ".join(reason.split()))
 
 
 def _read(directory: RunDir, holder: str | None) -> Found:

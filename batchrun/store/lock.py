@@ -89,7 +89,7 @@ def _unlocked(run_dir: Path, error: OSError) -> StoreError:
 def running(run_dir: Path) -> str | None:
     """Who holds the run directory, such as `process 7 on host`; None if nobody does."""
     try:
-        descriptor = os.open(run_dir / "run.lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(run_dir / "run.lock", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # if it is a pipe
     except OSError:
         return None
     try:

@@ -102,6 +102,20 @@ def test_damage_is_told_and_hides_no_other_run(tmp_path: Path, job: Rehearsal) -
     assert states == {"broken": "damaged", "newer": "unreadable", "gone": "damaged", "sums.emulated": "finished"}
 
 
+def test_a_checkpoint_that_somebody_has_written_into_hides_no_other_run(tmp_path: Path, job: Rehearsal) -> None:
+    changed = copied(job, tmp_path / "changed")
+    with sqlite3.connect(changed.checkpoint) as db:
+        db.execute("UPDATE meta SET value = 'no JSON'")
+    db.close()
+    states = {name: each["state"] for name, each in listed(tmp_path).items()}
+    assert states == {"changed": "damaged", "job/runs/sums.emulated": "finished"}
+
+
+def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path: Path, job: Rehearsal) -> None:
+    os.mkfifo(copied(job, tmp_path / "copy").path / "run.lock")
+    assert listed(tmp_path)["copy"]["state"] == "finished"
+
+
 def test_slots_and_tries_are_found_and_links_and_what_lies_deep_are_not(tmp_path: Path, job: Rehearsal) -> None:
     slot, tried = tmp_path / "runs" / "feed" / "2026-11-23T0200Z", tmp_path / "runs" / "feed.tries" / "1"
     deep = tmp_path.joinpath("d", *map(str, range(DEEPEST)))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from batchrun.daemon.alarm import Alarm
 from batchrun.daemon.jobs import JobFile, JobFiles
@@ -36,10 +39,10 @@ def missed(job: JobFile, alarm: Alarm) -> None:
                 alarm(job, verdict)
 
 
-async def one_outage(job: JobFile, told: list[Message]) -> None:
+async def one_outage(job: JobFile, told: list[Message], grace: float = 60) -> None:
     alarm = Alarm(lambda: NOON + 3 * 3600, told.append)
     missed(job, alarm)
-    await alarm.aclose()
+    await alarm.aclose(grace)
 
 
 def test_an_outage_is_told_in_one_message(tmp_path: Path) -> None:
@@ -56,3 +59,11 @@ def test_a_target_that_is_not_reached_is_told_on_the_daemons_own_lines(tmp_path:
     asyncio.run(one_outage(job_of(tmp_path, ["false"]), told))
     assert [(message.job, message.bad) for message in told] == [("job", True)]
     assert "an alert was not told: false: exit code 1" in told[0].text
+
+
+def test_a_target_that_hangs_keeps_no_daemon_from_its_end_and_is_ended(tmp_path: Path) -> None:
+    told: list[Message] = []
+    command = ["sh", "-c", "echo $$ > started; sleep 100"]
+    asyncio.run(asyncio.wait_for(one_outage(job_of(tmp_path, command), told, 2), 20))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "started").read_text()), 0)
