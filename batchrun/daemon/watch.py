@@ -109,7 +109,11 @@ class Watch:
         directory = RunDir(job.home)
         directory.make()
         with Record(directory.path) as record:
+            blocked = [entry.name for entry in record.unfinished() if entry.state is State.BLOCKED]
             found = decided(job.schedule, job.name, record, now, PROMPT)
+            given_up = [entry for name in blocked if (entry := record.entry(name)) and entry.state is State.GIVEN_UP]
+        for entry in given_up:
+            self._tell_slot(entry.name, entry.state, entry.why, bad=True)
         self._coming = _coming(job, now)
         for verdict in found:
             self._tell_verdict(job, verdict)

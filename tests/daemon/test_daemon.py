@@ -120,6 +120,16 @@ def test_a_slot_that_cannot_go_on_is_tried_ever_more_rarely_and_told_once(tmp_pa
     assert len(here.texts("left")) == 1
 
 
+def test_a_slot_that_is_given_up_when_the_next_one_comes_is_told(tmp_path: Path) -> None:
+    here = post(tmp_path, work=Work(ends=lambda job, slot: State.BLOCKED))
+    here.write("job", "0 * * * *")
+    here.live(1.5 * HOUR)
+    assert here.states("job") == ["22T1300 given_up", "22T1400 blocked"]
+    (said,) = [message for message in here.told if message.state == State.GIVEN_UP]
+    assert said.bad
+    assert said.text.startswith("2026-11-22T1300Z given up: not mended when 2026-11-22T1400Z came")
+
+
 def test_a_slot_that_was_reopened_by_hand_is_gone_on_with_within_a_minute(tmp_path: Path) -> None:
     here = post(tmp_path)
     here.write("job", "0 3 * * *")
