@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def run(
             watching.watched(loaded, directory, plain=plain, quiet=silent) as shown,
             telling.observing(loaded, directory, shown) as observe,
         ):
-            carry = lambda: run_job(loaded, choice, wall_clock, observe)  # noqa: E731
+            carry = partial(run_job, loaded, choice, wall_clock, observe)
             result = settled(record, loaded, wall_clock, carry, whole=limit is None)
     with suppress(BrokenPipeError):  # the run's exit code says more than a reader that has left
         tell(result, chosen, as_json=as_json, quiet=quiet, brief=brief)

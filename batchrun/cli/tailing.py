@@ -99,7 +99,7 @@ def _wait() -> None:
     try:
         descriptor = (output() or sys.stdout).fileno()
     except UnsupportedOperation:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # a stream that only Python knows: nobody can leave it
         return
     looking = select.poll()
     looking.register(descriptor, 0)

@@ -92,7 +92,7 @@ def _watch(directory: RunDir, show: Callable[[View], None], *, once: bool) -> No
             return
         next_at = wall_clock() + max(_SECONDS, (wall_clock() - begun) / SHARE)
         while (left := next_at - wall_clock()) > 0:
-            time.sleep(min(left, _SECONDS))
+            time.sleep(min(left, _SECONDS))  # there is no event loop here, and Ctrl-C ends it
             if left > _SECONDS:
                 show(view)  # the terminal may have another size
 

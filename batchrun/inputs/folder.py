@@ -51,7 +51,7 @@ def list_files(pattern: str, base: Path, key: str) -> list[Listed]:
         raise SpecError(f"{key}: {pattern!r} is a folder; write a glob of files, such as {pattern.rstrip('/')}/*.pdf")
     try:
         found = [_listed(path, path.relative_to(folder), fixed, base) for path in _found(folder, rest)]
-    except (ValueError, NotImplementedError) as error:
+    except (ValueError, NotImplementedError) as error:  # what pathlib raises for a pattern that it cannot read
         raise SpecError(f"{key}: {pattern!r} is no glob: {error}") from None
     inside = _Inside(folder)
     listed = ((each, inside.problem(base / each.name) or each.problem) for each in found if each is not None)

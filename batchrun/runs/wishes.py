@@ -55,7 +55,7 @@ def say(directory: RunDir, verb: Verb, settings: Mapping[str, Any], wall: Callab
             return _said(answer)
         if running(directory.path) != holder:
             return _too_late(control, number, said, wall())
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # a command that waits for another process, at most `patience`
     late = "it will when it looks, unless it is ending by now"
     return Said(False, False, f"{holder} did not answer in {patience:g} s: {late}")
 

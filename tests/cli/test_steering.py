@@ -37,7 +37,7 @@ def test_a_pause_of_a_run_in_another_process_is_answered_shown_and_ended_by_a_si
     with emulator(tmp_path, "--latency", "100ms") as url:
         run = Life(tmp_path, "run", "job.json", "--base-url", url)
         while len(ledger(tmp_path)) < 3:
-            time.sleep(0.02)
+            assert not run.ends(0.02)
         paused = lived(tmp_path, "pause", "job.json")
         sent = len(ledger(tmp_path))
         assert (paused.code, paused.out.startswith("paused: "), 3 <= sent < 30) == (0, True, True)

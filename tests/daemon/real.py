@@ -82,7 +82,7 @@ def lived(daemon: Killed, kills: int, seed: int) -> Iterator[str]:
         before = len(daemon.entries())
         daemon.start()
         daemon.wait(lambda entries, before=before: len(entries) > before, 60)  # type: ignore[misc]
-        time.sleep(random.uniform(0.0, 1.5))
+        time.sleep(random.uniform(0.0, 1.5))  # the moment of the kill is what is drawn
         daemon.kill()
     before = len(daemon.entries())
     daemon.start()
