@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,11 @@ def write_job(where: Path, rows: int, **sections: Any) -> None:
     (where / "job.json").write_text(json.dumps(spec))
     lines = [json.dumps({"id": f"r{n}", "word": f"word{n}"}) for n in range(rows)]
     (where / "rows.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def until(met: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for what another process does. Fails if it does not come."""
+    ends = time.perf_counter() + seconds
+    while not met():
+        assert time.perf_counter() < ends, "it does not come"
+        time.sleep(0.05)

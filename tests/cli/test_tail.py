@@ -6,8 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from batchrun.telemetry.following import Follower
 from batchrun.telemetry.log_file import LogFile
 from batchrun.telemetry.records import json_line
-from tests.processes import COMMAND, command, write_job
+from tests.processes import COMMAND, command, until, write_job
 
 
 def line(number: int) -> str:
@@ -101,13 +100,6 @@ def test_a_log_that_was_emptied_is_told_from_its_beginning(tmp_path: Path) -> No
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def until(met: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 30  # noqa: TID251
-    while not met():
-        assert time.monotonic() < give_up  # noqa: TID251
-        time.sleep(0.05)
-
-
 def tail(where: Path, out: Path, *arguments: str) -> subprocess.Popen[bytes]:
     with out.open("wb") as file:
         return subprocess.Popen([*COMMAND, "tail", *arguments], cwd=where, stdout=file, stderr=subprocess.PIPE)
@@ -121,7 +113,7 @@ def test_it_waits_for_a_run_tells_its_records_and_ends_with_ctrl_c(tmp_path: Pat
         assert b"waiting for a run" in process.stderr.readline()
         for _ in range(2):
             command(tmp_path, "run", "job.json", "--emulator", "--run-dir", "here")
-        until(lambda: out.read_text().count("run.ended") == 2)
+        until(lambda: out.read_text().count("run.ended") == 2, 30)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
     assert out.read_text() == (tmp_path / "here" / "run.log").read_text()

@@ -8,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,7 +15,7 @@ import pytest
 
 from batchrun.schedule.record import Record
 from batchrun.store.lock import running
-from tests.processes import COMMAND, command, emulator, finish, ledger, start
+from tests.processes import COMMAND, command, emulator, finish, ledger, start, until
 from tests.reliability.canary import Canary, a_key
 
 ROOT = Path(__file__).parents[2]
@@ -59,13 +57,6 @@ def write(where: Path, **schedule: str) -> Path:
     return where
 
 
-def wait(until: Callable[[], object], seconds: float = 60) -> None:
-    ends = time.perf_counter() + seconds
-    while not until():
-        assert time.perf_counter() < ends, "it does not come"
-        time.sleep(0.05)
-
-
 def begin(where: Path, name: str) -> None:
     """Have a slot of this job open, whatever the time is."""
     home = where / "runs" / "job"
@@ -89,7 +80,7 @@ def test_a_daemon_stops_its_children_hides_its_key_and_has_its_directory_for_its
     env = {name: value for name, value in os.environ.items() if not name.startswith("GEMINI_")} | {variable: named}
     with emulator(tmp_path, "--latency", "30s", "--bad-key", "none") as url:
         daemon = start(where, "schedule", "run", ".", "--base-url", url, env=env)
-        wait(lambda: ledger(tmp_path))
+        until(lambda: ledger(tmp_path))
         (child,) = children(daemon.pid)
         found = Canary(key)
         seen = json.dumps([child.cmdline(), child.environ(), psutil.Process(daemon.pid).cmdline()])
@@ -115,14 +106,14 @@ def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path:
     begin(where, "2026-01-01T0000Z")
     with emulator(tmp_path, "--latency", "20s") as url:
         daemon = start(where, "schedule", "run", ".", "--base-url", url)
-        wait(lambda: ledger(tmp_path))
+        until(lambda: ledger(tmp_path))
         (first,) = children(daemon.pid)
         first.kill()
-        wait(lambda: [child for child in children(daemon.pid) if child != first])
+        until(lambda: [child for child in children(daemon.pid) if child != first])
         (child,) = children(daemon.pid)
-        wait(lambda: running(where / "runs" / "job" / "2026-01-01T0000Z"))
+        until(lambda: running(where / "runs" / "job" / "2026-01-01T0000Z"))
         daemon.kill()
-        wait(lambda: not child.is_running())
+        until(lambda: not child.is_running())
         _, out, _ = finish(daemon)
     assert "its process was ended by signal 9; goes on in 5 s" in out
     assert len(ledger(tmp_path)) == 1
