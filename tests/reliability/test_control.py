@@ -16,5 +16,5 @@ def test_commands_at_random_moments_lose_nothing_and_are_answered_or_told_as_not
 
 def test_a_run_that_sends_in_a_pause_is_found_out(tmp_path: Path) -> None:
     with emulator(tmp_path, "--latency", "200ms") as url:
-        story = Story(tmp_path / "deaf", url, 1, 3, rows=120, wishes=[("pause",)], planted=pause_nothing)
+        story = Story(tmp_path / "deaf", url, 1, 1, rows=120, wishes=[("pause",)], planted=pause_nothing, patience=60)
         assert "POSTs in a pause" in "; ".join(story.faults())

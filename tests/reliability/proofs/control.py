@@ -56,7 +56,10 @@ class Said:
 
 
 class Story:
-    """One run that is steered by `commands` commands, drawn from `wishes`. Its processes have the fault `planted`."""
+    """One run that is steered by `commands` commands, drawn from `wishes`. Its processes have the fault `planted`.
+
+    Before the last `resume` it has `patience` seconds to end by itself, which a paused run does not.
+    """
 
     def __init__(
         self,
@@ -68,8 +71,10 @@ class Story:
         rows: int,
         wishes: Sequence[tuple[str, ...]] = _WISHES,
         planted: Step = nothing,
+        patience: float = 0,
     ) -> None:
         self.where, self._url, self._random, self._rows, self._planted = where, url, Random(seed), rows, planted
+        self._patience = patience
         self._commands, self._wishes, self.judge = commands, wishes, Judge(where.parent / "ledger.jsonl")
         self._resumes: list[float] = []
         self.said: list[Said] = []
@@ -87,6 +92,7 @@ class Story:
                 self.kills += 1
                 life.kill()
                 life = self._next(life)
+        life.ends(self._patience)
         self._say(("resume",), may_die=False)
         code = life.end().code
         while code == _TRY_LATER:  # drained, detached
