@@ -31,3 +31,8 @@ _LONGEST = ("tests/schedule/test_cron.py", "tests/reliability/", "tests/cli/test
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((n for n, name in enumerate(_LONGEST) if item.nodeid.startswith(name)), 99))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: a good part of the suite waits for clocks of real programs, such as cron's."""
+    return len(os.sched_getaffinity(0)) + 1

@@ -23,16 +23,12 @@ def updated(page: str, figures: Sequence[Figure], made: str) -> str:
     before, _, rest = page.partition(BEGIN)
     board, _, after = rest.partition(END)
     rows = {line.split(" | ")[0]: line for line in board.splitlines() if line.startswith("| ")}
-    notes = {line.split(": ")[0]: line for line in board.splitlines() if line.startswith("- ")}
-    for figure in figures:
-        rows[f"| {figure.name}"] = _row(figure, made)
-        notes.pop(f"- {figure.name}", None)
-        if figure.note:
-            notes[f"- {figure.name}"] = f"- {figure.name}: {figure.note}"
+    rows |= {f"| {figure.name}": _row(figure, made) for figure in figures}
     rows.pop("| figure", None)
-    return "\n".join(
-        [f"{before}{BEGIN}", *_HEAD, *sorted(rows.values()), "", *sorted(notes.values()), f"\n{END}{after}"]
-    )
+    made_again = tuple(f"- {figure.name}: " for figure in figures)
+    notes = [line for line in board.splitlines() if line.startswith("- ") and not line.startswith(made_again)]
+    notes += [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
+    return "\n".join([f"{before}{BEGIN}", *_HEAD, *sorted(rows.values()), "", *sorted(notes), f"\n{END}{after}"])
 
 
 def commit() -> str:

@@ -25,6 +25,12 @@ def test_a_figure_made_again_takes_the_place_of_the_old_one() -> None:
     assert "by seed" not in page
 
 
+def test_a_note_made_again_takes_the_place_of_the_old_one_whatever_its_figure_is_called() -> None:
+    page = updated(EMPTY, [Figure("daemon: slots lost: any", "0", "0", True, "old: by seed")], "Monday, abc")
+    page = updated(page, [Figure("daemon: slots lost: any", "0", "0", True, "new: by hand")], "Tuesday, def")
+    assert [line for line in page.splitlines() if line.startswith("- ")] == ["- daemon: slots lost: any: new: by hand"]
+
+
 def test_the_page_around_the_scoreboard_is_left_alone() -> None:
     page = updated(updated(EMPTY, [KILLS], "Monday, abc"), [KILLS], "Monday, abc")
     assert page.startswith("Before.\n")
