@@ -50,9 +50,15 @@ class Alerting:
         self._memory: Memory | None = None
         self._patient, self._began = patient, wall() if patient else 0.0
 
-    async def started(self) -> None:
-        """Tell dead man's switches that a run begins."""
+    async def go_on(self) -> None:
+        """Tell dead man's switches that a run begins; then look each minute, until cancelled.
+
+        If it is not patient there is nothing to see before the end.
+        """
         await self._ping("/start")
+        while self._patient:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
 
     async def ended(self, exit_code: int) -> None:
         """Look once more, and tell dead man's switches how the run ended. What still is an alert is no success."""
@@ -60,12 +66,6 @@ class Alerting:
         alarmed = any(self._remembered().told.values())
         said = f"batchrun {self._job.spec.name}: exit code {exit_code}"
         await self._ping("/fail" if exit_code or alarmed else "", said + (", and an alert stands" if alarmed else ""))
-
-    async def watch(self) -> None:
-        """Look each minute, until cancelled; if it is not patient there is nothing to see before the end."""
-        while self._patient:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
 
     async def look(self) -> None:
         """Tell each target what it does not know yet."""
@@ -139,22 +139,17 @@ def alerting_of(
 
 
 @asynccontextmanager
-async def watching(alerting: Alerting | None) -> AsyncIterator[None]:
-    """Watch a run while the block goes on."""
+async def speaking_up(alerting: Alerting | None) -> AsyncIterator[None]:
+    """Alerts are told while the block goes on."""
     if alerting is None:
         yield
         return
-    task = asyncio.create_task(_watch(alerting))
+    task = asyncio.create_task(alerting.go_on())
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _watch(alerting: Alerting) -> None:
-    await alerting.started()
-    await alerting.watch()
 
 
 def _standing(checkpoint: Path) -> Standing:
