@@ -34,8 +34,6 @@ PRESENT = "seen != 0"
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
 _KEPT = "interaction_id > '' AND purged_at IS NULL AND (state != 'submitted' OR superseded_at NOT NULL)"
 
-_OF_STAGE = "(SELECT stage FROM row WHERE id = attempt.row_id) = ?"
-
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
 
@@ -138,34 +136,6 @@ class Reader:
                     WHERE a.state = 'submitted' AND a.superseded_at IS NULL AND a.submitted_at > ?
                     ORDER BY a.submitted_at DESC LIMIT ?"""
         return [attempt_record(found) for found in self.connection.execute(query, (since, limit))]
-
-    def charged(self, stage: str | None = None) -> int | None:
-        """What counts against the limit in money of the job, or of a stage, in billionths of a dollar; None if there
-        never was one."""
-        of_stage = "" if stage is None else f" WHERE {_OF_STAGE}"
-        found = self.connection.execute(f"SELECT sum(charge) FROM attempt{of_stage}", () if stage is None else (stage,))
-        total: int | None = found.fetchone()[0]
-        return total
-
-    def set_aside(self, stage: str | None = None) -> dict[int, int]:
-        """Of that what interactions under way may cost at most, by row id."""
-        query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
-        of_stage = "" if stage is None else f" AND {_OF_STAGE}"
-        found = self.connection.execute(query + of_stage, () if stage is None else (stage,))
-        return {row_id: charge or 0 for row_id, charge in found}
-
-    def uncharged(self, *, supposed: bool) -> Iterator[tuple[AttemptRecord, int, int]]:
-        """The attempts that may have cost something and are charged with nothing yet, with their answers.
-
-        With `supposed` also those that are charged with what they may have cost. Each comes with the input tokens that
-        its request was estimated to read, and its charge.
-        """
-        query = f"""SELECT {ATTEMPT}, a.raw, coalesce(a.tokens, 0), coalesce(a.charge, 0)
-                    FROM attempt a JOIN row r ON r.id = a.row_id
-                    WHERE a.state NOT IN ('refused', 'not_sent') AND (a.charge IS NULL OR (? AND a.usage IS NULL))
-                    ORDER BY a.id"""
-        for *found, tokens, charge in self.connection.execute(query, (supposed,)):
-            yield attempt_record(tuple(found)), tokens, charge
 
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
