@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -152,18 +150,15 @@ def serve(
 
 async def _until_told(daemon: Daemon) -> Exit:
     """The first signal stops it, the second leaves at once. As process 1 it would have no default for either."""
-    import asyncio
+    from batchrun.runs.signals import first_signal
 
     signals: list[int] = []
 
-    def stop(number: int) -> None:
-        if signals:
-            os._exit(128 + number)
+    def leave(number: int) -> None:
         signals.append(number)
         daemon.leave()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    first_signal(leave)
     in_time = await daemon.run()
     return Exit.OK if in_time else Exit(128 + signals[0])
 

@@ -13,7 +13,7 @@ from batchrun.engine.events import Observer
 from batchrun.engine.means import Means
 from batchrun.engine.steering import Steering
 from batchrun.engine.uploads import Uploads
-from batchrun.errors import RunError
+from batchrun.errors import RunError, Stopped
 from batchrun.interactions.client import Client
 from batchrun.runs.alerting import Alerting, speaking_up
 from batchrun.runs.expiry import watch_expiry
@@ -22,7 +22,7 @@ from batchrun.runs.hearing import hearing
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.options import Options
 from batchrun.runs.pipeline import Pipeline
-from batchrun.runs.signals import stop_gently
+from batchrun.runs.signals import first_signal
 from batchrun.runs.stages import stage_of
 from batchrun.runs.steering import Steersman
 from batchrun.store.control import Control
@@ -80,6 +80,11 @@ async def carry_all(
             await uploads.aclose()
             await client.aclose()
         return engine.poster.posts, steersman.end()
+
+
+def stop_gently(engine: Engine) -> None:
+    """On the running loop: the first signal lets open POSTs answer, the second leaves at once."""
+    first_signal(lambda number: engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number)))
 
 
 def work_of(
