@@ -39,11 +39,9 @@ def add_to(schedule: click.Group) -> None:
 @click.command()
 @click.argument("places", metavar="DIR|JOB...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @options.overrides
-@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in each run's process; costs nothing.")
-@click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes, as in `run`.")
-@options.replies
+@options.rehearsal()
 @options.address
-@click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
+@options.accept_change
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(1, 1000), help="How many jobs may run.")
 @click.option(
     "--grace", type=Time(), default="60s", show_default=True, metavar="TIME", help="How long a run may take to stop."
