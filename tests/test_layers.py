@@ -31,7 +31,7 @@ ALLOWED = {
     "outputs": {"errors", "rows", "disk", "version", "spec", "interactions", "store"},
     "tools": {"errors", "rows", "environment", "spec"},
     "webhooks": {"errors", "interactions"},
-    "alerts": {"errors", "environment", "spec", "webhooks"},
+    "alerts": {"errors", "plurals", "environment", "spec", "webhooks"},
     "engine": {"errors", "rows", "plurals", "spec", "interactions", "store", "inputs", "outputs", "tools"},
     "runs": {
         "errors", "rows", "plurals", "disk", "version", "clock", "environment", "spec", "interactions", "prices",

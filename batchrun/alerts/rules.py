@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from batchrun.plurals import duration
 from batchrun.spec.alerting import AlertsSpec
 from batchrun.spec.model import JobSpec
 
@@ -42,11 +43,13 @@ def alerts_of(spec: JobSpec, standing: Standing) -> tuple[Alert, ...]:
 
 def _alerts(spec: JobSpec, rules: AlertsSpec, at: Standing) -> Iterator[Alert]:
     silence = at.now - at.since if at.pending else 0.0
+    silent = f"no row has ended for {duration(silence)}"
     if rules.stuck and silence > (limit := longest_silence(spec, at)):
-        why = f"nearly all answers took less than {_time(at.typical)}" if _known(at) else "nothing is known of answers"
-        yield Alert("stuck", f"no row has ended for {_time(silence)} (more than {_time(limit)}: {why}), {_waiting(at)}")
+        took = f"nearly all answers took less than {duration(at.typical)}"
+        why = took if _known(at) else "nothing is known of answers"
+        yield Alert("stuck", f"{silent} (more than {duration(limit)}: {why}), {_waiting(at)}")
     if rules.no_row_in is not None and silence > rules.no_row_in:
-        yield Alert("no_row_in", f"no row has ended for {_time(silence)}, {_waiting(at)}")
+        yield Alert("no_row_in", f"{silent}, {_waiting(at)}")
     failed, ended = _failed(at.outcomes), _ended(at.outcomes)
     if rules.failure_rate is not None and ended >= rules.failures_of and failed >= rules.failure_rate * ended:
         yield Alert("failure_rate", f"{failed:,} of {ended:,} rows that have ended failed ({failed / ended:.0%})")
@@ -81,10 +84,3 @@ def _failed(outcomes: Mapping[str, int]) -> int:
 
 def _waiting(at: Standing) -> str:
     return f"and {at.pending:,} {'waits' if at.pending == 1 else 'wait'}"
-
-
-def _time(seconds: float) -> str:
-    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "m")):
-        if seconds >= size:
-            return f"{seconds / size:.3g}{unit}"
-    return f"{seconds:.3g}s"

@@ -12,7 +12,7 @@ from batchrun.engine.events import Called, Paused, UploadFailed
 from batchrun.errors import StoreError
 from batchrun.glyphs import safe
 from batchrun.interactions import pieces
-from batchrun.plurals import counted
+from batchrun.plurals import counted, duration
 
 if TYPE_CHECKING:
     from batchrun.interactions.models import Interaction
@@ -84,9 +84,9 @@ class Printer:
                 if self._live:
                     self._tell_calls(1)
             case Paused(seconds, reason):
-                self._note(f"waiting {seconds:.0f} s: {reason}")
+                self._note(f"waiting {duration(seconds)}: {reason}")
             case UploadFailed(file, seconds, reason):
-                self._note(f"{file!r} is not uploaded yet: {reason}; the next try is in {seconds:.0f} s")
+                self._note(f"{file!r} is not uploaded yet: {reason}; the next try is in {duration(seconds)}")
 
     def tell(self, answer: Interaction) -> None:
         """Prints a whole answer, and what the functions gave that it called."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -41,11 +39,9 @@ def add_to(schedule: click.Group) -> None:
 @click.command()
 @click.argument("places", metavar="DIR|JOB...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @options.overrides
-@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in each run's process; costs nothing.")
-@click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes, as in `run`.")
-@options.replies
+@options.rehearsal()
 @options.address
-@click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
+@options.accept_change
 @click.option("--at-once", default=4, show_default=True, type=click.IntRange(1, 1000), help="How many jobs may run.")
 @click.option(
     "--grace", type=Time(), default="60s", show_default=True, metavar="TIME", help="How long a run may take to stop."
@@ -152,18 +148,15 @@ def serve(
 
 async def _until_told(daemon: Daemon) -> Exit:
     """The first signal stops it, the second leaves at once. As process 1 it would have no default for either."""
-    import asyncio
+    from batchrun.runs.signals import first_signal
 
     signals: list[int] = []
 
-    def stop(number: int) -> None:
-        if signals:
-            os._exit(128 + number)
+    def leave(number: int) -> None:
         signals.append(number)
         daemon.leave()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    first_signal(leave)
     in_time = await daemon.run()
     return Exit.OK if in_time else Exit(128 + signals[0])
 

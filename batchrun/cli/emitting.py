@@ -17,7 +17,7 @@ from batchrun.cli.quantities import Time
 from batchrun.errors import SpecError, StoreError
 
 if TYPE_CHECKING:
-    from batchrun.cli.machine import Wishes
+    from batchrun.cli.machine import TickChoice
     from batchrun.schedule.emit.ticking import Ticking
     from batchrun.spec.load import Job
 
@@ -73,15 +73,15 @@ def emit(
     All of them start `batchrun tick` every few minutes. The tick decides by the job's schedule what is due, in its time
     zone, and collects answers in between. No text holds the API key: it names a file that does.
     """
-    from batchrun.cli.machine import Wishes
+    from batchrun.cli.machine import TickChoice
     from batchrun.spec.load import load_job
 
     loaded = load_job(job, overrides)
     if target == "kubernetes":
         max_time = max_time or _POD_TIME
     arguments = tuple(_arguments(overrides, {"--base-url": base_url, "--max-time": max_time}, emulator))
-    wishes = Wishes(_every(loaded, every), arguments, run_dir, user, key_file, log, program)
-    ticking = _ticking(loaded, target, wishes)
+    choice = TickChoice(_every(loaded, every), arguments, run_dir, user, key_file, log, program)
+    ticking = _ticking(loaded, target, choice)
     files = _files(ticking, target, image, secret)
     if out is None:
         write(_printed(files, target))
@@ -121,10 +121,10 @@ def _every(job: Job, seconds: float) -> int:
     return minutes
 
 
-def _ticking(job: Job, target: str, wishes: Wishes) -> Ticking:
+def _ticking(job: Job, target: str, choice: TickChoice) -> Ticking:
     from batchrun.cli.machine import in_a_pod, on_this_machine
 
-    return in_a_pod(job, wishes) if target == "kubernetes" else on_this_machine(job, wishes, system=target == "systemd")
+    return in_a_pod(job, choice) if target == "kubernetes" else on_this_machine(job, choice, system=target == "systemd")
 
 
 def _files(job: Ticking, target: str, image: str, secret: str) -> Mapping[str, str]:

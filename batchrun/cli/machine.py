@@ -20,8 +20,8 @@ _SYSTEM_KEY = Path("/etc/batchrun/gemini.key")
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user said beside the job. `arguments` are for `tick`; paths as they were typed."""
+class TickChoice:
+    """What the user chose for the ticks of a job. `arguments` are for `tick`; paths as they were typed."""
 
     every: int
     arguments: tuple[str, ...] = ()
@@ -32,39 +32,39 @@ class Wishes:
     program: Path | None = None
 
 
-def on_this_machine(job: Job, wishes: Wishes, *, system: bool) -> Ticking:
+def on_this_machine(job: Job, choice: TickChoice, *, system: bool) -> Ticking:
     """The job as cron, or (`system`) systemd ticks it here. Raises SpecError for a user who is not here."""
     from batchrun.schedule.emit.ticking import Ticking
 
-    user, run_dir = _user(wishes.user), wishes.run_dir and wishes.run_dir.absolute()
-    key_file = wishes.key_file or (_SYSTEM_KEY if system else Path(user.pw_dir) / ".config/batchrun/gemini.key")
+    user, run_dir = _user(choice.user), choice.run_dir and choice.run_dir.absolute()
+    key_file = choice.key_file or (_SYSTEM_KEY if system else Path(user.pw_dir) / ".config/batchrun/gemini.key")
     base, state = job.base.absolute(), _state(user)
     return Ticking(
         name=job.spec.name,
         job=str(base / job.path.name),
-        every=wishes.every,
-        arguments=(*(("--run-dir", str(run_dir)) if run_dir else ()), *wishes.arguments),
+        every=choice.every,
+        arguments=(*(("--run-dir", str(run_dir)) if run_dir else ()), *choice.arguments),
         key_file=str(key_file.absolute()),
         state=str(state),
-        program=_program(wishes.program),
+        program=_program(choice.program),
         writes=_outermost([base, state, *([run_dir] if run_dir else []), *_outputs(job)]),
-        log=str((wishes.log or base / f"{job.spec.name}.log").absolute()),
+        log=str((choice.log or base / f"{job.spec.name}.log").absolute()),
         user=user.pw_name,
         group=grp.getgrgid(user.pw_gid).gr_name,
     )
 
 
-def in_a_pod(job: Job, wishes: Wishes) -> Ticking:
+def in_a_pod(job: Job, choice: TickChoice) -> Ticking:
     """The job as a container ticks it whose volume is the job's directory. Raises SpecError for a run elsewhere."""
     from batchrun.schedule.emit.kubernetes import DATA, KEY, SECRETS
     from batchrun.schedule.emit.ticking import Ticking
 
-    run_dir = wishes.run_dir and _below(wishes.run_dir.absolute(), job.base.absolute())
+    run_dir = choice.run_dir and _below(choice.run_dir.absolute(), job.base.absolute())
     return Ticking(
         name=job.spec.name,
         job=f"{DATA}/{job.path.name}",
-        every=wishes.every,
-        arguments=(*(("--run-dir", f"{DATA}/{run_dir}") if run_dir else ()), *wishes.arguments),
+        every=choice.every,
+        arguments=(*(("--run-dir", f"{DATA}/{run_dir}") if run_dir else ()), *choice.arguments),
         key_file=f"{SECRETS}/{KEY}",
         state=f"{DATA}/.batchrun",
     )

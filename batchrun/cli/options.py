@@ -54,8 +54,25 @@ replies = click.option(
     metavar="MODE",
     help="Where the emulator's answers come from: synthetic, script:FILE, openai:URL or gguf:PATH.",
 )
+faults = click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
+accept_change = click.option(
+    "--accept-change",
+    is_flag=True,
+    help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
+)
 limit = click.option("--limit", type=click.IntRange(1), help="Only the first N rows of the input.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
+
+
+def rehearsal(latency: str = "200ms") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a run on an emulator of its own, which takes so long if nothing else is said."""
+    instead = click.option(
+        "--emulator", is_flag=True, help="Rehearse on an emulator in the run's own process; costs nothing."
+    )
+    takes = click.option(
+        "--latency", default=latency, show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
+    )
+    return lambda command: instead(takes(replies(command)))
 
 
 def _refuse_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

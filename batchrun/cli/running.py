@@ -29,19 +29,11 @@ if TYPE_CHECKING:
 @options.overrides
 @options.run_dir
 @options.slot_to_run
-@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
-@click.option(
-    "--latency", default="200ms", show_default=True, help="How long the emulator takes: 200ms, lognormal:20s,1.0."
-)
-@options.replies
-@click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
+@options.rehearsal()
+@options.faults
 @options.limit
 @options.address
-@click.option(
-    "--accept-change",
-    is_flag=True,
-    help="Send rows again, and pay again, that an edited job or input asks otherwise than before.",
-)
+@options.accept_change
 @options.webhooks
 @click.option("--quiet", is_flag=True, help="No progress, and nothing at all if every row succeeded.")
 @watching.plain

@@ -30,11 +30,9 @@ if TYPE_CHECKING:
 @options.overrides
 @options.run_dir
 @options.slot_to_run
-@click.option("--emulator", is_flag=True, help="Rehearse on an emulator in this process; costs nothing.")
-@click.option("--latency", default="200ms", show_default=True, help="How long the emulator takes, as in `run`.")
-@options.replies
+@options.rehearsal()
 @options.address
-@click.option("--accept-change", is_flag=True, help="Send rows again, and pay again, that were edited, as in `run`.")
+@options.accept_change
 @click.option("--max-time", type=Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
 @click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")
 @telling.options

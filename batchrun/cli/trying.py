@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 @options.slot_to_run
 @click.option("--row", "key", metavar="KEY", help="The row to send.  [default: the first]")
 @click.option("--stream", is_flag=True, help="Print the answer while it is generated.")
-@click.option("--emulator", is_flag=True, help="Try it on an emulator in this process; costs nothing.")
-@click.option("--latency", default="1s", show_default=True, help="How long the emulator takes.")
-@options.replies
-@click.option("--faults", metavar="PLAN", help="Faults of the emulator, as in `batchrun emulator serve`.")
+@options.rehearsal("1s")
+@options.faults
 @options.address
 @click.option("--prices", type=click.Path(path_type=Path), metavar="FILE", help="Prices of your own, in TOML.")
 @options.as_json

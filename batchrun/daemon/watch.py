@@ -13,6 +13,7 @@ from batchrun.daemon.children import Child, Launch
 from batchrun.daemon.jobs import JobFile
 from batchrun.daemon.messages import Message, OnVerdict, Tell, ignore
 from batchrun.errors import BatchrunError, Exit
+from batchrun.plurals import duration
 from batchrun.runs.directory import RunDir
 from batchrun.schedule.deciding import decided
 from batchrun.schedule.record import Record
@@ -177,7 +178,7 @@ class Watch:
         if self._tries == 1 or code < 0:
             names = ", ".join(sorted(left)[:3]) + (", …" if len(left) > 3 else "")
             said = f"; {_died(code)}" if code < 0 else ""
-            self._tell("left", f"not finished: {names}{said}; goes on in {wait:.0f} s", bad=code != Exit.OK)
+            self._tell("left", f"not finished: {names}{said}; goes on in {duration(wait)}", bad=code != Exit.OK)
 
     def _hear(self, said: Mapping[str, Any]) -> None:
         """A line of the child's about a slot, or about what keeps it from beginning; the same one only once."""

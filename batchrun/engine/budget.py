@@ -8,10 +8,8 @@ from collections.abc import Callable, Mapping
 from batchrun.engine.request import Request
 from batchrun.errors import BudgetError, RowError
 from batchrun.interactions.models import Interaction
+from batchrun.store.charges import PER_DOLLAR
 from batchrun.store.records import AttemptState
-
-#: Sums are whole billionths of a dollar, in which every price of a token is exact.
-PER_DOLLAR = 10**9
 
 
 class Budget:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
 
-from batchrun.engine.budget import PER_DOLLAR, Budget
+from batchrun.engine.budget import Budget
 from batchrun.engine.limits import Limits
 from batchrun.engine.pace import Pace
 from batchrun.engine.steering import Steering
+from batchrun.store.charges import PER_DOLLAR
 
 
 class Dials:

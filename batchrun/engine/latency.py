@@ -102,8 +102,8 @@ class Latency:
         self._plan_at = self._seen + max(_FEWEST, self._seen // 2)
 
 
-class Watch:
-    """The polls of one interaction. Times are those of any one clock; `begun` is when it was submitted.
+class Timing:
+    """When to poll one interaction. Times are those of any one clock; `begun` is when it was submitted.
 
     `number` tells it from others. A resumed interaction is polled at once: it may have ended long ago, and so nothing
     is learned from it unless a poll finds it running.

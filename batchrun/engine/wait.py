@@ -11,7 +11,7 @@ from batchrun.engine.attempt import Attempt, Work
 from batchrun.engine.events import Landed, Polled, PollFailed
 from batchrun.engine.keep import Keeper
 from batchrun.engine.key import KeyProbe
-from batchrun.engine.latency import Latencies, Watch
+from batchrun.engine.latency import Latencies, Timing
 from batchrun.engine.limits import Lease
 from batchrun.engine.means import Means
 from batchrun.engine.pace import Pace
@@ -89,13 +89,13 @@ class Waiter:
         """Poll until the interaction stops. Raises RowError if there will be no answer, RunError if none can come."""
         patience = polling.Patience(self._work.of(row).spec, self._wall(), attempt.submitted_at)
         clock = asyncio.get_running_loop().time
-        watch = self._watch(attempt, clock())
+        timing = self._timing(attempt, clock())
         while True:
             with self._waiting():
-                await self._hints.until(attempt.interaction_id, self._pause(watch, patience))
+                await self._hints.until(attempt.interaction_id, self._pause(timing, patience))
                 lease = await self._pace.start()
             poll = await self._poll(row, attempt, lease)
-            watch.saw(poll, clock())
+            timing.saw(poll, clock())
             if isinstance(poll, polling.NotFound) and poll.forbidden and await self._key.accepted() is False:
                 raise _key_refused(poll)
             match patience.judge(poll, self._wall()):
@@ -113,17 +113,17 @@ class Waiter:
                     await self._stop_the_run(verdict, poll, patience)
                     raise await self._given_up(verdict, row, attempt, poll)
 
-    def _pause(self, watch: Watch, patience: polling.Patience) -> float:
+    def _pause(self, timing: Timing, patience: polling.Patience) -> float:
         """Seconds until the next poll. Where hints tell of nearly every end, polls only make sure."""
-        wait = watch.wait(asyncio.get_running_loop().time())
+        wait = timing.wait(asyncio.get_running_loop().time())
         if wait > 0 and self._hints.reliable and not patience.doubtful:
             return max(wait, self._spec.poll.ceiling)
         return wait
 
-    def _watch(self, attempt: Attempt, now: float) -> Watch:
+    def _timing(self, attempt: Attempt, now: float) -> Timing:
         """When to poll. `now` is the loop's time, which does not jump as the wall's does."""
         age = max(0.0, self._wall() - attempt.submitted_at)
-        return Watch(self._spec.poll, self._latencies.of(attempt.kind), now - age, attempt.id, resumed=attempt.resumed)
+        return Timing(self._spec.poll, self._latencies.of(attempt.kind), now - age, attempt.id, resumed=attempt.resumed)
 
     async def _poll(self, row: RowRecord, attempt: Attempt, lease: Lease) -> polling.Poll:
         call = await self._client.get(attempt.interaction_id)

@@ -11,6 +11,7 @@ from batchrun.errors import InvariantError
 from batchrun.outputs.counts import total_usage
 from batchrun.outputs.files import write_whole
 from batchrun.rows import Outcome
+from batchrun.store.charges import charged_usd
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies, tally_of
 
@@ -94,10 +95,6 @@ class Summary:
         )
 
 
-def _dollars(billionths: int | None) -> float | None:
-    return None if billionths is None else billionths / 1e9
-
-
 def located(written: dict[str, Any], directory: Path) -> dict[str, Path]:
     """The output files that a `run.json` names, for the run directory that it stands in now.
 
@@ -141,7 +138,7 @@ def summarize(
         gone=tally.gone,
         function_calls=tally.function_calls,
         function_errors=tally.function_errors,
-        charged_usd=_dollars(reader.charged()),
+        charged_usd=charged_usd(reader),
         sha256=hashes or {},
         directory=directory,
         state=reader.state_mark(),

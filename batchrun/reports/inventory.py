@@ -12,6 +12,7 @@ from typing import Any, Literal
 from batchrun.errors import BatchrunError
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
+from batchrun.store.charges import charged_usd
 from batchrun.store.damage import is_damage
 from batchrun.store.lock import running
 from batchrun.store.reader import Reader
@@ -108,7 +109,6 @@ def _read(directory: RunDir, holder: str | None) -> Found:
         for standings in stage_tallies(reader).values():
             for standing, count in standings.items():
                 counts[standing] = counts.get(standing, 0) + count
-        charged = reader.charged()
         rows, in_flight, held = sum(counts.values()), counts.get("in_flight", 0), sum(counts.get(o, 0) for o in _HELD)
         done = rows - in_flight - counts.get("pending", 0)
         return Found(
@@ -124,7 +124,7 @@ def _read(directory: RunDir, holder: str | None) -> Found:
             failed=done - held - sum(counts.get(outcome, 0) for outcome in _WELL),
             held=held,
             in_flight=in_flight,
-            charged_usd=None if charged is None else charged / 1e9,
+            charged_usd=charged_usd(reader),
         )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,13 @@ from batchrun.plurals import stamp
 from batchrun.runs.directory import RunDir
 from batchrun.spec.alerting import TargetSpec
 from batchrun.spec.load import Job
-from batchrun.store.reader import PRESENT, Reader
-from batchrun.store.tokens import token_count
+from batchrun.store import glance
+from batchrun.store.reader import Reader
+from batchrun.store.tally import outcomes_of
 
 _LOOK_SECONDS = 60.0
-#: Answers of each kind that latencies are judged from, and the part of them that is nearly all.
-_LATEST, _NEARLY_ALL = 256, 0.99
+#: The part of the latest answers that is nearly all.
+_NEARLY_ALL = 0.99
 
 
 class Alerting:
@@ -50,9 +51,15 @@ class Alerting:
         self._memory: Memory | None = None
         self._patient, self._began = patient, wall() if patient else 0.0
 
-    async def started(self) -> None:
-        """Tell dead man's switches that a run begins."""
+    async def go_on(self) -> None:
+        """Tell dead man's switches that a run begins; then look each minute, until cancelled.
+
+        If it is not patient there is nothing to see before the end.
+        """
         await self._ping("/start")
+        while self._patient:
+            await asyncio.sleep(_LOOK_SECONDS)
+            await self.look()
 
     async def ended(self, exit_code: int) -> None:
         """Look once more, and tell dead man's switches how the run ended. What still is an alert is no success."""
@@ -60,12 +67,6 @@ class Alerting:
         alarmed = any(self._remembered().told.values())
         said = f"batchrun {self._job.spec.name}: exit code {exit_code}"
         await self._ping("/fail" if exit_code or alarmed else "", said + (", and an alert stands" if alarmed else ""))
-
-    async def watch(self) -> None:
-        """Look each minute, until cancelled; if it is not patient there is nothing to see before the end."""
-        while self._patient:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look()
 
     async def look(self) -> None:
         """Tell each target what it does not know yet."""
@@ -139,12 +140,12 @@ def alerting_of(
 
 
 @asynccontextmanager
-async def watching(alerting: Alerting | None) -> AsyncIterator[None]:
-    """Watch a run while the block goes on."""
+async def speaking_up(alerting: Alerting | None) -> AsyncIterator[None]:
+    """Alerts are told while the block goes on."""
     if alerting is None:
         yield
         return
-    task = asyncio.create_task(_watch(alerting))
+    task = asyncio.create_task(alerting.go_on())
     try:
         yield
     finally:
@@ -152,39 +153,19 @@ async def watching(alerting: Alerting | None) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(alerting: Alerting) -> None:
-    await alerting.started()
-    await alerting.watch()
-
-
 def _standing(checkpoint: Path) -> Standing:
     """Where a run stands but for the time, by its checkpoint; in whatever thread."""
-    with closing(Reader(checkpoint)) as reader:
-        found = reader.connection.execute
-        outcomes = dict(
-            found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
-        )
-        (last,) = found("SELECT max(finished_at) FROM row").fetchone()
-        (tokens,) = found(f"SELECT total({token_count('total_tokens')}) FROM attempt").fetchone()
-        typical, observed = _typical(reader)
-        return Standing(0.0, outcomes, outcomes.get("pending", 0), last or 0.0, typical, observed, int(tokens))
+    with Reader(checkpoint) as reader:
+        outcomes, last, tokens = outcomes_of(reader), glance.last_ended(reader) or 0.0, glance.tokens_counted(reader)
+        typical, observed = _typical(glance.latencies_by_model(reader))
+        return Standing(0.0, outcomes, outcomes.get("pending", 0), last, typical, observed, tokens)
 
 
-def _typical(reader: Reader) -> tuple[float, int]:
-    """How long nearly all answers took to requests such as are in flight (to any, where none is), and how many."""
-    models = [
-        model for (model,) in reader.connection.execute("SELECT DISTINCT model FROM attempt WHERE state = 'submitted'")
-    ]
-    each = [_latencies(reader, model) for model in models] or [_latencies(reader, None, any_model=True)]
-    known = [sorted(found) for found in each if found]
+def _typical(latencies: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """How long nearly all answers took of whichever model takes longest, and how many are known of each at least."""
+    known = [sorted(found) for found in latencies if found]
     longest = max((found[min(len(found) - 1, int(_NEARLY_ALL * len(found)))] for found in known), default=0.0)
-    return longest, min(map(len, each))
-
-
-def _latencies(reader: Reader, model: str | None, *, any_model: bool = False) -> list[float]:
-    query = """SELECT fetched_at - submitted_at FROM attempt WHERE fetched_at NOT NULL AND submitted_at NOT NULL
-               AND (? OR model IS ?) ORDER BY id DESC LIMIT ?"""
-    return [seconds for (seconds,) in reader.connection.execute(query, (any_model, model, _LATEST))]
+    return longest, min(map(len, latencies))
 
 
 def _name_of(target: TargetSpec) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 from math import inf
 
-from batchrun.engine.budget import PER_DOLLAR, Budget, dollars
+from batchrun.engine.budget import Budget, dollars
 from batchrun.engine.request import Request, most_written
 from batchrun.errors import SpecError
 from batchrun.interactions.models import Interaction
@@ -15,6 +15,7 @@ from batchrun.runs.bills import cost_of, cost_of_answer, day_of
 from batchrun.runs.opening import OpenRun
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.load import Job
+from batchrun.store.charges import PER_DOLLAR, charged, set_aside, uncharged
 
 #: The longest answer of a text model, thoughts included. Source: the public pages on the models.
 LONGEST_ANSWER = 65_536
@@ -43,8 +44,8 @@ def budgets_of(opened: OpenRun, wall: Callable[[], float]) -> Mapping[str, Budge
 
     def budget(limit: float | None, stage: str | None, within: Budget | None = None) -> Budget:
         units = inf if limit is None else _units(Decimal(str(limit)))
-        charged, aside = opened.reader.charged(stage) or 0, opened.reader.set_aside(stage)
-        return Budget(units, most, cost, charged, aside, within=within, stage=stage or "")
+        spent, aside = charged(opened.reader, stage) or 0, set_aside(opened.reader, stage)
+        return Budget(units, most, cost, spent, aside, within=within, stage=stage or "")
 
     whole = budget(limit, None)
     return {"": whole} | {stage: budget(limit, stage, whole) for stage, limit in own.items()}
@@ -113,13 +114,13 @@ def _charge_earlier(opened: OpenRun, at: float) -> Prices:
     prices = prices_of(opened.job, at)
     others = opened.store.forget_charges(sha256_of(prices.model_dump(mode="json")))
     charges = []
-    for attempt, estimated, charged in opened.reader.uncharged(supposed=others):
+    for attempt, estimated, charge in uncharged(opened.reader, supposed=others):
         told = cost_of(attempt, prices)
         known = _units(told.total) if told and told.complete else None
         if known is None:
             written = most_written(opened.job.of(attempt.stage).request.values) or LONGEST_ANSWER
             most = most_unseen(prices, attempt.model, estimated, attempt.intent_at, written)
-            known = max(charged, _units(most or Decimal(0)))
+            known = max(charge, _units(most or Decimal(0)))
         charges.append((known, attempt.id))
     opened.store.charge(charges)
     return prices

@@ -13,18 +13,18 @@ from batchrun.engine.events import Observer
 from batchrun.engine.means import Means
 from batchrun.engine.steering import Steering
 from batchrun.engine.uploads import Uploads
-from batchrun.errors import RunError
+from batchrun.errors import RunError, Stopped
 from batchrun.interactions.client import Client
-from batchrun.runs.alerting import Alerting, watching
+from batchrun.runs.alerting import Alerting, speaking_up
 from batchrun.runs.expiry import watch_expiry
 from batchrun.runs.flowing import flowing
 from batchrun.runs.hearing import hearing
 from batchrun.runs.opening import OpenRun
 from batchrun.runs.options import Options
 from batchrun.runs.pipeline import Pipeline
-from batchrun.runs.signals import stop_gently
+from batchrun.runs.signals import first_signal
 from batchrun.runs.stages import stage_of
-from batchrun.runs.steering import Ear
+from batchrun.runs.steering import Steersman
 from batchrun.store.control import Control
 from batchrun.store.records import FREE
 from batchrun.store.tally import tally_of
@@ -57,7 +57,8 @@ async def carry_all(
         work = replace(work_of(opened, whole, uploads, budgets, waits=waits), told_at=told_at)
         means = Means(opened.store, opened.reader, client, wall, opened.random, observe, steering)
         engine = Engine(work, means)
-        ear = Ear(engine, steering, Control(opened.directory.path), opened.reader, wall, observe, limit)
+        control = Control(opened.directory.path)
+        steersman = Steersman(engine, steering, control, opened.reader, wall, observe, limit)
         stop_gently(engine)
         if options.seconds is not None and options.seconds <= 0:
             engine.send_no_more()
@@ -65,20 +66,25 @@ async def carry_all(
             asyncio.get_running_loop().call_later(options.seconds, engine.send_no_more)
         expiring = asyncio.create_task(watch_expiry(opened.reader, wall, observe))
         try:
-            ear.begin(options.looks)
-            async with hearing(options.webhooks, means.hints, client, wall, observe), watching(alerting):
+            steersman.begin(options.looks)
+            async with hearing(options.webhooks, means.hints, client, wall, observe), speaking_up(alerting):
                 await engine.run(limit)
         except RunError as error:
             return engine.poster.posts, error
         finally:
             expiring.cancel()
             await asyncio.gather(expiring, return_exceptions=True)
-            await ear.aclose()
+            await steersman.aclose()
             for stage in work.stages.values():
                 await stage.aclose()
             await uploads.aclose()
             await client.aclose()
-        return engine.poster.posts, ear.end()
+        return engine.poster.posts, steersman.end()
+
+
+def stop_gently(engine: Engine) -> None:
+    """On the running loop: the first signal lets open POSTs answer, the second leaves at once."""
+    first_signal(lambda number: engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number)))
 
 
 def work_of(

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
-from batchrun.engine.engine import Engine
 from batchrun.errors import Stopped
 
 T = TypeVar("T")
@@ -44,33 +43,18 @@ def _raise(number: int, _frame: FrameType | None) -> None:
     raise Stopped(_STOPPED, number)
 
 
-def stop_gently(engine: Engine) -> None:
-    """On the running loop: the first signal lets open POSTs answer, the second leaves at once."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    loop, signals = asyncio.get_running_loop(), list[int]()
-
-    def stop(number: int) -> None:
-        if signals:  # not `engine.leaving`: it may be for another reason, of which the user has not heard yet
-            os._exit(128 + number)
-        signals.append(number)
-        engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number))
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
-    _again(stop)
-
-
 async def stoppable(main: Coroutine[Any, Any, T]) -> T:
     """`main`, in which nothing is lost by leaving: the first signal cancels it and raises Stopped when it has ended.
 
     The second one leaves at once.
     """
     task, signals = asyncio.ensure_future(main), list[int]()
-    if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, _cancel, task, signals, number)
-        _again(lambda number: _cancel(task, signals, number))
+
+    def cancel(number: int) -> None:
+        signals.append(number)
+        task.cancel()
+
+    first_signal(cancel)
     try:
         return await task
     except asyncio.CancelledError:
@@ -79,15 +63,20 @@ async def stoppable(main: Coroutine[Any, Any, T]) -> T:
         raise Stopped(_STOPPED, signals[0]) from None
 
 
-def _cancel(task: asyncio.Future[Any], signals: list[int], number: int) -> None:
-    if signals:
-        os._exit(128 + number)
-    signals.append(number)
-    task.cancel()
+def first_signal(end: Callable[[int], None]) -> None:
+    """On the running loop: `end` is told of the first signal, the second leaves at once. In a thread there are none."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop, signals = asyncio.get_running_loop(), list[int]()
 
+    def hear(number: int) -> None:
+        if signals:  # whether something ends already says nothing: it may be for a reason that the user has not heard
+            os._exit(128 + number)
+        signals.append(number)
+        end(number)
 
-def _again(stop: Callable[[int], None]) -> None:
-    """Stop for a signal that came before the loop ran, and was lost."""
-    if _lost:
-        asyncio.get_running_loop().call_soon(stop, _lost[0])
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, hear, number)
+    if _lost:  # it came before the loop ran
+        loop.call_soon(hear, _lost[0])
         _lost.clear()

@@ -1,4 +1,4 @@
-"""A run's ear: what other processes wish of it is read from beside its checkpoint, done, and answered there."""
+"""The steersman of a run: what other processes wish of it is read beside its checkpoint, done, and answered there."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _AS_IT_WAS: dict[str, Answer] = {
 }
 
 
-class Ear:
-    """Listens for an `engine`, which may be about the first `limit` rows only. `wall` gives Unix time."""
+class Steersman:
+    """Steers an `engine` as is wished, which may be about the first `limit` rows only. `wall` gives Unix time."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Ear:
         self._engine, self._steering, self._control, self._reader = engine, steering, control, reader
         self._wall, self._observe, self._limit = wall, observe, limit
         self._pause: Pause | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._heeding: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()
         self._deaf = False
         self._verbs: dict[str, Callable[[Wish], Awaitable[Answer]]] = {
@@ -66,9 +66,9 @@ class Ear:
         if every is None:
             self._steering.deaf = True
         else:
-            self._listening = asyncio.create_task(self._listen(every))
+            self._heeding = asyncio.create_task(self._heed(every))
 
-    async def _listen(self, every: float) -> None:
+    async def _heed(self, every: float) -> None:
         while True:
             if self._control.exists:
                 async with self._looking:
@@ -180,8 +180,8 @@ class Ear:
     async def aclose(self) -> None:
         """Finish the answer under way. Nobody listens any more: that is the answer to what else was said."""
         async with self._looking:
-            if self._listening is not None:
-                self._listening.cancel()
+            if self._heeding is not None:
+                self._heeding.cancel()
         try:
             await asyncio.to_thread(self._control.forget_unheard, _ENDED, self._wall())
         except StoreError as error:

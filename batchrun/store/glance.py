@@ -41,6 +41,12 @@ def ended_since(reader: Reader, since: float, until: float, steps: int) -> list[
     return [counts.get(step, 0) for step in range(steps)]
 
 
+def last_ended(reader: Reader) -> float | None:
+    """When the last row ended, in Unix seconds; None if none has."""
+    at: float | None = reader.connection.execute("SELECT max(finished_at) FROM row").fetchone()[0]
+    return at
+
+
 def posts_since(reader: Reader, since: float) -> int:
     """The attempts sent since then."""
     query = f"SELECT count(*) FROM attempt WHERE {_LAST} AND intent_at >= ? AND posts > 0"
@@ -55,6 +61,11 @@ def tokens_since(reader: Reader, since: float) -> int:
     return int(reader.connection.execute(query, (_RECENT, since)).fetchone()[0])
 
 
+def tokens_counted(reader: Reader) -> int:
+    """The tokens of all answers, as the service adds them up."""
+    return int(reader.connection.execute(f"SELECT total({token_count('total_tokens')}) FROM attempt").fetchone()[0])
+
+
 def tokens_in_all(reader: Reader) -> tuple[int, int, int]:
     """Input, output and thought tokens of all answers, as far as the service said."""
     sums = ", ".join(f"total({token_count(f'total_{name}_tokens')})" for name in ("input", "output", "thought"))
@@ -67,6 +78,18 @@ def latencies(reader: Reader) -> list[float]:
     query = f"""SELECT fetched_at - submitted_at FROM attempt
                 WHERE {_LAST} AND fetched_at >= submitted_at ORDER BY fetched_at DESC LIMIT ?"""
     return [seconds for (seconds,) in reader.connection.execute(query, (_RECENT, _LATENCIES))]
+
+
+def latencies_by_model(reader: Reader) -> list[list[float]]:
+    """The same of each model (None: an agent) that is asked now; of whatever was asked, where nothing is in flight."""
+    found = reader.connection.execute("SELECT DISTINCT model FROM attempt WHERE state = 'submitted'")
+    return [_latencies_of(reader, model) for (model,) in found] or [_latencies_of(reader, None, any_model=True)]
+
+
+def _latencies_of(reader: Reader, model: str | None, *, any_model: bool = False) -> list[float]:
+    query = """SELECT fetched_at - submitted_at FROM attempt WHERE fetched_at NOT NULL AND submitted_at NOT NULL
+               AND (? OR model IS ?) ORDER BY id DESC LIMIT ?"""
+    return [seconds for (seconds,) in reader.connection.execute(query, (any_model, model, _LATENCIES))]
 
 
 def ages(reader: Reader, now: float) -> list[float]:

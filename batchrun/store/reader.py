@@ -5,32 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from batchrun.errors import SpecError, StoreError
-from batchrun.store.damage import damaged, is_damage, unreadable
+from batchrun.store.damage import damaged, is_damage
+from batchrun.store.decoding import ATTEMPT, ROW, attempt_record, row_record
 from batchrun.store.migrations import LIVE, OPEN, live
-from batchrun.store.records import AttemptRecord, AttemptState, RowRecord, ToolCallRecord
+from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
 from batchrun.store.tokens import token_count
 from batchrun.store.versions import refuse_newer, refuse_older
 
-_ATTEMPT = """a.id, a.row_id, r.key, a.number, r.stage, a.exchange, a.turn, a.state, a.evidence, a.intent_key,
-    a.request_sha, a.model, a.agent,
-    a.interaction_id, a.interaction_status, a.service_tier, a.posts, a.polls, a.http_status, a.error_class,
-    a.error_message, a.intent_at, a.submitted_at, a.fetched_at, a.superseded_at, a.purged_at, a.usage, a.files"""
-_ROW = """r.id, r.position, r.key, r.source, r.input_sha, r.data, r.outcome, r.error_class, r.error_message,
-    r.finished_at, r.stage,
-    (SELECT count(*) FROM attempt c WHERE c.row_id = r.id),
-    (SELECT count(*) FROM attempt c WHERE c.row_id = r.id AND c.state = 'fetched'
-        AND c.superseded_at > coalesce(r.reopened_at, 0) AND c.superseded_by != 'purge'), r.output"""
 _LAST = """(SELECT b.id FROM attempt b WHERE b.row_id = r.id
             ORDER BY b.superseded_at NOT NULL, b.number DESC, b.id DESC LIMIT 1)"""
-_ROW_FIELDS = 14
 _LIVE_OF_ROW = (
     f"a.id = (SELECT b.id FROM attempt b WHERE b.row_id = r.id AND {live('b')} ORDER BY b.exchange DESC LIMIT 1)"
 )
@@ -44,8 +33,6 @@ PRESENT = "seen != 0"
 
 #: Attempts whose interaction the service may keep. One under way is left out: its answer is not fetched yet.
 _KEPT = "interaction_id > '' AND purged_at IS NULL AND (state != 'submitted' OR superseded_at NOT NULL)"
-
-_OF_STAGE = "(SELECT stage FROM row WHERE id = attempt.row_id) = ?"
 
 #: Attempts a restarted run goes on with: they hold an id, an answer, or a question about money.
 _UNDER_WAY = "('submitted', 'fetched', 'ambiguous')"
@@ -145,38 +132,10 @@ class Reader:
 
     def newest_in_flight(self, since: float, limit: int) -> list[AttemptRecord]:
         """The interactions under way that were submitted last, none before `since`."""
-        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+        query = f"""SELECT {ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
                     WHERE a.state = 'submitted' AND a.superseded_at IS NULL AND a.submitted_at > ?
                     ORDER BY a.submitted_at DESC LIMIT ?"""
-        return [_attempt(found) for found in self.connection.execute(query, (since, limit))]
-
-    def charged(self, stage: str | None = None) -> int | None:
-        """What counts against the limit in money of the job, or of a stage, in billionths of a dollar; None if there
-        never was one."""
-        of_stage = "" if stage is None else f" WHERE {_OF_STAGE}"
-        found = self.connection.execute(f"SELECT sum(charge) FROM attempt{of_stage}", () if stage is None else (stage,))
-        total: int | None = found.fetchone()[0]
-        return total
-
-    def set_aside(self, stage: str | None = None) -> dict[int, int]:
-        """Of that what interactions under way may cost at most, by row id."""
-        query = f"SELECT row_id, charge FROM attempt WHERE state = 'submitted' AND {OPEN} AND superseded_at IS NULL"
-        of_stage = "" if stage is None else f" AND {_OF_STAGE}"
-        found = self.connection.execute(query + of_stage, () if stage is None else (stage,))
-        return {row_id: charge or 0 for row_id, charge in found}
-
-    def uncharged(self, *, supposed: bool) -> Iterator[tuple[AttemptRecord, int, int]]:
-        """The attempts that may have cost something and are charged with nothing yet, with their answers.
-
-        With `supposed` also those that are charged with what they may have cost. Each comes with the input tokens that
-        its request was estimated to read, and its charge.
-        """
-        query = f"""SELECT {_ATTEMPT}, a.raw, coalesce(a.tokens, 0), coalesce(a.charge, 0)
-                    FROM attempt a JOIN row r ON r.id = a.row_id
-                    WHERE a.state NOT IN ('refused', 'not_sent') AND (a.charge IS NULL OR (? AND a.usage IS NULL))
-                    ORDER BY a.id"""
-        for *found, tokens, charge in self.connection.execute(query, (supposed,)):
-            yield _attempt(tuple(found)), tokens, charge
+        return [attempt_record(found) for found in self.connection.execute(query, (since, limit))]
 
     def count_pending(self, limit: int | None = None) -> int:
         """Rows (of the first `limit`) without an outcome."""
@@ -196,15 +155,15 @@ class Reader:
 
     def in_flight(self) -> Iterator[AttemptRecord]:
         """The attempts whose interactions are under way at the service, whichever rows the last run was about."""
-        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+        query = f"""SELECT {ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
                     WHERE a.state = 'submitted' AND a.superseded_at IS NULL ORDER BY r.position"""
-        return map(_attempt, self.connection.execute(query))
+        return map(attempt_record, self.connection.execute(query))
 
     def waiting(self) -> Iterator[RowRecord]:
         """Rows whose research plan waits for the user's word, in input order."""
-        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
+        query = f"""SELECT {ROW}, {ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
                     WHERE r.outcome = 'awaiting_approval' AND r.{PRESENT} ORDER BY r.position"""
-        return map(_row, self.connection.execute(query))
+        return map(row_record, self.connection.execute(query))
 
     def count_nameless(self) -> int:
         """POSTs of unknown fate: what they made at the service, if anything, has no id that we know."""
@@ -222,19 +181,19 @@ class Reader:
 
     def kept(self) -> Iterator[AttemptRecord]:
         """The attempts that `count_kept` counts. Reads in pages, so they may be purged meanwhile."""
-        query = f"""SELECT {_ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
+        query = f"""SELECT {ATTEMPT}, NULL FROM attempt a JOIN row r ON r.id = a.row_id
                     WHERE {_KEPT} AND a.id > ? ORDER BY a.id LIMIT 256"""
         after = 0
         while page := self.connection.execute(query, (after,)).fetchall():
             after = page[-1][0]
-            yield from map(_attempt, page)
+            yield from map(attempt_record, page)
 
     def rows(self, stage: str = "") -> Iterator[RowRecord]:
         """Every row of the input, or of a stage, in the order of the input, with its last attempt."""
         order = "r.position, length(r.key), r.key" if stage else "r.position"
-        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
+        query = f"""SELECT {ROW}, {ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST}
                     WHERE r.{PRESENT} AND r.stage = ? ORDER BY {order}"""
-        return map(self._with_earlier, map(_row, self.connection.execute(query, (stage,))))
+        return map(self._with_earlier, map(row_record, self.connection.execute(query, (stage,))))
 
     def _with_earlier(self, row: RowRecord) -> RowRecord:
         """The row with its earlier exchanges, which most rows do not have."""
@@ -244,16 +203,16 @@ class Reader:
 
     def earlier(self, row_id: int, exchange: int) -> Iterator[AttemptRecord]:
         """A row's answered attempts at the exchanges before this one, with their answers."""
-        query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
+        query = f"""SELECT {ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
                     WHERE r.id = ? AND a.exchange < ? AND a.state = 'fetched' AND a.superseded_at IS NULL
                     ORDER BY a.exchange"""
-        return map(_attempt, self.connection.execute(query, (row_id, exchange)))
+        return map(attempt_record, self.connection.execute(query, (row_id, exchange)))
 
     def live(self, row_id: int) -> Iterator[AttemptRecord]:
         """A row's live attempts in the order of their exchanges, with their answers."""
-        query = f"""SELECT {_ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
+        query = f"""SELECT {ATTEMPT}, a.raw FROM row r JOIN attempt a ON a.row_id = r.id
                     WHERE r.id = ? AND {live("a")} ORDER BY a.exchange"""
-        return map(_attempt, self.connection.execute(query, (row_id,)))
+        return map(attempt_record, self.connection.execute(query, (row_id,)))
 
     def tool_calls(self, attempt_id: int) -> Iterator[ToolCallRecord]:
         """The functions that were run, or begun, for an answer, in the order of its calls."""
@@ -287,22 +246,24 @@ class Reader:
         )
 
     def row(self, key: str) -> RowRecord | None:
-        query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
+        query = f"SELECT {ROW}, {ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON a.id = {_LAST} WHERE r.key = ?"
         found = self.connection.execute(query, (key,)).fetchone()
-        return self._with_earlier(_row(found)) if found else None
+        return self._with_earlier(row_record(found)) if found else None
 
     def attempts(self, key: str | None = None, *, raw: bool = False) -> Iterator[AttemptRecord]:
         """Every attempt (of one row), by input order and number; with the answer's bytes if asked for."""
-        query = f"SELECT {_ATTEMPT}, {'a.raw' if raw else 'NULL'} FROM row r CROSS JOIN attempt a ON a.row_id = r.id"
+        query = f"SELECT {ATTEMPT}, {'a.raw' if raw else 'NULL'} FROM row r CROSS JOIN attempt a ON a.row_id = r.id"
         if key is not None:
-            return map(_attempt, self.connection.execute(f"{query} WHERE r.key = ? ORDER BY a.number, a.id", (key,)))
-        return map(_attempt, self.connection.execute(f"{query} ORDER BY r.position, a.number, a.id"))
+            return map(
+                attempt_record, self.connection.execute(f"{query} WHERE r.key = ? ORDER BY a.number, a.id", (key,))
+            )
+        return map(attempt_record, self.connection.execute(f"{query} ORDER BY r.position, a.number, a.id"))
 
     def row_of(self, row_id: int) -> RowRecord | None:
         """A row by its id, with the attempt that stands."""
-        query = f"SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW} WHERE r.id = ?"
+        query = f"SELECT {ROW}, {ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW} WHERE r.id = ?"
         found = self.connection.execute(query, (row_id,)).fetchone()
-        return None if found is None else _row(found)
+        return None if found is None else row_record(found)
 
     def last_reading(self) -> int:
         """The number of the last reading of the input."""
@@ -325,13 +286,13 @@ class Reader:
                     WHERE r.outcome IS NULL AND a.state IN {_UNDER_WAY} AND"""
         ordered = f"""SELECT r.id {found} r.seen = ({_LAST_PASS}) AND r.position < ?
                       ORDER BY coalesce(a.submitted_at, a.intent_at), r.position"""
-        one = f"SELECT {_ROW}, {_ATTEMPT}, a.raw {found} r.id = ?"
+        one = f"SELECT {ROW}, {ATTEMPT}, a.raw {found} r.id = ?"
         for (row_id,) in self.connection.execute(ordered, (1 << 62 if limit is None else limit,)).fetchall():
-            yield from map(_row, self.connection.execute(one, (row_id,)).fetchall())
+            yield from map(row_record, self.connection.execute(one, (row_id,)).fetchall())
 
     def _not_sent(self, limit: int | None) -> Iterator[RowRecord]:
         """In input order, read in pages: a consumer may take its time while rows ahead of it get their outcomes."""
-        query = f"""SELECT {_ROW}, {_ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW}
+        query = f"""SELECT {ROW}, {ATTEMPT}, a.raw FROM row r LEFT JOIN attempt a ON {_LIVE_OF_ROW}
                     WHERE r.outcome IS NULL AND a.id IS NULL AND r.seen = ?
                     AND (r.position, r.id) > (?, ?) AND r.position < ?
                     ORDER BY r.position, r.id LIMIT 64"""
@@ -339,7 +300,7 @@ class Reader:
         after, bound = (-1, 0), 1 << 62 if limit is None else limit
         while page := self.connection.execute(query, (last_pass, *after, bound)).fetchall():
             after = (page[-1][1], page[-1][0])
-            yield from map(_row, page)
+            yield from map(row_record, page)
 
     def count_rows(self) -> int:
         """Rows that could be read."""
@@ -376,34 +337,3 @@ def _mode(path: Path, *, traceless: bool = False) -> str:
             raise StoreError(f"{path}: a copy of a run's files, unread: that would make a file. Try `batchrun status`.")
         return "mode=ro" if unsaved else "immutable=1"
     return "mode=ro" if left_behind or os.access(path.parent, os.W_OK) else "immutable=1"
-
-
-def _row(values: tuple[Any, ...]) -> RowRecord:
-    """Raises StoreError for values that were not written so."""
-    row, attempt = values[:_ROW_FIELDS], values[_ROW_FIELDS:]
-    try:
-        data = None if row[5] is None else json.loads(row[5])
-    except (ValueError, TypeError) as error:
-        raise unreadable(f"the input of row {row[2]!r}", error) from None
-    last = None if attempt[0] is None else _attempt(attempt)
-    fields: list[Any] = [*row[:5], data, *row[6:-2], last, row[-2]]
-    return replace(RowRecord(*fields), output=row[-1]) if row[-1] else RowRecord(*fields)
-
-
-def _attempt(values: tuple[Any, ...]) -> AttemptRecord:
-    """Raises StoreError for values that were not written so."""
-    try:
-        return _as_written(values)
-    except (ValueError, TypeError, zlib.error) as error:
-        raise unreadable(f"attempt {values[0]} of row {values[2]!r}", error) from None
-
-
-def _as_written(values: tuple[Any, ...]) -> AttemptRecord:
-    *plain, usage, files, raw = values
-    plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
-    counted = None if usage is None else json.loads(usage)
-    listed = () if files is None else tuple(json.loads(files))
-    came = None if raw is None else zlib.decompress(raw)
-    doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer
-    fields: list[Any] = [*plain, counted, listed, *((None, came) if doubted else (came, None))]
-    return AttemptRecord(*fields)

@@ -44,9 +44,7 @@ def tally_of(reader: Reader) -> Tally:
         f"""SELECT count(*), total(superseded_by = 'policy') FROM attempt
             WHERE state = 'ambiguous' AND superseded_by NOT NULL AND {OPEN}"""
     ).fetchone()
-    outcomes = dict(
-        found(f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1").fetchall()
-    )
+    outcomes = outcomes_of(reader)
     errors = f"""SELECT error_class, count(*) FROM row WHERE error_class NOT NULL AND outcome != 'skipped' AND {PRESENT}
                  GROUP BY 1"""
     calls, failed = found("SELECT count(*), total(is_error) FROM tool_call WHERE ended_at NOT NULL").fetchone()
@@ -64,6 +62,12 @@ def tally_of(reader: Reader) -> Tally:
         function_calls=calls,
         function_errors=int(failed),
     )
+
+
+def outcomes_of(reader: Reader) -> dict[str, int]:
+    """Rows by outcome; those without one are `pending`."""
+    query = f"SELECT coalesce(outcome, 'pending'), count(*) FROM row WHERE {PRESENT} GROUP BY 1"
+    return dict(reader.connection.execute(query).fetchall())
 
 
 def stage_tallies(reader: Reader) -> dict[str, dict[str, int]]:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.store.charges import charged_usd
+from batchrun.store.glance import last_ended
 from batchrun.store.migrations import OPEN
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
@@ -42,12 +44,10 @@ def figures_of(checkpoint: Path) -> Figures:
     with Reader(checkpoint) as reader, reader.snapshot():
         one = reader.connection.execute
         posts, polls = one("SELECT total(posts), total(polls) FROM attempt").fetchone()
-        (last_row,) = one("SELECT max(finished_at) FROM row").fetchone()
         (oldest,) = one(f"SELECT min(submitted_at) FROM attempt WHERE state = 'submitted' AND {OPEN}").fetchone()
-        charged, (took, seconds) = reader.charged(), _took(reader)
+        charged, (took, seconds), last_row = charged_usd(reader), _took(reader), last_ended(reader)
         rows, tokens = stage_tallies(reader), _tokens(reader)
-    money = None if charged is None else charged / 1e9
-    return Figures(rows, int(posts), int(polls), tokens, took, seconds, money, last_row, oldest)
+    return Figures(rows, int(posts), int(polls), tokens, took, seconds, charged, last_row, oldest)
 
 
 def _tokens(reader: Reader) -> dict[str, int]:

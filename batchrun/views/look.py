@@ -13,6 +13,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.runs.expiry import expiry_lines, expiry_of
 from batchrun.runs.steering import paused_line
 from batchrun.store import glance
+from batchrun.store.charges import charged_usd
 from batchrun.store.control import Control, Pause
 from batchrun.store.lock import held_since, running
 from batchrun.store.reader import Reader
@@ -76,12 +77,6 @@ def standings(reader: Reader) -> dict[str, Standing]:
     return {name: standing_of(counts) for name, counts in stage_tallies(reader).items()}
 
 
-def dollars(reader: Reader) -> float | None:
-    """What counts against the limit in money; None if there never was one."""
-    charged = reader.charged()
-    return None if charged is None else charged / 1e9
-
-
 def _seen(
     reader: Reader, now: float, limits: Limits, holder: str | None, begun: float | None, pause: Pause | None
 ) -> View:
@@ -102,7 +97,7 @@ def _seen(
         limits.rpm,
         Tokens(read, written, thought),
         glance.tokens_since(reader, since) * _MINUTE / span if running else None,
-        dollars(reader),
+        charged_usd(reader),
         limits.max_cost,
         _left(reader, standing, begun, now) if begun is not None and now > begun and pause is None else None,
         tuple(Trouble(each.kind, each.count, each.key, each.message) for each in glance.examples(reader, LONGEST)),

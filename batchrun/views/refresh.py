@@ -8,8 +8,9 @@ from contextlib import suppress
 
 from batchrun.errors import BatchrunError
 from batchrun.runs.directory import RunDir
+from batchrun.store.charges import charged_usd
 from batchrun.store.reader import Reader
-from batchrun.views.look import dollars, standings
+from batchrun.views.look import standings
 from batchrun.views.meter import Meter
 
 _SECONDS = 1.0
@@ -34,4 +35,4 @@ class Refresh:
 
     def _look(self) -> None:
         with Reader(self._directory.checkpoint) as reader, reader.snapshot():
-            self._meter.tell(standings(reader), dollars(reader))
+            self._meter.tell(standings(reader), charged_usd(reader))

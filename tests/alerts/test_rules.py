@@ -32,7 +32,8 @@ def test_stuck_is_judged_from_what_answers_took() -> None:
     silent = replace(WELL, since=NOW - 2.9 * HOUR)
     assert rules(silent) == {}
     stuck = rules(replace(WELL, since=NOW - 3.1 * HOUR))["stuck"]
-    assert stuck == "no row has ended for 3.1h (more than 3h: nearly all answers took less than 1h), and 10 wait"
+    judged = "more than 3h 00m: nearly all answers took less than 1h 00m"
+    assert stuck == f"no row has ended for 3h 06m ({judged}), and 10 wait"
     assert "stuck" in rules(replace(silent, typical=60.0))
     assert rules(replace(WELL, since=NOW - 900, typical=60.0)) == {}  # the service may have asked for a pause
 

@@ -109,7 +109,7 @@ def test_what_a_dead_child_left_is_gone_on_with_after_a_while(tmp_path: Path) ->
     assert here.work.begun("job") == ["2026-11-22T1300Z"]
     assert here.states("job") == ["22T1300 done"]
     assert len(here.shifts) == 2
-    assert "2026-11-22T1300Z; its process was ended by signal 9; goes on in 5 s" in here.texts("left")[0]
+    assert "2026-11-22T1300Z; its process was ended by signal 9; goes on in 5s" in here.texts("left")[0]
 
 
 def test_a_slot_that_cannot_go_on_is_tried_ever_more_rarely_and_told_once(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path:
         daemon.kill()
         until(lambda: not child.is_running())
         _, out, _ = finish(daemon)
-    assert "its process was ended by signal 9; goes on in 5 s" in out
+    assert "its process was ended by signal 9; goes on in 5s" in out
     assert len(ledger(tmp_path)) == 1
 
 

@@ -11,7 +11,7 @@ from statistics import mean
 
 import pytest
 
-from batchrun.engine.latency import Latencies, Latency, Watch
+from batchrun.engine.latency import Latencies, Latency, Timing
 from batchrun.engine.polling import NoAnswer, Poll, Running
 from batchrun.interactions.evidence import Answer
 from batchrun.interactions.models import Interaction
@@ -23,22 +23,22 @@ RUNNING = Running("in_progress")
 SPEC = PollSpec()
 
 
-def waits(watch: Watch, polls: list[Poll]) -> list[float]:
+def waits(timing: Timing, polls: list[Poll]) -> list[float]:
     """The wait before each of these polls, and that after them."""
     now, found = 0.0, []
     for poll in polls:
-        found.append(watch.wait(now))
+        found.append(timing.wait(now))
         now += found[-1]
-        watch.saw(poll, now)
-    return [*found, watch.wait(now)]
+        timing.saw(poll, now)
+    return [*found, timing.wait(now)]
 
 
 def ages(latency: Latency, takes: float, number: int = 0, spec: PollSpec = SPEC) -> list[float]:
     """The ages at which an interaction that takes so long is polled; the last finds the answer."""
-    watch, found = Watch(spec, latency, 0.0, number), [0.0]
+    timing, found = Timing(spec, latency, 0.0, number), [0.0]
     while found[-1] < takes:
-        found.append(found[-1] + watch.wait(found[-1]))
-        watch.saw(FOUND if found[-1] >= takes else RUNNING, found[-1])
+        found.append(found[-1] + timing.wait(found[-1]))
+        timing.saw(FOUND if found[-1] >= takes else RUNNING, found[-1])
     return found[1:]
 
 
@@ -57,13 +57,13 @@ def rows(
 
 def test_while_nothing_is_known_waits_grow_to_the_ceiling() -> None:
     spec = PollSpec(first=2.0, growth=2.0, ceiling=5.0)
-    assert waits(Watch(spec, Latency(spec), 0.0, 0), [RUNNING] * 3) == [2, 4, 5, 5]
+    assert waits(Timing(spec, Latency(spec), 0.0, 0), [RUNNING] * 3) == [2, 4, 5, 5]
 
 
 def test_a_resumed_interaction_is_polled_at_once_and_then_as_its_age_says() -> None:
     spec = PollSpec(first=2.0, growth=2.0, ceiling=5.0)
-    assert waits(Watch(spec, Latency(spec), 0.0, 0, resumed=True), [RUNNING] * 2) == [0, 2, 4]
-    assert waits(Watch(spec, Latency(spec), -100.0, 0, resumed=True), [RUNNING] * 2) == [0, 5, 5]
+    assert waits(Timing(spec, Latency(spec), 0.0, 0, resumed=True), [RUNNING] * 2) == [0, 2, 4]
+    assert waits(Timing(spec, Latency(spec), -100.0, 0, resumed=True), [RUNNING] * 2) == [0, 5, 5]
 
 
 def test_a_steady_latency_is_soon_found_at_the_first_poll_and_at_once() -> None:
@@ -116,12 +116,12 @@ def test_the_polls_own_gaps_are_not_taken_for_latencies() -> None:
 
 def test_while_most_still_run_the_few_that_were_fast_are_not_taken_for_all() -> None:
     latency = Latency(SPEC)
-    watches = [Watch(SPEC, latency, 0.0, number) for number in range(200)]
+    timings = [Timing(SPEC, latency, 0.0, number) for number in range(200)]
     for now in (2.0, 5.0):
-        for watch in watches[10:]:
-            watch.saw(RUNNING, now)
-    for watch in watches[:10]:
-        watch.saw(FOUND, 2.0)
+        for timing in timings[10:]:
+            timing.saw(RUNNING, now)
+    for timing in timings[:10]:
+        timing.saw(FOUND, 2.0)
     assert len(latency.polls) == 1
     assert len(ages(latency, 40.0)) <= len(ages(Latency(SPEC), 40.0))
 
@@ -155,19 +155,19 @@ def test_slow_answers_are_left_alone_at_first_but_few_wait_longer_than_the_ceili
 
 def test_rows_sent_together_are_not_polled_together() -> None:
     latency = Latency(SPEC)
-    firsts = [Watch(SPEC, latency, 0.0, number).wait(0.0) for number in range(100)]
+    firsts = [Timing(SPEC, latency, 0.0, number).wait(0.0) for number in range(100)]
     assert len(set(firsts)) == 100
     assert 2.0 == min(firsts) < max(firsts) <= 2.0 * 1.02
-    assert firsts == [Watch(SPEC, latency, 0.0, number).wait(0.0) for number in range(100)]
+    assert firsts == [Timing(SPEC, latency, 0.0, number).wait(0.0) for number in range(100)]
 
 
 def test_failed_polls_and_late_usage_teach_nothing() -> None:
     latency = Latency(SPEC)
     for number in range(50):
-        waits(Watch(SPEC, latency, 0.0, number), [NoAnswer("reset")] * 3)
-        waits(Watch(SPEC, latency, 0.0, number, resumed=True), [FOUND] * 3)
+        waits(Timing(SPEC, latency, 0.0, number), [NoAnswer("reset")] * 3)
+        waits(Timing(SPEC, latency, 0.0, number, resumed=True), [FOUND] * 3)
     assert not latency.polls
-    waits(Watch(SPEC, latency, 0.0, 0), [FOUND] * 50)
+    waits(Timing(SPEC, latency, 0.0, 0), [FOUND] * 50)
     assert not latency.polls
 
 
@@ -188,12 +188,12 @@ def test_whatever_the_job_says_every_answer_is_found(first: float, ceiling: floa
     latency = Latency(spec)
     for _ in range(30):
         latency.came(takes / 2, takes)
-    watch, age = Watch(spec, latency, 0.0, 1), 0.0
+    timing, age = Timing(spec, latency, 0.0, 1), 0.0
     for _ in range(5000):
-        wait = watch.wait(age)
+        wait = timing.wait(age)
         assert wait > 0
         age += wait
-        watch.saw(RUNNING, age)
+        timing.saw(RUNNING, age)
     assert age > 2000
 
 
