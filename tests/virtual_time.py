@@ -9,6 +9,7 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from math import ulp
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -55,7 +56,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualTime) -> None:
         self._clock = clock
         super().__init__(_Selector(clock))
-        self._clock_resolution = 1e-8  # after a year of seconds a float has no room for nanoseconds
+        # After years of seconds a float has no room for nanoseconds: what is added has to make a difference.
+        self._clock_resolution = max(1e-8, 2 * ulp(clock.now))
 
     def time(self) -> float:
         return self._clock.now

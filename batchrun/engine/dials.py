@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, MutableMapping
+from decimal import Decimal
 
 from batchrun.engine.budget import Budget
 from batchrun.engine.limits import Limits
@@ -58,5 +59,5 @@ class Dials:
                 f"this run was begun without {where}, so it does not reckon what it costs; end it with `batchrun "
                 f"drain`, and give the next one `--set {where}=…`"
             )
-        before = await budget.change(float("inf") if limit is None else round(limit * PER_DOLLAR))
+        before = await budget.change(float("inf") if limit is None else round(Decimal(limit) * PER_DOLLAR))
         return None if before == float("inf") else before / PER_DOLLAR

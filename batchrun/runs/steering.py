@@ -89,7 +89,15 @@ class Steersman:
 
     async def _done(self, wish: Wish) -> Answer:
         do = self._verbs.get(wish.verb)
-        answer = Answer(False, f"{wish.verb!r} is nothing that a run can do") if do is None else await do(wish)
+        try:
+            answer = Answer(False, f"{wish.verb!r} is nothing that a run can do") if do is None else await do(wish)
+        except (
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # a run that heard this hears the next too
+            answer = Answer(False, f"batchrun itself failed over it: {type(error).__name__}: {error}")
         if answer != _AS_IT_WAS.get(wish.verb):
             limits = wish.settings if answer.done else {}
             self._tell(f"{wish.verb}, said by {wish.said_by}: {answer.text}", limits)

@@ -84,7 +84,10 @@ class LimitsSpec(Strict):
         default=None, gt=0, description="Input tokens a minute, estimated first and corrected by real usage."
     )
     in_flight: int = Field(
-        default=200, ge=1, description="Rows under way at once (submitted interactions that are polled)."
+        default=200,
+        ge=1,
+        le=1_000_000_000,
+        description="Rows under way at once (submitted interactions that are polled).",
     )
     posts: int = Field(
         default=16, ge=1, description="Open POSTs at once. What one crash can leave ambiguous is at most this many."

@@ -257,6 +257,16 @@ def test_a_raised_limit_in_money_lets_the_run_go_on(tmp_path: Path) -> None:
     assert result.exit_code is Exit.OK
 
 
+def test_however_absurd_a_limit_is_the_run_hears_what_is_said_after_it(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 12, limits={"max_cost": 100, "in_flight": 1})
+    absurd = {"limits.max_cost": 1e308, "limits.rpm": 5e-324, "limits.tpm": 5e-324}
+    sane = {"limits.max_cost": 50, "limits.rpm": 300, "limits.tpm": 1e6}
+    plan = [(RowEnded, 2, Verb.SET, absurd), (RowEnded, 2, Verb.SET, sane), (RowEnded, 2, Verb.DRAIN, {})]
+    operator, result = operated(job, *plan)
+    assert [answer and answer.done for answer in operator.answers] == [True, True, True]
+    assert result.exit_code is Exit.TRY_LATER
+
+
 def test_a_run_that_reckons_no_costs_says_that_it_cannot_keep_a_limit_in_money(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, 4)
     operator, result = operated(job, (Posted, 1, Verb.SET, {"limits.max_cost": 5}))
@@ -268,7 +278,16 @@ def test_a_run_that_reckons_no_costs_says_that_it_cannot_keep_a_limit_in_money(t
 
 
 @pytest.mark.parametrize(
-    "settings", [{"limits.rpm": "many"}, {"request.model": "x"}, {"limits.in_flight": None}, {"": 1}]
+    "settings",
+    [
+        {"limits.rpm": "many"},
+        {"request.model": "x"},
+        {"limits.in_flight": None},
+        {"limits.in_flight": 10**400},
+        {"limits.tpm": float("inf")},
+        {"limits.rpm": float("nan")},
+        {"": 1},
+    ],
 )
 def test_what_the_job_file_would_refuse_is_refused_live_whoever_wrote_it(
     tmp_path: Path, settings: dict[str, Any]

@@ -242,3 +242,17 @@ def test_the_worst_exit_code_is_told() -> None:
     assert worst(iter(codes)) is Exit.CREDENTIALS
     assert worst(iter(codes[:3])) is Exit.TRY_LATER
     assert worst(iter([])) is Exit.OK
+
+
+def test_a_tick_while_the_clock_is_years_ahead_ends_and_pays_nothing_of_a_slot_in_flight_again(tmp_path: Path) -> None:
+    job = ticked(tmp_path, schedule={"catch_up": "none"})
+    job.wait("11-23T03:00:05")
+    job.tick()
+    job.clock.now += 10 * 365.25 * 86400
+    job.tick()
+    job.wait("11-23T03:15")
+    job.tick()
+    with job.record() as record:
+        entry = record.entry("2026-11-23T0300Z")
+    assert entry is not None
+    assert (entry.state, len(job.billed())) == ("done", 3)
