@@ -107,8 +107,14 @@ async def _request(url: str, body: bytes, headers: Mapping[str, str]) -> None:
                     if answer.status < 500 and answer.status not in (408, 429):
                         break
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                why = type(error).__name__  # its words may quote the address
+                why = _why(error)
     raise Untold(f"{host}: {why}")
+
+
+def _why(error: Exception) -> str:
+    """The system's words, else the kind of error: its own words may quote the address."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number and number > 0 else type(error).__name__
 
 
 def address_of(url: str) -> str:

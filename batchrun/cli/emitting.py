@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 #: Kubernetes ends a Job after an hour, so a tick there stops sending before.
 _POD_TIME = "50m"
 _TARGETS = click.Choice(["crontab", "systemd", "kubernetes"])
+#: Where each has the variables of a tick.
+_ENVIRONMENTS = {
+    "crontab": "put NAME=VALUE lines above it into the crontab.",
+    "systemd": "put NAME=VALUE lines into a file (mode 0600) that `systemctl edit` names: EnvironmentFile=PATH.",
+    "kubernetes": "add them to the container's `env`, from a Secret.",
+}
 
 
 def _time_as_typed(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -87,7 +93,8 @@ def emit(
         write(_printed(files, target))
     else:
         _save(files, out)
-    for line in (*_lacking(ticking, target), *(_steps(list(files), out, target) if out is not None else ())):
+    steps = _steps(list(files), out, target) if out is not None else ()
+    for line in (*_lacking(ticking, target), *_unset(loaded, target, emulator), *steps):
         note(line)
 
 
@@ -165,11 +172,22 @@ def _lacking(job: Ticking, target: str) -> Iterator[str]:
         return
     key, missing = Path(job.key_file), [path for path in job.writes if not Path(path).is_dir()]
     if not os.path.lexists(key):
-        yield f"Put the API key into {key}: {shlex.join(['install', '-D', '-m', '600', '/dev/stdin', str(key)])}"
+        install = shlex.join(["install", "-D", "-m", "600", "/dev/stdin", str(key)])
+        yield f"Put the API key into {key}: {install} (paste it, then Enter and Ctrl-D)"
     elif os.access(key, os.R_OK) and key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield f"warning: others may read the API key: {shlex.join(['chmod', '600', str(key)])}"
     if missing and target == "systemd":
         yield f"Make what it writes into: {shlex.join(['install', '-d', '-m', '700', '-o', job.user, *missing])}"
+
+
+def _unset(job: Job, target: str, emulator: bool) -> Iterator[str]:
+    """Variables in addresses of alerts: what ticks the job has an environment of its own. Rehearsals tell nobody."""
+    from batchrun.spec.alerting import VARIABLE
+
+    targets = job.spec.alerts.to if job.spec.alerts is not None and not emulator else []
+    names = dict.fromkeys(name for each in targets for name in VARIABLE.findall(each.webhook or each.ping or ""))
+    if names:
+        yield f"Its alerts need {', '.join(names)}, and without them no slot begins: {_ENVIRONMENTS[target]}"
 
 
 def _steps(names: list[str], where: Path, target: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ class Messages:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._complained_at = float("-inf")
+        self._untold: set[str] = set()
 
     def of(self, event: Event) -> str | None:
         match event:
@@ -47,7 +48,7 @@ class Messages:
                 later = f"the next try is in {duration(seconds)}"
                 return self._complaint(f"{file!r} is not uploaded yet: {reason}; {later}")
             case AlertFailed(reason):
-                return self._complaint(f"an alert was not told: {reason}")
+                return self._alarm(f"an alert was not told: {reason}")
             case Listening(address):
                 return f"webhooks are heard at {address}"
             case WebhooksCame(0, 0, 1):
@@ -65,6 +66,13 @@ class Messages:
                 return "stopping: waiting for open POSTs and functions under way; Ctrl-C now leaves at once"
         return None
 
+    def _alarm(self, text: str) -> str | None:
+        """Said once: the same target may be tried again each minute, and no complaint about rows may hide it."""
+        if text in self._untold:
+            return None
+        self._untold.add(text)
+        return text
+
     def _complaint(self, text: str) -> str | None:
         """What many rows may meet at once is said now and then."""
         if self._clock() - self._complained_at < _COMPLAINT_SECONDS:
@@ -74,10 +82,13 @@ class Messages:
 
 
 class Progress:
-    """An observer that prints. `clock` gives Unix seconds."""
+    """An observer that prints; with `quiet` only that somebody could not be told, with `mute` nothing.
 
-    def __init__(self, meter: Meter, clock: Callable[[], float], *, quiet: bool) -> None:
-        self._meter, self._clock, self._quiet = meter, clock, quiet
+    `clock` gives Unix seconds.
+    """
+
+    def __init__(self, meter: Meter, clock: Callable[[], float], *, quiet: bool, mute: bool = False) -> None:
+        self._meter, self._clock, self._quiet, self._mute = meter, clock, quiet or mute, mute
         self._messages = Messages(clock)
         self._shown_at = clock()
         self._failures = 0
@@ -92,18 +103,18 @@ class Progress:
                 self._show()
 
     def __call__(self, event: Event) -> None:
-        if self._quiet:
+        if self._mute or (self._quiet and not isinstance(event, AlertFailed)):
             return
         self._meter(event)
         try:
             self._print(event)
         except (OSError, StoreError):  # nobody reads any more; the run goes on
-            self._quiet = True
+            self._quiet = self._mute = True
 
     def _print(self, event: Event) -> None:
         if (message := self._message(event)) is not None:
             tell_at(self._clock(), message)
-        if self._clock() - self._shown_at >= PLAIN_SECONDS:
+        if not self._quiet and self._clock() - self._shown_at >= PLAIN_SECONDS:
             self._show()
 
     def _message(self, event: Event) -> str | None:

@@ -78,7 +78,7 @@ def run(
     refuse_idle_options(emulator)
     chosen = RunChoice(job, overrides, run_dir, emulator, slot)
     address, heard = address_of(base_url), options.webhooks_of(webhook, webhook_uri)
-    silent = quiet or brief or as_json or telling.aloud
+    silent = quiet or brief or as_json
     with beginning(chosen.wanted, wall_clock()) as (loaded, record):
         chosen.knowing(loaded)
         if not (quiet or brief):
@@ -87,7 +87,7 @@ def run(
         choice = Options(run_dir, address, api_version, settings, limit, accept_change=accept_change, webhooks=heard)
         directory = chosen.planned(loaded)
         with (
-            watching.watched(loaded, directory, plain=plain, quiet=silent) as shown,
+            watching.watched(loaded, directory, plain=plain, quiet=silent, mute=telling.aloud) as shown,
             telling.observing(loaded, directory, shown) as observe,
         ):
             carry = partial(run_job, loaded, choice, wall_clock, observe)

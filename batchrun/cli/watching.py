@@ -30,15 +30,17 @@ _SECONDS = 0.5
 plain = click.option("--plain", is_flag=True, help="Lines of text instead of a live view, as where no terminal is.")
 
 
-def watched(job: Job, directory: RunDir, *, plain: bool, quiet: bool) -> AbstractContextManager[Live | Progress]:
-    """An observer that shows how a run goes on; with `quiet` one that says nothing."""
+def watched(
+    job: Job, directory: RunDir, *, plain: bool, quiet: bool, mute: bool
+) -> AbstractContextManager[Live | Progress]:
+    """An observer that shows how a run goes on; with `quiet` one that says what is wrong, with `mute` nothing."""
     from batchrun.cli.progress import Progress
     from batchrun.views.meter import Meter
 
     meter = Meter(job.spec.name, wall_clock, job.spec.limits.rpm, job.spec.limits.max_cost)
-    screen = None if quiet else screen_of(plain=plain)
+    screen = None if quiet or mute else screen_of(plain=plain)
     if screen is None:
-        return Progress(meter, wall_clock, quiet=quiet)
+        return Progress(meter, wall_clock, quiet=quiet, mute=mute)
     from batchrun.cli.live import Live
     from batchrun.views.refresh import Refresh
 

@@ -52,7 +52,8 @@ def api_key(base_url: str) -> Secret:
     if told := "; ".join(unread()):
         raise CredentialError(f"No API key: {told}. Nothing was sent.")
     raise CredentialError(
-        f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or rehearse with `--emulator`. Nothing was sent."
+        f"No API key: set {KEY_VARIABLES[0]} (or {KEY_VARIABLES[1]}), or {KEY_VARIABLES[0]}_FILE to the path of a file "
+        "with it, or rehearse with `--emulator`. Nothing was sent."
     )
 
 

@@ -23,8 +23,8 @@ _INSTEAD = {
     Verb.DETACH: "There is nothing to detach; `batchrun tick` submits and waits for nothing.",
 }
 _UNHEARD = {
-    Verb.PAUSE: "nobody runs this now: the next run begins paused",
-    Verb.RESUME: "nobody runs this now: the next run is not paused",
+    Verb.PAUSE: "nobody runs this now; the next run here begins paused",
+    Verb.RESUME: "nobody runs this now; the next run here is not paused",
 }
 
 
@@ -45,7 +45,7 @@ def say(directory: RunDir, verb: Verb, settings: Mapping[str, Any], wall: Callab
     control, holder = Control(directory.path), running(directory.path)
     if holder is None and verb not in _LASTING:
         raise RunError(f"{directory.path}: nobody runs this now. {_INSTEAD[verb]}")
-    said = _unheard(control, verb)
+    said = _unheard(directory, control, verb)
     number = control.say(verb, settings, wall(), _by(), None if verb in _LASTING else holder)
     if holder is None:
         return said
@@ -60,12 +60,13 @@ def say(directory: RunDir, verb: Verb, settings: Mapping[str, Any], wall: Callab
     return Said(False, False, f"{holder} did not answer in {patience:g} s: {late}")
 
 
-def _unheard(control: Control, verb: Verb) -> Said:
-    """What comes of a wish if nobody runs."""
+def _unheard(directory: RunDir, control: Control, verb: Verb) -> Said:
+    """What comes of a wish if nobody runs. A pause names where it holds: a rehearsal's is not that of the paid run."""
     if verb is Verb.RESUME and control.pause() is None:
         return Said(False, True, "it was not paused, and nobody runs it now")
-    done = verb in _LASTING
-    return Said(False, done, _UNHEARD.get(verb, "the run ended before it looked: nothing came of this"))
+    if verb in _LASTING:
+        return Said(False, True, f"{directory.path}: {_UNHEARD[verb]}")
+    return Said(False, False, "the run ended before it looked: nothing came of this")
 
 
 def _too_late(control: Control, number: int, said: Said, at: float) -> Said:

@@ -54,7 +54,7 @@ def _truth(found: Found, path: KeyPath) -> str:
 def _list(found: Found, path: KeyPath) -> str:
     value, instead = found["input"], ""
     if isinstance(value, str) and len(value) <= _LONGEST_SHOWN:
-        instead = f"; write [{value}]"
+        instead = f"; write [{', '.join(value.split()) if path[-1:] == ('command',) else value}]"
     elif isinstance(value, dict):
         instead = "; put it in a list"
     return f"a list is expected{got(value)}{instead}"

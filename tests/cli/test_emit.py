@@ -132,6 +132,16 @@ def test_a_key_that_others_may_read_is_warned_of_and_a_missing_one_told() -> Non
     assert "Put the API key into" in emit("crontab", "--key-file", "none").stderr
 
 
+@pytest.mark.parametrize("target", ["crontab", "systemd", "kubernetes"])
+def test_variables_that_alerts_need_are_told_because_a_tick_has_an_environment_of_its_own(target: str) -> None:
+    job()
+    spec = json.loads(Path("job.json").read_text())
+    to = [{"webhook": "https://hooks.example.com/${HOOK_TOKEN}"}, {"ping": "https://hc.example.com/${HC_UUID}"}]
+    Path("job.json").write_text(json.dumps(spec | {"alerts": {"to": [*to, {"command": ["true", "${NONE}"]}]}}))
+    assert "Its alerts need HOOK_TOKEN, HC_UUID, and without them no slot begins: " in emit(target).stderr
+    assert "HOOK_TOKEN" not in emit(target, "--emulator").stderr
+
+
 def test_a_directory_that_cannot_be_written_is_told() -> None:
     job()
     Path("made").write_text("a file")

@@ -152,6 +152,7 @@ def test_without_a_key_a_tick_under_cron_says_so_and_the_slot_stays_to_be_done(j
     done = under_cron("tick", job, "--quiet")
     assert done.returncode == 77
     assert "No API key: set GEMINI_API_KEY" in done.stdout
+    assert "GEMINI_API_KEY_FILE to the path of a file with it" in done.stdout
     with Record(job.parent / "runs" / "nightly") as record:
         assert [str(entry.state) for entry in record.open()] == ["begun"]
 

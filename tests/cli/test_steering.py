@@ -71,9 +71,10 @@ def test_a_pause_where_nobody_runs_is_for_the_next_run(tmp_path: Path) -> None:
     job = begun(tmp_path)
     path = str(job.write())
     assert invoked("resume", path).stdout == "it was not paused, and nobody runs it now\n"
-    assert invoked("pause", path).stdout == "nobody runs this now: the next run begins paused\n"
+    assert invoked("pause", path).stdout == f"{job.directory}: nobody runs this now; the next run here begins paused\n"
     assert '"by": "' in invoked("status", path, "--json").stdout
-    assert invoked("resume", path).stdout == "nobody runs this now: the next run is not paused\n"
+    said = f"{job.directory}: nobody runs this now; the next run here is not paused\n"
+    assert invoked("resume", path).stdout == said
     assert '"pause": null' in invoked("status", path, "--json").stdout
     control = job.directory / "control.db"
     assert control.stat().st_mode & 0o777 == 0o600

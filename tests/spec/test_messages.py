@@ -132,6 +132,7 @@ MISTAKES: list[tuple[str, str]] = [
     (JOB + "output: {jsonl: Yes}\n", "job.yaml:6: output.jsonl: true or false is expected, not 'Yes'; write true"),
     (JOB + "limits: {in_flight: 1e3}\n", "limits.in_flight: a whole number is expected, not 1000.0; write 1000"),
     (JOB + "limits: {rpm: 0}\n", "job.yaml:6: limits.rpm: more than 0 is expected, not 0"),
+    (JOB + "alerts: {to: [{command: notify me}]}\n", "a list is expected, not 'notify me'; write [notify, me]"),
     (JOB + "alerts: {failure_rate: 120%, to: []}\n", "alerts.failure_rate: at most 1 is expected, not '120%'"),
     (JOB + f"limits: {{posts: {'9' * 5000}}}\n", "job.yaml:6: limits.posts: a number of 5,000 digits is too long"),
     (JOB + "poll: {deadline: 1:30}\n", "job.yaml:6: poll.deadline: '1:30' is no duration: write a number of seconds"),
