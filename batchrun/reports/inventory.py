@@ -142,7 +142,8 @@ def _changed(directory: RunDir) -> float:
             status = path.stat()
         except OSError:
             continue
-        times.append(status.st_mtime if status.st_size else 0.0)  # who only reads may leave an empty one
+        if status.st_size or path != log:  # who only reads may leave an empty one
+            times.append(status.st_mtime)
     return max(times)
 
 

@@ -217,6 +217,16 @@ def test_the_newest_is_first(tmp_path: Path, job: Rehearsal) -> None:
     assert list(listed(tmp_path))[:2] == ["new", "old"]
 
 
+def test_an_empty_checkpoint_has_an_age_and_an_empty_log_beside_one_makes_it_no_younger(job: Rehearsal) -> None:
+    empty, read = copied(job, job.where / "empty"), copied(job, job.where / "read")
+    empty.checkpoint.write_bytes(b"")
+    (read.path / "run.db-wal").touch()
+    for each in (empty, read):
+        os.utime(each.checkpoint, (1e9, 1e9))
+    found = [found_in(each) for each in (empty, read)]
+    assert [(each.state, each.changed) for each in found] == [("damaged", 1e9), ("finished", 1e9)]
+
+
 def test_a_directory_without_runs_is_told_so(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert command(tmp_path, "runs", "empty")[:2] == (0, "empty: no runs\n")
