@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -154,11 +153,14 @@ async def _until_told(daemon: Daemon) -> Exit:
     """The first signal stops it, the second leaves at once. As process 1 it would have no default for either."""
     import asyncio
 
+    from batchrun.alerts.commands import leave
+
     signals: list[int] = []
 
     def stop(number: int) -> None:
         if signals:
-            os._exit(128 + number)
+            leave(128 + number)
+            return
         signals.append(number)
         daemon.leave()
 

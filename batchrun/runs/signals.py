@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+from batchrun.alerts.commands import leave
 from batchrun.engine.engine import Engine
 from batchrun.errors import Stopped
 
@@ -52,7 +52,8 @@ def stop_gently(engine: Engine) -> None:
 
     def stop(number: int) -> None:
         if signals:  # not `engine.leaving`: it may be for another reason, of which the user has not heard yet
-            os._exit(128 + number)
+            leave(128 + number)
+            return
         signals.append(number)
         engine.stop(Stopped("Stopped; what was submitted goes on at the service.", number))
 
@@ -81,7 +82,8 @@ async def stoppable(main: Coroutine[Any, Any, T]) -> T:
 
 def _cancel(task: asyncio.Future[Any], signals: list[int], number: int) -> None:
     if signals:
-        os._exit(128 + number)
+        leave(128 + number)
+        return
     signals.append(number)
     task.cancel()
 
