@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from batchrun import environment
+from batchrun.alerts import commands
 from batchrun.errors import SpecError
 from batchrun.spec.alerting import VARIABLE, TargetSpec, is_safe_url
 from batchrun.webhooks.standard import Secrets, secrets_of
@@ -61,10 +60,11 @@ class Sender:
         kept = {name: value for name, value in os.environ.items() if name not in environment.HIDDEN}
         nothing = asyncio.subprocess.DEVNULL
         try:
-            process = await asyncio.create_subprocess_exec(
-                *command, cwd=self.directory, env=kept | given, start_new_session=True,
-                stdin=asyncio.subprocess.PIPE, stdout=nothing, stderr=nothing,
-            )  # fmt: skip
+            with commands.starting():
+                process = await asyncio.create_subprocess_exec(
+                    *command, cwd=self.directory, env=kept | given, start_new_session=True,
+                    stdin=asyncio.subprocess.PIPE, stdout=nothing, stderr=nothing,
+                )  # fmt: skip
         except (OSError, ValueError) as error:
             raise Untold(f"{command[0]}: {error}") from None
         await _ended(process, command[0], json.dumps(news, ensure_ascii=False).encode(errors="replace"))
@@ -73,14 +73,14 @@ class Sender:
 async def _ended(process: asyncio.subprocess.Process, name: str, given: bytes) -> None:
     """Wait for a command. It is killed with all that it has started if it takes too long, or nobody waits any more."""
     try:
-        async with asyncio.timeout(_COMMAND):
-            await process.communicate(given)
+        with commands.under_way(process.pid):
+            async with asyncio.timeout(_COMMAND):
+                await process.communicate(given)
     except TimeoutError:
         raise Untold(f"{name}: it did not end within {_COMMAND:g} s") from None
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            commands.end(process.pid)
             await process.wait()
     if process.returncode:
         raise Untold(f"{name}: exit code {process.returncode}")

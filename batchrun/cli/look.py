@@ -9,7 +9,7 @@ import click
 
 from batchrun.cli import completing, options
 from batchrun.cli.options import RunChoice
-from batchrun.cli.printing import say, say_json
+from batchrun.cli.printing import json_text, say, say_json, write
 from batchrun.clock import wall_clock
 from batchrun.plurals import counted
 
@@ -30,19 +30,22 @@ def status(choice: RunChoice, as_json: bool) -> None:
     from batchrun.runs.expiry import expiry_lines, expiry_of
     from batchrun.runs.steering import pause_lines
     from batchrun.store.control import Control
+    from batchrun.store.damage import explained
     from batchrun.store.lock import running
     from batchrun.store.reader import Reader
 
     _, directory = choice.look()
-    with Reader(directory.checkpoint) as reader, reader.snapshot():
-        summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
     control = Control(directory.path)
-    if as_json:
-        pause = control.pause()
+    pause = control.pause() if as_json else None
+    with explained(directory.checkpoint), Reader(directory.checkpoint) as reader, reader.snapshot():
+        summary, expiry = summarize(reader), expiry_of(reader, wall_clock())
         more = {"expiry": expiry and asdict(expiry), "pause": pause and asdict(pause)}
-        say_json({**summary.document(), **more})
+        document = json_text({**summary.document(), **more}) if as_json else ""
+        lines = [*summary_lines(summary), *expiry_lines(expiry)]
+    if as_json:
+        write(f"{document}\n")
         return
-    say("\n".join([*summary_lines(summary), *expiry_lines(expiry)]))
+    say("\n".join(lines))
     holder = running(directory.path)
     say(f"running: {holder}" if holder else "not running")
     for line in pause_lines(control):

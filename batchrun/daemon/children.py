@@ -21,6 +21,9 @@ from batchrun.daemon.jobs import JobFile
 
 _PACKAGES = Path(__file__).resolve().parents[2]
 
+#: How long a process may take to leave at once.
+_LAST_SECONDS = 2.0
+
 #: Told each line that a child says, as JSON values.
 Hear = Callable[[Mapping[str, Any]], None]
 
@@ -35,7 +38,7 @@ class Child(Protocol):
         """Have it stop as by Ctrl-C: open POSTs are awaited."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, with what its alerts have started."""
 
 
 #: Starts a child for a job. Raises OSError.
@@ -91,7 +94,9 @@ class Process:
             self._process.stdin.close()
 
     def kill(self) -> None:
-        self._process.kill()
+        """It was told to stop: another signal makes it leave at once. One that hears none any more is killed."""
+        self._process.terminate()
+        self._loop.call_later(_LAST_SECONDS, self._process.kill)
 
     def _give(self, given: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None

@@ -13,7 +13,7 @@ from batchrun.errors import BatchrunError
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.store.charges import charged_usd
-from batchrun.store.damage import is_damage
+from batchrun.store.damage import FOREIGN, explained, is_damage
 from batchrun.store.lock import running
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
@@ -89,22 +89,19 @@ def found_in(directory: RunDir) -> Found:
         if (begun := running(directory.path)) != holder:  # it was read while it began or ended
             found = _read(directory, begun)
         return found
-    except (BatchrunError, sqlite3.Error, OSError) as error:
-        cause = error.__cause__ or error
-        broken = (isinstance(cause, sqlite3.Error) and is_damage(cause)) or not directory.checkpoint.exists()
+    except (BatchrunError, OSError) as error:  # no other run is hidden by that
+        broken = _tells_damage(error.__cause__) or not directory.checkpoint.exists()
         reason = " ".join(str(error).split())
         return Found(directory.path, "damaged" if broken else "unreadable", _changed(directory), holder, reason)
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-    ) as error:  # somebody has written into it: no other run is hidden by that
-        reason = f"the checkpoint holds what batchrun does not write: {type(error).__name__}: {error}"
-        return Found(directory.path, "damaged", _changed(directory), holder, " ".join(reason.split()))
+
+
+def _tells_damage(cause: BaseException | None) -> bool:
+    return isinstance(cause, FOREIGN) or (isinstance(cause, sqlite3.Error) and is_damage(cause))
 
 
 def _read(directory: RunDir, holder: str | None) -> Found:
-    with Reader(directory.checkpoint, traceless=True) as reader, reader.snapshot():
+    path = directory.checkpoint
+    with explained(path), Reader(path, traceless=True) as reader, reader.snapshot():
         counts: dict[str, int] = {}
         for standings in stage_tallies(reader).values():
             for standing, count in standings.items():
@@ -145,7 +142,8 @@ def _changed(directory: RunDir) -> float:
             status = path.stat()
         except OSError:
             continue
-        times.append(status.st_mtime if status.st_size else 0.0)  # who only reads may leave an empty one
+        if status.st_size or path != log:  # who only reads may leave an empty one
+            times.append(status.st_mtime)
     return max(times)
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from batchrun.clock import wall_clock
 from batchrun.engine.events import Ended, Observer, Started, ignore
-from batchrun.errors import Exit, RunError
+from batchrun.errors import Exit, RunError, Stopped
 from batchrun.outputs.summary import Summary
 from batchrun.runs.alerting import alerting_of
 from batchrun.runs.budgets import budgets_of
@@ -23,7 +23,7 @@ from batchrun.runs.opening import open_run
 from batchrun.runs.options import Options, client_for
 from batchrun.runs.preflight import check_outputs, output_directory
 from batchrun.runs.service import api_key
-from batchrun.runs.signals import stopping_at_once
+from batchrun.runs.signals import stoppable, stopping_at_once
 from batchrun.spec.load import Job
 from batchrun.store.admission import Admission
 from batchrun.store.reader import Reader
@@ -107,7 +107,10 @@ def run(
                 summary, directory, bound is not None or not options.patient, admission, died, stopped_by=stopped
             )
         if alerting is not None:
-            asyncio.run(alerting.ended(done.exit_code))
+            try:
+                asyncio.run(stoppable(alerting.ended(done.exit_code)))
+            except Stopped as error:
+                done = replace(done, stopped_by=done.stopped_by or error)
         result = replace(done, never_sent=opened.reader.never_sent())
         observe(Ended(result.summary, result.exit_code, str(done.stopped_by) if done.stopped_by else None))
         return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
+from batchrun.alerts.commands import leave
 from batchrun.errors import Stopped
 
 T = TypeVar("T")
@@ -71,7 +71,8 @@ def first_signal(end: Callable[[int], None]) -> None:
 
     def hear(number: int) -> None:
         if signals:  # whether something ends already says nothing: it may be for a reason that the user has not heard
-            os._exit(128 + number)
+            leave(128 + number)
+            return
         signals.append(number)
         end(number)
 

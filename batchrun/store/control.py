@@ -21,6 +21,8 @@ from batchrun.errors import StoreError
 _VERSION = 1
 #: What is asked and answered takes a few milliseconds; a disk in trouble takes longer.
 _BUSY_SECONDS = 5.0
+#: The last moment that a date has a name for, in Unix seconds.
+_LAST_TIME = 253_402_300_800.0
 _WISHES = """CREATE TABLE IF NOT EXISTS wish (
     id INTEGER PRIMARY KEY, verb TEXT NOT NULL, settings TEXT NOT NULL, said_at REAL NOT NULL, said_by TEXT NOT NULL,
     said_to TEXT, answered_at REAL, done INTEGER, answer TEXT)"""
@@ -120,13 +122,13 @@ class Control:
         """The pause that holds."""
         with self._read() as db:
             found = db.execute(_PAUSE).fetchone() if db else None
-            return None if found is None else Pause(float(found[0]), str(found[1]))
+            return None if found is None else Pause(_time(found[0]), str(found[1]))
 
     def settings(self, to: str, since: float) -> dict[str, Any]:
         """The limits that a process was told to keep from then on (Unix seconds), and does."""
         with self._read() as db:
             said = db.execute(_SET, (to, since)).fetchall() if db else []
-            return {name: value for (settings,) in said for name, value in json.loads(settings).items()}
+            return {name: value for (settings,) in said for name, value in _settings(settings).items()}
 
     def leaves(self, who: str, since: float) -> bool:
         """Whether a process was told from then on (Unix seconds) to drain or to detach, and does."""
@@ -179,6 +181,14 @@ class Control:
                 f"{self.path}: cannot be used: {error}. It holds only what was said to the run (pause, set, …), so it "
                 "may be removed if it is damaged; then say again what still holds."
             ) from error
+
+
+def _time(said: Any) -> float:
+    """Unix seconds. Raises ValueError, TypeError for what no clock shows."""
+    at = float(said)
+    if not 0 <= at < _LAST_TIME:
+        raise ValueError(f"a time that no clock shows: {said!r}")
+    return at
 
 
 def _settings(said: str) -> Mapping[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchrun.errors import StoreError
@@ -14,6 +16,8 @@ _SYSTEM = frozenset(
      sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH,
      sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_MISUSE)
 )  # fmt: skip
+#: What values raise that batchrun does not write, where a checkpoint is only looked at.
+FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 def is_damage(error: Exception) -> bool:
@@ -22,6 +26,18 @@ def is_damage(error: Exception) -> bool:
         return False
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF not in _SYSTEM
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """For a look at the checkpoint at `path`: raises StoreError for what cannot be read, or makes no sense."""
+    try:
+        yield
+    except FOREIGN as error:
+        raise damaged(path, f"it holds what batchrun does not write: {type(error).__name__}: {error}") from error
+    except sqlite3.Error as error:
+        cannot = StoreError(f"{path}: cannot read the checkpoint: {error}.")
+        raise (damaged(path, error) if is_damage(error) else cannot) from error
 
 
 def damaged(path: Path, said: object) -> StoreError:

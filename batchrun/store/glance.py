@@ -104,7 +104,8 @@ def examples(reader: Reader, longest: int) -> list[Example]:
     characters at most."""
     query = f"""SELECT error_class, count(*), key, substr(coalesce(error_message, ''), 1, ?), max(finished_at) FROM row
                 WHERE error_class NOT NULL AND outcome != 'skipped' AND {PRESENT} GROUP BY 1 ORDER BY 5 DESC LIMIT 32"""
-    return [Example(*found[:4]) for found in reader.connection.execute(query, (longest,))]
+    found = reader.connection.execute(query, (longest,))
+    return [Example(str(kind), count, str(key), str(message)) for kind, count, key, message, _ in found]
 
 
 def refusals_since(reader: Reader, since: float) -> Refusals | None:
@@ -112,4 +113,4 @@ def refusals_since(reader: Reader, since: float) -> Refusals | None:
     query = f"""SELECT count(*), coalesce(error_message, error_class, ''), max(intent_at) FROM attempt
                 WHERE {_LAST} AND state = 'refused' AND intent_at >= ?"""
     count, message, _ = reader.connection.execute(query, (_RECENT, since)).fetchone()
-    return Refusals(count, message) if count else None
+    return Refusals(count, str(message)) if count else None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchrun.errors import SpecError, StoreError
-from batchrun.store.damage import damaged, is_damage
+from batchrun.store.damage import explained, unreadable
 from batchrun.store.decoding import ATTEMPT, ROW, attempt_record, row_record
 from batchrun.store.migrations import LIVE, OPEN, live
 from batchrun.store.records import AttemptRecord, RowRecord, ToolCallRecord
@@ -51,7 +51,7 @@ class Reader:
             if path.with_name("run.ledger").is_file():
                 raise StoreError(f"{path}: the checkpoint is gone. `batchrun recover` makes it anew from its ledger.")
             raise SpecError(f"{path.parent}: nothing has been run here yet. Start with `batchrun run`.")
-        try:
+        with explained(path):
             address = f"{path.resolve().as_uri()}?{_mode(path, traceless=traceless)}"
             # A run's writer compares rows that follow from others in its own thread, with a reader that no other uses.
             self.connection = sqlite3.connect(
@@ -59,16 +59,13 @@ class Reader:
             )
             self.connection.execute("SELECT count(*) FROM meta").fetchone()
             self._refuse_others(path, older=older)
-        except sqlite3.Error as error:
-            cannot = StoreError(f"{path}: cannot read the checkpoint: {error}.")
-            raise (damaged(path, error) if is_damage(error) else cannot) from error
 
     def _refuse_others(self, path: Path, *, older: bool) -> None:
         try:
             refuse_newer(self.connection, path)
             if not older:
                 refuse_older(self.connection, path)
-        except StoreError:
+        except BaseException:
             self.close()
             raise
 
@@ -83,7 +80,10 @@ class Reader:
 
     def meta(self, name: str) -> str | None:
         found = self.connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return found[0] if found else None
+        value = found[0] if found else None
+        if value is None or isinstance(value, str):
+            return value
+        raise unreadable(f"what it says of `{name}`", "it is no text")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 from batchrun.errors import StoreError
 from batchrun.plurals import counted
@@ -15,6 +16,7 @@ from batchrun.runs.steering import paused_line
 from batchrun.store import glance
 from batchrun.store.charges import charged_usd
 from batchrun.store.control import Control, Pause
+from batchrun.store.damage import explained
 from batchrun.store.lock import held_since, running
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
@@ -25,6 +27,7 @@ from batchrun.views.view import Standing, State, Tokens, View, rows_may_follow, 
 
 _STEPS = 240
 _MINUTE = 60.0
+_MOST = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,17 @@ class Limits:
     def of(cls, reader: Reader) -> Limits:
         """Those with which the latest process began."""
         said = json.loads(reader.meta("limits") or "{}")
-        return cls(said.get("rpm"), said.get("max_cost"))
+        return cls(_figure(said.get("rpm")), _figure(said.get("max_cost")))
 
-    def steered(self, settings: Mapping[str, float | None]) -> Limits:
+    def steered(self, settings: Mapping[str, Any]) -> Limits:
         """The same with what was set meanwhile, by the names in the job file."""
-        return Limits(settings.get("limits.rpm", self.rpm), settings.get("limits.max_cost", self.max_cost))
+        rpm, max_cost = (settings.get(f"limits.{each}", getattr(self, each)) for each in ("rpm", "max_cost"))
+        return Limits(_figure(rpm), _figure(max_cost))
+
+
+def _figure(said: object) -> float | None:
+    """A limit that can be drawn; None for what is none, which a file may hold that was written into."""
+    return said if isinstance(said, int | float) and abs(said) < _MOST else None
 
 
 def look(directory: RunDir, now: float) -> View:
@@ -58,7 +67,7 @@ def look(directory: RunDir, now: float) -> View:
         control = Control(directory.path)
         settings = control.settings(holder, begun) if holder is not None and begun is not None else {}
         leaving = holder is not None and begun is not None and control.leaves(holder, begun)
-        with Reader(directory.checkpoint) as reader, reader.snapshot():
+        with explained(directory.checkpoint), Reader(directory.checkpoint) as reader, reader.snapshot():
             limits = Limits.of(reader).steered(settings)
             view = _seen(reader, now, limits, holder, begun, control.pause())
         return replace(view, state=State.LEAVING, left=None) if leaving else view
@@ -74,7 +83,7 @@ def _unread(directory: RunDir, state: State, why: str) -> View:
 
 def standings(reader: Reader) -> dict[str, Standing]:
     """Where the rows of each stage stand; those of a job without stages are of the stage ""."""
-    return {name: standing_of(counts) for name, counts in stage_tallies(reader).items()}
+    return {str(name): standing_of(counts) for name, counts in stage_tallies(reader).items()}
 
 
 def _seen(

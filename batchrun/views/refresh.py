@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 
 from batchrun.errors import BatchrunError
 from batchrun.runs.directory import RunDir
 from batchrun.store.charges import charged_usd
+from batchrun.store.damage import explained
 from batchrun.store.reader import Reader
 from batchrun.views.look import standings
 from batchrun.views.meter import Meter
@@ -29,10 +29,11 @@ class Refresh:
         begun = self._clock()
         if not self._meter.wants_more or (begun < self._next_at and not last):
             return
-        with suppress(BatchrunError, sqlite3.Error):  # the next look may do better; the run itself says what is wrong
+        with suppress(BatchrunError):  # the next look may do better; the run itself says what is wrong
             self._look()
         self._next_at = self._clock() + max(_SECONDS, (self._clock() - begun) / SHARE)
 
     def _look(self) -> None:
-        with Reader(self._directory.checkpoint) as reader, reader.snapshot():
+        path = self._directory.checkpoint
+        with explained(path), Reader(path) as reader, reader.snapshot():
             self._meter.tell(standings(reader), charged_usd(reader))

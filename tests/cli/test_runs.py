@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from batchrun.cli import commands
 from batchrun.cli.inventory import age, table
 from batchrun.glyphs import columns
 from batchrun.reports.inventory import DEEPEST, Found, Search, found_in
 from batchrun.runs.directory import RunDir
+from batchrun.store.control import Control, Verb
 from batchrun.store.lock import RunLock
 from tests.processes import command, emulator, finish, start, write_job
 from tests.rehearsal import Rehearsal
@@ -111,6 +114,60 @@ def test_a_checkpoint_that_somebody_has_written_into_hides_no_other_run(tmp_path
     assert states == {"changed": "damaged", "job/runs/sums.emulated": "finished"}
 
 
+ALTERED = {
+    "text where a number belongs": "UPDATE meta SET value = 'soon' WHERE name = 'retention'",
+    "a number beyond 64 bits": "UPDATE attempt SET polls = 9223372036854775807",
+    "no number": "CREATE TABLE new AS SELECT *, 1 FROM attempt; UPDATE new SET posts = NULL; DROP TABLE attempt; "
+    "ALTER TABLE new RENAME TO attempt",
+    "usage that is none": "UPDATE attempt SET usage = 'null' WHERE id = 1; UPDATE attempt SET usage = '7' WHERE id = 2",
+    "bytes for a word": "UPDATE row SET outcome = x'00ff'",
+    "bytes that are no text": "UPDATE row SET outcome = CAST(x'ff' AS TEXT)",
+    "no such outcome": "UPDATE row SET outcome = 'lost' || char(0)",
+    "a column gone": "ALTER TABLE row RENAME COLUMN outcome TO result",
+    "a table gone": "DROP TABLE attempt",
+    "another table's columns": "DROP TABLE attempt; CREATE VIEW attempt AS SELECT 1 AS id",
+    "limits that are no object": "UPDATE meta SET value = '[1]' WHERE name = 'limits'",
+    "stages that are no names": "UPDATE meta SET value = '1e400' WHERE name = 'request_parts'",
+    "meta that is no JSON": "UPDATE meta SET value = '{' WHERE name IN ('limits', 'request_parts')",
+    "JSON without a bottom": f"UPDATE meta SET value = '{'[' * 100_000}'",
+    "bytes in meta": "UPDATE meta SET value = x'00ff'",
+}
+
+
+@pytest.mark.parametrize("statements", ALTERED.values(), ids=ALTERED.keys())
+def test_whatever_is_wrong_with_a_checkpoint_is_told_by_all_who_look(
+    job: Rehearsal, statements: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = copied(job, job.where / "changed")
+    db = sqlite3.connect(changed.checkpoint)
+    db.executescript(f"PRAGMA foreign_keys = OFF; {statements}")
+    db.close()
+    monkeypatch.setenv("BATCHRUN_TRACEBACK", "1")  # a failure of our own would come through
+    told = 0
+    for look in (["status"], ["status", "--json"], ["watch", "--once", "--plain"], ["runs"], ["runs", "--json"]):
+        found = CliRunner().invoke(commands, [*look, str(changed.path)])
+        assert found.exit_code == (74 if "error: " in found.stderr else 0), found.exception
+        told += "batchrun recover" in found.stderr + found.stdout
+    assert told > 0
+
+
+def test_a_pause_that_no_clock_could_have_noted_is_told_as_a_fault_of_its_own_file(job: Rehearsal) -> None:
+    Control(job.directory).say(Verb.PAUSE, {}, 9e99, "me", None)
+    for look, code in ((["status"], 0), (["status", "--json"], 74), (["watch", "--once", "--plain"], 74)):
+        found = CliRunner().invoke(commands, [*look, str(job.directory)])
+        assert (found.exit_code, "control.db: cannot be used" in found.output) == (code, True), found.exception
+
+
+def test_a_checkpoint_that_is_cut_off_anywhere_is_told_so(job: Rehearsal) -> None:
+    cut = copied(job, job.where / "cut")
+    whole = cut.checkpoint.read_bytes()
+    for size in (0, 1, 100, 4096, 5000, len(whole) // 2, len(whole) - 4096):
+        cut.checkpoint.write_bytes(whole[:size])
+        found = CliRunner().invoke(commands, ["status", str(cut.path)])
+        assert (found.exit_code, str(cut.checkpoint) in found.stderr) == (74, True), (size, found.exception)
+        assert found_in(cut).state == "damaged"
+
+
 def test_a_lock_that_is_a_pipe_is_not_waited_for(tmp_path: Path, job: Rehearsal) -> None:
     os.mkfifo(copied(job, tmp_path / "copy").path / "run.lock")
     assert listed(tmp_path)["copy"]["state"] == "finished"
@@ -158,6 +215,16 @@ def test_the_newest_is_first(tmp_path: Path, job: Rehearsal) -> None:
     for number, name in enumerate(("old", "new")):
         os.utime(copied(job, tmp_path / name).checkpoint, (4e9 + number, 4e9 + number))
     assert list(listed(tmp_path))[:2] == ["new", "old"]
+
+
+def test_an_empty_checkpoint_has_an_age_and_an_empty_log_beside_one_makes_it_no_younger(job: Rehearsal) -> None:
+    empty, read = copied(job, job.where / "empty"), copied(job, job.where / "read")
+    empty.checkpoint.write_bytes(b"")
+    (read.path / "run.db-wal").touch()
+    for each in (empty, read):
+        os.utime(each.checkpoint, (1e9, 1e9))
+    found = [found_in(each) for each in (empty, read)]
+    assert [(each.state, each.changed) for each in found] == [("damaged", 1e9), ("finished", 1e9)]
 
 
 def test_a_directory_without_runs_is_told_so(tmp_path: Path) -> None:

@@ -8,12 +8,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from batchrun.clock import wall_clock
+from batchrun.reports.inventory import found_in
+from batchrun.runs.directory import RunDir
+from batchrun.schedule.deciding import decided
 from batchrun.schedule.record import Record
+from batchrun.spec.scheduling import ScheduleSpec
 from batchrun.store.lock import running
 from tests.processes import COMMAND, command, emulator, finish, ledger, start, until
 from tests.reliability.canary import Canary, a_key
@@ -117,6 +125,74 @@ def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path:
         _, out, _ = finish(daemon)
     assert "its process was ended by signal 9; goes on in 5s" in out
     assert len(ledger(tmp_path)) == 1
+
+
+HANGING = {"command": ["sh", "-c", "echo $$ > ../started.new; mv ../started.new ../started; sleep 100 & wait"]}
+
+
+def with_alerts(where: Path, **alerts: Any) -> Path:
+    """A job whose alerts are told by a command that hangs."""
+    job = json.loads((write(where) / "job.json").read_text())
+    (where / "job.json").write_text(json.dumps({**job, "alerts": {"to": [HANGING], **alerts}}))
+    return where
+
+
+def alarmed(where: Path) -> int:
+    """The command of an alert that hangs now; it leads a process group."""
+    until((where.parent / "started").exists)
+    return int((where.parent / "started").read_text())
+
+
+def lives(group: int) -> bool:
+    return any(each.status() != psutil.STATUS_ZOMBIE for each in psutil.process_iter() if _group_of(each.pid) == group)
+
+
+def _group_of(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None
+
+
+def test_a_second_signal_leaves_no_command_of_an_alert_behind(tmp_path: Path) -> None:
+    where = with_alerts(tmp_path / "jobs")
+    home = where / "runs" / "job"
+    home.mkdir(parents=True)
+    with Record(home) as record:  # the slots since then were missed
+        schedule = ScheduleSpec(cron="* * * * *", catch_up="none")
+        assert list(decided(schedule, "job", record, wall_clock() - 600, timedelta(minutes=2)))
+    with emulator(tmp_path, "--latency", "1h") as url:
+        daemon = start(where, "schedule", "run", ".", "--base-url", url, "--set", "schedule.catch_up=none")
+        command = alarmed(where)
+        assert lives(command)
+        daemon.send_signal(signal.SIGTERM)
+        daemon.send_signal(signal.SIGINT)
+        assert finish(daemon, 30)[0] in (130, 143)
+        assert not lives(command)
+
+
+def test_a_run_that_does_not_stop_in_time_leaves_no_command_of_an_alert_behind(tmp_path: Path) -> None:
+    where, slot = with_alerts(tmp_path / "jobs", tokens=1, missed_slot=False), "2026-01-01T0000Z"
+    (where / "rows.jsonl").write_text('{"id": "a", "word": "x"}\n{"id": "b", "word": "y"}\n')
+    begin(where, slot)
+    with emulator(tmp_path, "--latency", "0s") as url:
+        words = ["--base-url", url, "--grace", "2s", "--set", "limits.rpm=1", "--set", "schedule.cron=0 0 1 1 *"]
+        daemon = start(where, "schedule", "run", ".", *words)
+        until(lambda: found_in(RunDir(where / "runs" / "job" / slot)).done == 1)
+        daemon.send_signal(signal.SIGTERM)
+        command = alarmed(where)
+        assert finish(daemon, 30)[0] == 143
+        assert not lives(command)
+
+
+def test_a_run_that_is_told_to_stop_while_an_alert_hangs_ends_with_it(tmp_path: Path) -> None:
+    where = with_alerts(tmp_path / "jobs", tokens=1, missed_slot=False)
+    begin(where, "2026-01-01T0000Z")
+    with emulator(tmp_path, "--latency", "0s") as url:
+        daemon = start(where, "schedule", "run", ".", "--base-url", url)
+        command = alarmed(where)
+        daemon.send_signal(signal.SIGTERM)
+        assert finish(daemon, 30)[0] == 0
+        assert not lives(command)
 
 
 def test_a_file_that_is_no_job_and_a_directory_that_is_not_there_are_told(tmp_path: Path) -> None:
