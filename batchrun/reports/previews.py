@@ -16,7 +16,7 @@ from batchrun.reports.standing import Known
 from batchrun.rows import InputRow
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
-from batchrun.runs.forecast import forecast
+from batchrun.runs.forecast import Forecast, forecast
 from batchrun.spec.dating import shadowed
 from batchrun.spec.load import Job
 from batchrun.store.reader import Reader
@@ -206,14 +206,19 @@ def _render(job: Job, row: InputRow, found: Preview, show: int, library: Library
     except RowError as error:
         complain(found, f"{row.source}: {error} ({error.kind})")
         return
-    found.rendered += 1
     found.tokens += expected.tokens
     found.least += expected.least
     found.most += expected.most
+    keep_rendered(found, row.key, expected, len(begun), show)
+
+
+def keep_rendered(found: Preview, key: str, expected: Forecast, begun: int, show: int) -> None:
+    """Note a row whose requests could be made, of which so many were sent already; of the first `show` keep them."""
+    found.rendered += 1
     found.talks |= expected.least > 1
     found.left_out |= dict.fromkeys(expected.left_out)
     if len(found.shown) < show:
-        found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests], len(begun)))
+        found.shown.append(ShownRow(key, [without_data(body) for body in expected.requests], begun))
 
 
 def complain(found: Preview, problem: str) -> None:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from batchrun.engine.media import Libraries
 from batchrun.errors import RowError
-from batchrun.reports.previews import Preview, ShownRow, StagePreview, complain, without_data
+from batchrun.reports.previews import Preview, StagePreview, complain, keep_rendered
 from batchrun.reports.standing import Known
 from batchrun.runs.changes import Changes
 from batchrun.runs.directory import RunDir, require_job
@@ -126,13 +126,9 @@ class _Stage:
         except RowError as error:
             complain(found, f"{row.key} ({row.source}): {error} ({error.kind})")
             return
-        found.rendered += 1
         self._tokens += expected.tokens
         self._least, self._most = self._least + expected.least, self._most + expected.most
-        found.talks |= expected.least > 1
-        found.left_out |= dict.fromkeys(expected.left_out)
-        if len(found.shown) < show:
-            found.shown.append(ShownRow(row.key, [without_data(body) for body in expected.requests], len(begun)))
+        keep_rendered(found, row.key, expected, len(begun), show)
 
     def _add_estimate(self, found: Preview, to_send: int) -> None:
         """Scale what the rendered rows take to all of the stage."""

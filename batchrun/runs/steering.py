@@ -91,12 +91,7 @@ class Steersman:
         do = self._verbs.get(wish.verb)
         try:
             answer = Answer(False, f"{wish.verb!r} is nothing that a run can do") if do is None else await do(wish)
-        except (
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:  # a run that heard this hears the next too
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # the next wish is to be heard too
             answer = Answer(False, f"batchrun itself failed over it: {type(error).__name__}: {error}")
         if answer != _AS_IT_WAS.get(wish.verb):
             limits = wish.settings if answer.done else {}
