@@ -160,6 +160,8 @@ class Control:
                 db.execute("COMMIT")
 
     def _connected(self, address: str) -> sqlite3.Connection:
+        if not self.path.is_file():  # a pipe would never answer
+            raise OSError("it is not a regular file")
         db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         db.execute("PRAGMA trusted_schema = OFF")
         return db
@@ -168,6 +170,8 @@ class Control:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreError(f"{self.path}: written by a newer batchrun; upgrade to say anything to this run.")
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE type IN ('view', 'trigger')").fetchone():
+            raise ValueError("no batchrun wrote it")  # what they compute may have no end
         return version
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -445,7 +446,21 @@ def spoil_with_later(path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
-@pytest.mark.parametrize("spoil", [spoil_with_noise, spoil_with_later])
+def spoil_with_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o400)
+
+
+def spoil_without_end(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE wish")
+        db.execute(
+            """CREATE VIEW wish AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+               SELECT id, 'set' AS verb, 1.0 AS said_at, '' AS said_by FROM n"""
+        )
+
+
+@pytest.mark.parametrize("spoil", [spoil_with_noise, spoil_with_later, spoil_with_pipe, spoil_without_end])
 def test_a_run_that_cannot_tell_whether_it_is_paused_sends_nothing(
     tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:
