@@ -27,7 +27,7 @@ _WISHES = """CREATE TABLE IF NOT EXISTS wish (
 _OPEN = "CREATE INDEX IF NOT EXISTS wish_open ON wish (id) WHERE answered_at IS NULL"
 _SAY = "INSERT INTO wish (verb, settings, said_at, said_by, said_to) VALUES (?, ?, ?, ?, ?)"
 _UNANSWERED = """SELECT id, verb, settings, said_at, said_by FROM wish
-                 WHERE answered_at IS NULL AND (said_to IS NULL OR said_to = ?) ORDER BY id"""
+                 WHERE answered_at IS NULL AND (said_to IS NULL OR said_to = ?) ORDER BY id LIMIT 100"""
 _ANSWER = "UPDATE wish SET answered_at = ?, done = ?, answer = ? WHERE id = ? AND answered_at IS NULL"
 _ANSWERED = "SELECT done, answer FROM wish WHERE id = ? AND answered_at NOT NULL"
 _FORGET = "UPDATE wish SET answered_at = ?, answer = ? WHERE answered_at IS NULL AND said_to NOT NULL"
@@ -94,7 +94,7 @@ class Control:
             return db.execute(_SAY, (str(verb), json.dumps(settings), at, by, to)).lastrowid or 0
 
     def unanswered(self, me: str) -> list[Wish]:
-        """The wishes that the process `me` has to answer."""
+        """The first wishes that the process `me` has to answer: so few that a run may wait for them at its end."""
         with self._read() as db:
             found = db.execute(_UNANSWERED, (me,)).fetchall() if db else []
             return [Wish(number, verb, _settings(said), float(at), str(by)) for number, verb, said, at, by in found]

@@ -421,6 +421,15 @@ def test_what_was_said_to_another_process_is_not_heard_and_is_told_to_be_void(tm
     assert control.answered(stale) == Answer(None, "the run to which this was said had ended")
 
 
+def test_of_a_flood_of_wishes_a_run_answers_what_it_can_and_its_end_waits_for_no_more(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 4)
+    operator, result = operated(job, *[(RowEnded, 4, Verb.SET, {"limits.rpm": 300})] * 150)
+    assert result.exit_code is Exit.OK
+    done = [answer.done for answer in operator.answers if answer]
+    assert len(done) == 150
+    assert done.count(True) <= 100
+
+
 def test_what_is_said_while_a_run_ends_is_answered_with_that(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, 4)
     operator, _ = operated(job, (RowEnded, 4, Verb.DRAIN, {}))
