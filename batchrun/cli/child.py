@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -128,4 +129,6 @@ def _fail(error: BatchrunError | None, text: str) -> Exit:
 
 
 def _write(said: dict[str, Any]) -> None:
-    write(json.dumps(said) + "\n")
+    """Nobody hears it once the daemon is dead; that ends what goes on here by another way."""
+    with suppress(BrokenPipeError):
+        write(json.dumps(said) + "\n")

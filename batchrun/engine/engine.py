@@ -108,12 +108,15 @@ class Engine:
             self._feeder.result()
 
     def _spent(self) -> list[tuple[float, float, float | None]]:
-        """How long ago POSTs read how much, as far as that bears upon when the next may start."""
+        """How long ago POSTs read how much, as far as that bears upon when the next may start.
+
+        What lies far in the future was noted by a clock that was wrong, and bears upon nothing.
+        """
         if self.work.spec.limits.tpm is None:
             return []
         now = self._wall()
         lately = self._reader.tokens_read(now - _LATELY_SECONDS)
-        return [(max(0.0, now - at), estimate, real) for at, estimate, real in lately]
+        return [(max(0.0, now - at), *read) for at, *read in lately if at - now < _LATELY_SECONDS]
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""

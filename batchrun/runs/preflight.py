@@ -66,8 +66,8 @@ def _refuse_inputs_as_outputs(job: Job, outputs: Path) -> None:
     """An export would replace the input, such as the failed.jsonl of an earlier run in the same directory."""
     if job.spec.input.path == "-":
         return
-    ours = {(outputs / name).resolve() for name, _ in FILES.values()}
-    clash = next((name for name, path in _inputs(job) if path.resolve() in ours), None)
+    ours = {os.path.realpath(outputs / name) for name, _ in FILES.values()}
+    clash = next((name for name, path in _inputs(job) if os.path.realpath(path) in ours), None)
     if clash is not None:
         raise SpecError(
             f"{job.path}: {clash} is read as input and would be overwritten as output; nothing was sent. "

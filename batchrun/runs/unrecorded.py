@@ -1,6 +1,7 @@
-"""Slots that have a run here and that the record does not know: it was lost, or is an older copy of itself.
+"""Slots that have a run here and that the record does not know, or not the files of: it was lost, or is an older copy.
 
 Without this they would never be gone on with, and the files that they have taken would be taken, and paid for, again.
+So would those of slots that had a run before the job was given `new_only`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ def take_up(job: Job, home: Path, record: Record, now: float) -> None:
     known = {entry.name for entry in record.entries()}
     for name in sorted(found - known):
         _take_up(job, home, name, record, now)
+    for name in sorted(found & known) if job.spec.input.new_only and job.spec.input.files is not None else ():
+        if record.took(name) is None:
+            _note_files(job, home, name, record, now)
 
 
 def _slots_in(job: Job, home: Path) -> set[str]:
@@ -47,6 +51,14 @@ def _take_up(job: Job, home: Path, name: str, record: Record, now: float) -> Non
         record.take(name, files, now)
     if not pending:
         record.settle(name, State.DONE, _FOUND, now, over=True)
+
+
+def _note_files(job: Job, home: Path, name: str, record: Record, now: float) -> None:
+    """What is decided about the slot stays. One without rows has still to take its files."""
+    with Reader(RunDir(home / name).checkpoint, older=True) as reader:
+        files = _taken(job, reader, record.path, name) if reader.newest_row() else None
+    if files is not None:
+        record.take(name, files, now)
 
 
 def _taken(job: Job, reader: Reader, record: Path, name: str) -> list[InputFile] | None:

@@ -29,7 +29,7 @@ _WISHES = """CREATE TABLE IF NOT EXISTS wish (
 _OPEN = "CREATE INDEX IF NOT EXISTS wish_open ON wish (id) WHERE answered_at IS NULL"
 _SAY = "INSERT INTO wish (verb, settings, said_at, said_by, said_to) VALUES (?, ?, ?, ?, ?)"
 _UNANSWERED = """SELECT id, verb, settings, said_at, said_by FROM wish
-                 WHERE answered_at IS NULL AND (said_to IS NULL OR said_to = ?) ORDER BY id"""
+                 WHERE answered_at IS NULL AND (said_to IS NULL OR said_to = ?) ORDER BY id LIMIT 100"""
 _ANSWER = "UPDATE wish SET answered_at = ?, done = ?, answer = ? WHERE id = ? AND answered_at IS NULL"
 _ANSWERED = "SELECT done, answer FROM wish WHERE id = ? AND answered_at NOT NULL"
 _FORGET = "UPDATE wish SET answered_at = ?, answer = ? WHERE answered_at IS NULL AND said_to NOT NULL"
@@ -96,7 +96,7 @@ class Control:
             return db.execute(_SAY, (str(verb), json.dumps(settings), at, by, to)).lastrowid or 0
 
     def unanswered(self, me: str) -> list[Wish]:
-        """The wishes that the process `me` has to answer."""
+        """The first wishes that the process `me` has to answer: so few that a run may wait for them at its end."""
         with self._read() as db:
             found = db.execute(_UNANSWERED, (me,)).fetchall() if db else []
             return [Wish(number, verb, _settings(said), float(at), str(by)) for number, verb, said, at, by in found]
@@ -162,6 +162,8 @@ class Control:
                 db.execute("COMMIT")
 
     def _connected(self, address: str) -> sqlite3.Connection:
+        if not self.path.is_file():  # a pipe would never answer
+            raise OSError("it is not a regular file")
         db = sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
         db.execute("PRAGMA trusted_schema = OFF")
         return db
@@ -170,6 +172,8 @@ class Control:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
             raise StoreError(f"{self.path}: written by a newer batchrun; upgrade to say anything to this run.")
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE type IN ('view', 'trigger')").fetchone():
+            raise ValueError("no batchrun wrote it")  # what they compute may have no end
         return version
 
     @contextmanager

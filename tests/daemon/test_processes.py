@@ -122,8 +122,9 @@ def test_a_child_that_dies_is_replaced_and_one_whose_daemon_dies_stops(tmp_path:
         until(lambda: running(where / "runs" / "job" / "2026-01-01T0000Z"))
         daemon.kill()
         until(lambda: not child.is_running())
-        _, out, _ = finish(daemon)
+        _, out, errors = finish(daemon)
     assert "its process was ended by signal 9; goes on in 5s" in out
+    assert "Traceback" not in errors
     assert len(ledger(tmp_path)) == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -247,6 +248,15 @@ def test_what_was_said_to_another_process_is_not_heard_and_is_told_to_be_void(tm
     assert control.answered(stale) == Answer(None, "the run to which this was said had ended")
 
 
+def test_of_a_flood_of_wishes_a_run_answers_what_it_can_and_its_end_waits_for_no_more(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 4)
+    operator, result = operated(job, *[(RowEnded, 4, Verb.SET, {"limits.rpm": 300})] * 150)
+    assert result.exit_code is Exit.OK
+    done = [answer.done for answer in operator.answers if answer]
+    assert len(done) == 150
+    assert done.count(True) <= 100
+
+
 def test_what_is_said_while_a_run_ends_is_answered_with_that(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, 4)
     operator, _ = operated(job, (RowEnded, 4, Verb.DRAIN, {}))
@@ -272,7 +282,21 @@ def spoil_with_later(path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
 
 
-@pytest.mark.parametrize("spoil", [spoil_with_noise, spoil_with_later])
+def spoil_with_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o400)
+
+
+def spoil_without_end(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE wish")
+        db.execute(
+            """CREATE VIEW wish AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+               SELECT id, 'set' AS verb, 1.0 AS said_at, '' AS said_by FROM n"""
+        )
+
+
+@pytest.mark.parametrize("spoil", [spoil_with_noise, spoil_with_later, spoil_with_pipe, spoil_without_end])
 def test_a_run_that_cannot_tell_whether_it_is_paused_sends_nothing(
     tmp_path: Path, spoil: Callable[[Path], None]
 ) -> None:

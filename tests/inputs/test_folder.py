@@ -15,6 +15,7 @@ from batchrun.inputs.folder import list_files
 from batchrun.inputs.read import fingerprint, read_rows
 from batchrun.rows import InputRow
 from batchrun.spec.model import InputSpec
+from tests.rehearsal import Rehearsal
 
 
 def rows(base: Path, pattern: str, **more: Any) -> Iterator[InputRow]:
@@ -128,3 +129,14 @@ def test_listing_reads_nothing(tmp_path: Path) -> None:
     made(tmp_path, "a.txt")
     (tmp_path / "a.txt").chmod(0)
     assert [file.name for file in list_files("*.txt", tmp_path, "input.files")] == ["a.txt"]
+
+
+def test_a_link_that_goes_round_in_circles_fails_as_a_row_and_stops_no_run(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 0)
+    job.spec["input"] = {"files": "inbox/*.txt"}
+    job.spec["request"]["input"] = "Read {{ file }}."
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "a.txt").write_text("a")
+    (tmp_path / "inbox" / "loop.txt").symlink_to("loop.txt")
+    summary = job.run(latency="0s").summary
+    assert (summary.succeeded, summary.failed) == (1, 1)

@@ -10,7 +10,10 @@ import pytest
 
 from batchrun.clock import wall_clock
 from batchrun.errors import Exit, SpecError, StoreError
-from batchrun.runs.scheduled import beginning, planned
+from batchrun.runs.scheduled import beginning, planned, scheduled
+from batchrun.runs.slot_ticks import GRACE
+from batchrun.schedule.deciding import decided
+from batchrun.spec.load import load_job
 from batchrun.spec.model import InputSpec
 from tests.schedule.nightly import Nightly
 
@@ -44,6 +47,13 @@ class Inbox(Nightly):
         assert [str(stood.state) for stood in done] == ["done"], done
         results = self.home / done[-1].slot / "results.parquet"
         return [str(row["key"]) for row in pq.read_table(results).to_pylist()]
+
+
+def look(job: Inbox) -> None:
+    """Decide about the slots whose time has come, and begin none."""
+    loaded = load_job(job.write())
+    with job.record() as record:
+        assert decided(scheduled(loaded), "sums", record, job.clock.wall(), GRACE)
 
 
 def test_each_slot_takes_what_no_earlier_one_has_taken(tmp_path: Path) -> None:
@@ -214,6 +224,30 @@ def test_with_the_record_lost_no_file_is_paid_for_again(tmp_path: Path) -> None:
     job.put("d.txt")
     assert job.night() == ["inbox/d.txt"]
     assert len(job.billed()) == 4
+
+
+def test_with_a_record_from_before_a_slot_was_begun_its_files_are_not_paid_for_again(tmp_path: Path) -> None:
+    job = Inbox(tmp_path, schedule={"overlap": "replace"})
+    job.put("a.txt")
+    job.clock.now += 86_400
+    look(job)
+    old = (job.home / "schedule.db").read_bytes()
+    job.tick()
+    job.tick()
+    assert len(job.billed()) == 1
+    (job.home / "schedule.db").write_bytes(old)
+    job.put("b.txt")
+    assert job.night() == ["inbox/b.txt"]
+    assert len(job.billed()) == 2
+
+
+def test_files_of_slots_before_the_job_was_given_new_only_are_not_new(tmp_path: Path) -> None:
+    job = Inbox(tmp_path, input={**DOCUMENTS, "new_only": False})
+    job.put("a.txt")
+    assert job.night() == ["inbox/a.txt"]
+    job.spec["input"]["new_only"] = True
+    job.put("b.txt")
+    assert job.night() == ["inbox/b.txt"]
 
 
 def test_where_nobody_can_tell_what_was_taken_nothing_is_sent(tmp_path: Path) -> None:
