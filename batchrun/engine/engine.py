@@ -116,7 +116,7 @@ class Engine:
             return []
         now = self._wall()
         lately = self._reader.tokens_read(now - _LATELY_SECONDS)
-        return [(max(0.0, now - at), *read) for at, *read in lately if at - now < _LATELY_SECONDS]
+        return [(max(0.0, now - at), guess, real) for at, guess, real in lately if at - now < _LATELY_SECONDS]
 
     async def _feed(self, limit: int | None) -> None:
         """Start rows as fast as they fit in flight: first what an earlier run left under way, then the rest."""

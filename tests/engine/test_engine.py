@@ -174,6 +174,18 @@ def test_what_a_stopped_run_has_in_flight_counts_for_its_tokens_a_minute(tmp_pat
     assert second["time"] - first["time"] == pytest.approx(estimate * 60 / 10, abs=2)
 
 
+def test_tokens_that_were_read_in_the_future_of_a_wrong_clock_hold_up_nothing(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, rows=1, limits={"tpm": 10})
+    today, year = job.clock.now, 365 * 86400
+    job.clock.now += year
+    job.run()
+    job.rows.append({"id": "r1", "question": "What is one plus one?"})
+    job.clock.now = today
+    job.run()
+    ahead, now = job.ledger()
+    assert ahead["time"] - now["time"] == pytest.approx(year, abs=1)
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "kind"),
     [
