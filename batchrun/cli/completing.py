@@ -24,6 +24,19 @@ _JOB_FILES = {".yaml", ".yml", ".toml", ".json"}
 _PLAIN = re.compile(r"[\w./@%+,][\w./@%+,-]*", re.ASCII)
 _NAME = re.compile(r'^\s*[{"]*\s*"?name"?\s*[:=]\s*["\']?([A-Za-z0-9][\w.-]{0,62})', re.ASCII | re.MULTILINE)
 _MOST = 200
+#: What click's scripts say of a completion, and what ours do: after `limits.rpm=` comes a value, not a space.
+_ENDS = {
+    "bash": ("COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *= ]] && compopt -o nospace"),
+    "zsh": (
+        "compadd -U -V unsorted -a completions",
+        """if [[ $completions[1] == *= ]]; then
+            compadd -U -S '' -V unsorted -a completions
+        else
+            compadd -U -V unsorted -a completions
+        fi""",
+    ),
+    "fish": ("", ""),
+}
 
 
 @click.command()
@@ -37,7 +50,7 @@ def completion(shell: str) -> None:
     root = click.get_current_context().find_root().command
     made = get_completion_class(shell)
     assert made is not None
-    write(made(root, {}, "batchrun", VARIABLE).source())
+    write(made(root, {}, "batchrun", VARIABLE).source().replace(*_ENDS[shell]))
 
 
 def jobs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -58,6 +71,17 @@ def rows(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[C
     with suppress(BatchrunError, OSError):
         return _items(_keys(ctx, incomplete))
     return []
+
+
+def limits(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The limits that can be set of a run that goes on, and of its stages."""
+    from batchrun.runs.settings import OF_RUN, OF_STAGE
+
+    names = [f"limits.{name}" for name in OF_RUN]
+    with suppress(BatchrunError, OSError):
+        stages = [stage for stage in _stages(ctx) if _PLAIN.fullmatch(stage)]
+        names += [f"stages.{stage}.limits.{name}" for stage in stages for name in OF_STAGE]
+    return [CompletionItem(f"{name}=") for name in names if name.startswith(incomplete)]
 
 
 def _items(values: Iterable[str]) -> list[CompletionItem]:
@@ -81,11 +105,23 @@ def _keys(ctx: click.Context, incomplete: str) -> list[str]:
         return [key for (key,) in reader.connection.execute(query, (incomplete, f"{incomplete}\U0010ffff", _MOST))]
 
 
+def _stages(ctx: click.Context) -> list[str]:
+    from batchrun.store.damage import explained
+    from batchrun.store.reader import Reader
+    from batchrun.store.tally import stages_of
+
+    path = _run(ctx) / "run.db"
+    with explained(path), Reader(path) as reader:
+        return stages_of(reader)
+
+
 def _run(ctx: click.Context) -> Path:
     """The directory of the run that the line is about, as far as it is typed. Raises OSError without a job's name."""
     if chosen := ctx.params.get("run_dir"):
         return Path(chosen)
     job: Path = ctx.params.get("job") or Path()
+    if job.is_dir():
+        return job
     named = _NAME.search(job.read_text(errors="replace"))
     name = named[1] if named else job.stem
     paid, emulated = (job.parent / "runs" / f"{name}{suffix}" for suffix in ("", ".emulated"))

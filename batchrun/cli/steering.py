@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchrun.cli import options
+from batchrun.cli import completing, options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.printing import fail, say
 from batchrun.clock import wall_clock
@@ -46,7 +46,7 @@ def resume(choice: RunChoice) -> None:
 
 @click.command("set")
 @options.run_choice
-@click.argument("settings", nargs=-1, required=True, metavar="LIMIT=VALUE...")
+@click.argument("settings", nargs=-1, required=True, metavar="LIMIT=VALUE...", shell_complete=completing.limits)
 def set_(choice: RunChoice, settings: tuple[str, ...]) -> None:
     """Give a run that goes on other limits: limits.rpm=300, tpm, in_flight, max_cost; null for none.
 

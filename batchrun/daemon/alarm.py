@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from batchrun.daemon.jobs import JobFile
+from batchrun.daemon.jobs import PATIENCE, JobFile
 from batchrun.daemon.messages import Message, Tell
 from batchrun.engine.events import AlertFailed, Event
 from batchrun.errors import BatchrunError
@@ -42,7 +42,7 @@ class Alarm:
 
         owner = Owner(job.name, base_of(job.path), job.home, job.alerts)
         try:
-            with Record(job.home) as record:
+            with Record(job.home, PATIENCE) as record:
                 await tell_missed(owner, record, self._wall, observe)
         except BatchrunError as error:
             self._tell(Message("trouble", str(error), job.name, bad=True))

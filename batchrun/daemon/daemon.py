@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from batchrun.daemon.jobs import JobFile, JobFiles
+from batchrun.daemon.aside import Aside
+from batchrun.daemon.jobs import JobFile, JobFiles, Problem
 from batchrun.daemon.messages import Message
 from batchrun.daemon.watch import Shared, Watch
 from batchrun.plurals import counted
 
 #: Seconds between two looks at the job files, and between two signs of life.
 LOOK = 15.0
+#: Seconds for which a look at the job files is waited for; later looks find what comes of it.
+_READING = 1.0
 
 
 class Daemon:
@@ -28,6 +31,7 @@ class Daemon:
         self._files, self._shared, self._beat, self._grace, self._every = files, shared, beat, grace, every
         self._watches: dict[Path, tuple[Watch, asyncio.Task[None]]] = {}
         self._leaving = asyncio.Event()
+        self._reading: asyncio.Future[tuple[dict[Path, JobFile], list[Problem]]] | None = None
         self._trouble = ""
 
     def leave(self) -> None:
@@ -39,7 +43,7 @@ class Daemon:
         while not self._leaving.is_set():
             try:
                 self._beat()
-                self._look()
+                await self._look()
                 self._trouble = ""
             except OSError as error:
                 self._tell_trouble(str(error))
@@ -52,8 +56,16 @@ class Daemon:
 
     # -- job files -----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        jobs, problems = self._files.look()
+    async def _look(self) -> None:
+        """A file may be written so that reading it takes minutes: meanwhile the jobs that are known go on."""
+        if self._reading is None:
+            self._reading = asyncio.get_running_loop().run_in_executor(Aside(), self._files.look)
+        await asyncio.wait([self._reading], timeout=_READING)
+        if self._reading.done():
+            reading, self._reading = self._reading, None
+            self._take(*reading.result())
+
+    def _take(self, jobs: Mapping[Path, JobFile], problems: Sequence[Problem]) -> None:
         for problem in problems:
             self._shared.tell(Message("broken", problem.text, bad=True))
         for path, (watch, _) in self._watches.items():

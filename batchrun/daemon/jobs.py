@@ -17,6 +17,8 @@ from batchrun.spec.scheduling import ScheduleSpec
 
 SUFFIXES = frozenset({".yaml", ".yml", ".toml", ".json"})
 _LARGEST = 1024 * 1024
+#: Seconds for which the daemon waits for another process to let go of a job's record: all other jobs wait too.
+PATIENCE = 1.0
 
 #: Tells a file from an edited one.
 Version = tuple[int, int, int]

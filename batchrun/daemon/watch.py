@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from batchrun.daemon.children import Child, Launch
-from batchrun.daemon.jobs import JobFile
+from batchrun.daemon.jobs import PATIENCE, JobFile
 from batchrun.daemon.messages import Message, OnVerdict, Tell, ignore
 from batchrun.errors import BatchrunError, Exit
 from batchrun.plurals import duration
@@ -109,7 +109,7 @@ class Watch:
         now = self._shared.wall()
         directory = RunDir(job.home)
         directory.make()
-        with Record(directory.path) as record:
+        with Record(directory.path, PATIENCE) as record:
             blocked = [entry.name for entry in record.unfinished() if entry.state is State.BLOCKED]
             found = decided(job.schedule, job.name, record, now, PROMPT)
             given_up = [entry for name in blocked if (entry := record.entry(name)) and entry.state is State.GIVEN_UP]
@@ -132,7 +132,7 @@ class Watch:
             self._child.stop()
 
     def _unfinished(self, job: JobFile) -> frozenset[str]:
-        record = Record.found_in(job.home)
+        record = Record.found_in(job.home, PATIENCE)
         if record is None:
             return frozenset()
         with record:

@@ -13,8 +13,8 @@ from batchrun.spec.reading.positions import Problems, placed
 from batchrun.spec.stages import StageLimitsSpec
 from batchrun.spec.wording import message
 
-_OF_RUN = ("rpm", "tpm", "in_flight", "max_cost")
-_OF_STAGE = ("rpm", "tpm", "max_cost")
+OF_RUN = ("rpm", "tpm", "in_flight", "max_cost")
+OF_STAGE = ("rpm", "tpm", "max_cost")
 
 
 def read_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -38,11 +38,11 @@ def _read(text: str) -> tuple[str, Any]:
 def checked(name: str, value: Any) -> tuple[str, str, float | None]:
     """The stage ("" for the run), the limit and its value. Raises ValueError, with what is expected."""
     match name.split("."):
-        case ["limits", limit] if limit in _OF_RUN:
+        case ["limits", limit] if limit in OF_RUN:
             return "", limit, _value(LimitsSpec, limit, value)
-        case ["stages", stage, "limits", limit] if limit in _OF_STAGE:
+        case ["stages", stage, "limits", limit] if limit in OF_STAGE:
             return stage, limit, _value(StageLimitsSpec, limit, value)
-    run, stage = (", ".join(limits) for limits in (_OF_RUN, _OF_STAGE))
+    run, stage = (", ".join(limits) for limits in (OF_RUN, OF_STAGE))
     raise ValueError(
         f"{name!r} cannot be set while a run goes on; limits.X can ({run}), and stages.NAME.limits.X ({stage})"
     )

@@ -45,13 +45,14 @@ Decide = Callable[[datetime | None, Sequence[str]], tuple[datetime, Sequence[Ver
 
 
 class Record:
-    """The record in `directory`, which has to exist. Raises StoreError where it cannot be used."""
+    """The record in `directory`, which has to exist. Raises StoreError where it cannot be used, or where another
+    process has it for more than `patience` seconds."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patience: float = 30.0) -> None:
         self.path = directory / FILE_NAME
         with self._explained():
             _make(self.path)
-            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._db = sqlite3.connect(self.path, timeout=patience, isolation_level=None)
             try:
                 self._prepare()
             except BaseException:
@@ -59,9 +60,9 @@ class Record:
                 raise
 
     @classmethod
-    def found_in(cls, directory: Path) -> Record | None:
+    def found_in(cls, directory: Path, patience: float = 30.0) -> Record | None:
         """The record in a directory, None where there is none. Raises StoreError."""
-        return cls(directory) if (directory / FILE_NAME).is_file() else None
+        return cls(directory, patience) if (directory / FILE_NAME).is_file() else None
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA synchronous = FULL")

@@ -48,6 +48,8 @@ def _as_written(values: tuple[Any, ...]) -> AttemptRecord:
     *plain, usage, files, raw = values
     plain[7], plain[12] = AttemptState(plain[7]), bool(plain[12])
     counted = None if usage is None else json.loads(usage)
+    if not isinstance(counted, dict | None):
+        raise ValueError("its usage is no object")
     listed = () if files is None else tuple(json.loads(files))
     came = None if raw is None else zlib.decompress(raw)
     doubted = plain[7] is AttemptState.AMBIGUOUS  # what came then is no answer

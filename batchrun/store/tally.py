@@ -78,13 +78,13 @@ def stage_tallies(reader: Reader) -> dict[str, dict[str, int]]:
     """
     query = f"""SELECT stage, coalesce(outcome, iif(id IN ({_IN_FLIGHT}), 'in_flight', 'pending')), count(*)
                 FROM row WHERE {PRESENT} GROUP BY 1, 2"""
-    found: dict[str, dict[str, int]] = {stage: {} for stage in _order(reader)}
+    found: dict[str, dict[str, int]] = {stage: {} for stage in stages_of(reader)}
     for stage, standing, count in reader.connection.execute(query):
         found.setdefault(stage, {})[standing] = count
     return {stage: counts for stage, counts in found.items() if counts}
 
 
-def _order(reader: Reader) -> list[str]:
+def stages_of(reader: Reader) -> list[str]:
     """The stages in the order of the job, as the run has noted what it asks."""
     names = json.loads(reader.meta("request_parts") or "{}")
-    return [name.split(".")[1] for name in names if name.startswith("stages.")]
+    return list(dict.fromkeys(name.split(".")[1] for name in names if name.startswith("stages.")))

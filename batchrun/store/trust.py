@@ -6,6 +6,7 @@ side by side before anything is sent, without reading the answers.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from array import array
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 
 from batchrun.errors import StoreError
 from batchrun.rows import Outcome
-from batchrun.store.damage import damaged
+from batchrun.store.damage import damaged, explained
 from batchrun.store.ledger import Faults, numbered
 from batchrun.store.migrations import LIVE
 from batchrun.store.reader import Reader
@@ -30,6 +31,10 @@ _INDEXES = (
 )
 
 
+#: More calls for one attempt than anybody makes.
+_MOST = 10**12
+
+
 def _listed(values: type[Outcome] | type[AttemptState]) -> str:
     return ", ".join(f"'{value}'" for value in values)
 
@@ -41,6 +46,11 @@ _VALUES = (
     (
         "an attempt was replaced by nobody",
         "SELECT 1 FROM attempt WHERE (superseded_at IS NULL) != (superseded_by IS NULL)",
+    ),
+    (
+        "an attempt has a number of calls that is none",
+        f"""SELECT 1 FROM attempt WHERE typeof(posts) || typeof(polls) != 'integerinteger'
+            OR max(posts, polls) > {_MOST}""",
     ),
     (
         "the number of the run's lives is none",
@@ -71,12 +81,20 @@ def is_sound(path: Path, ledger: Path) -> bool:
         with closing(sqlite3.connect(path)) as db:
             whole = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             sound = whole and next(contradictions(db, ledger), None) is None
-        with Reader(path, older=True) as reader:
+        with explained(path), Reader(path, older=True) as reader:
             for _ in chain(reader.rows(), reader.attempts(raw=True)) if sound else ():
                 pass
+            _read_meta(reader)
     except (sqlite3.Error, StoreError):
         return False
     return sound
+
+
+def _read_meta(reader: Reader) -> None:
+    """As those do who look at a run; raises what they would."""
+    float(reader.meta("retention") or 0)
+    for name in ("limits", "request_parts", "request_values"):
+        json.loads(reader.meta(name) or "{}").items()
 
 
 def contradictions(db: sqlite3.Connection, ledger: Path) -> Iterator[str]:

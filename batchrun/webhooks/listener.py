@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from aiohttp import web
 
@@ -82,19 +82,24 @@ class _Answers:
     """Answers requests: a status, and not a word more."""
 
     def __init__(self, path: str, receiver: Receiver) -> None:
-        self._path, self._receiver = path, receiver
+        self._names, self._receiver = _names(path), receiver
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         return _closing(await self._status(request))
 
     async def _status(self, request: web.BaseRequest) -> HTTPStatus:
-        if request.path != self._path:
+        if _names(request.rel_url.raw_path) != self._names:
             return HTTPStatus.NOT_FOUND
         if request.method != "POST":
             return HTTPStatus.METHOD_NOT_ALLOWED
         if (body := await _body(request)) is None:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         return await self._receiver.take({name.lower(): value for name, value in request.headers.items()}, body)
+
+
+def _names(path: str) -> list[bytes]:
+    """The names in a path. A proxy may escape them otherwise; an escaped slash is of a name."""
+    return [unquote_to_bytes(name) for name in path.split("/")]
 
 
 def _closing(status: int) -> web.Response:

@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -139,6 +140,26 @@ def test_rows_are_completed_but_for_names_that_a_shell_might_obey(ran: Path) -> 
     assert offered("show", "nightly.json", "--emulator", "invoice-2") == [("plain", "invoice-2")]
     assert offered("show", "nothing.json", "") == []
     assert offered("resolve", "nightly.json", "inv")[0] == ("plain", "invoice-1")
+
+
+def test_limits_are_offered_to_be_set_and_those_of_stages_where_the_job_has_some(ran: Path) -> None:
+    run = [("plain", f"limits.{name}=") for name in ("rpm", "tpm", "in_flight", "max_cost")]
+    assert offered("set", "nightly.json", "") == run
+    assert offered("set", "nightly.json", "limits.rpm=1", "limits.m") == run[3:]
+    with sqlite3.connect(ran / "runs" / "job.emulated" / "run.db") as db:
+        parts = {"stages.ask.model": "", "stages.ask.input": "", "stages.$(touch owned).input": ""}
+        db.execute("UPDATE meta SET value = ? WHERE name = 'request_parts'", [json.dumps(parts)])
+    db.close()
+    stages = [("plain", f"stages.ask.limits.{name}=") for name in ("rpm", "tpm", "max_cost")]
+    assert offered("set", "nightly.json", "st") == stages
+    assert offered("set", "runs/job.emulated", "") == run + stages
+    assert offered("set", "nothing.json", "") == run
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh"])
+def test_after_the_name_of_a_limit_its_value_can_be_typed_at_once(name: str, place: Path) -> None:
+    with shell(name, place) as typed:
+        assert "limits.rpm=7" in typed(b"echo batchrun; batchrun set nightly.json limits.r" + TAB + b"7", "=7")
 
 
 def test_runs_are_offered_for_a_run_directory(ran: Path) -> None:

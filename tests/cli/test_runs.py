@@ -151,6 +151,20 @@ def test_whatever_is_wrong_with_a_checkpoint_is_told_by_all_who_look(
     assert told > 0
 
 
+@pytest.mark.parametrize("statements", ALTERED.values(), ids=ALTERED.keys())
+def test_what_status_says_of_a_checkpoint_leads_to_one_that_can_be_read(job: Rehearsal, statements: str) -> None:
+    db = sqlite3.connect(job.directory / "run.db")
+    db.executescript(f"PRAGMA foreign_keys = OFF; {statements}")
+    db.close()
+    words = [str(job.where / "job.json"), "--emulator"]
+    if "batchrun recover" in CliRunner().invoke(commands, ["status", *words]).stderr:
+        recovered = CliRunner().invoke(commands, ["recover", *words])
+        assert recovered.exit_code == 0, recovered.output
+        job.run()
+    assert CliRunner().invoke(commands, ["status", *words]).exit_code == 0
+    assert len(job.billed()) == 4
+
+
 def test_a_pause_that_no_clock_could_have_noted_is_told_as_a_fault_of_its_own_file(job: Rehearsal) -> None:
     Control(job.directory).say(Verb.PAUSE, {}, 9e99, "me", None)
     for look, code in ((["status"], 0), (["status", "--json"], 74), (["watch", "--once", "--plain"], 74)):

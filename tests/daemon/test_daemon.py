@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 
 from batchrun.schedule.record import Record
@@ -192,6 +194,24 @@ def test_it_says_that_it_lives_four_times_a_minute(tmp_path: Path) -> None:
     here = post(tmp_path)
     here.live(600)
     assert len(here.beats) == 40
+
+
+def test_a_record_that_another_process_holds_keeps_no_other_job_waiting(tmp_path: Path) -> None:
+    here = post(tmp_path)
+    here.write("free", "0 * * * *")
+    here.write("held", "0 * * * *")
+    other: list[sqlite3.Connection] = []
+
+    def hold() -> None:
+        other.append(sqlite3.connect(tmp_path / "runs" / "held" / "schedule.db", isolation_level=None))
+        other[0].execute("BEGIN EXCLUSIVE")
+
+    began = time.perf_counter()
+    here.live(HOUR + 120, (HOUR - 10, hold), (HOUR + 3, lambda: other[0].close()))
+    assert time.perf_counter() - began < 20
+    assert here.states("held") == here.states("free") == ["22T1300 done", "22T1400 done"]
+    (locked,) = (said.text for said in here.told if said.bad)
+    assert "runs/held/schedule.db: cannot use the record of the schedule: database is locked" in locked
 
 
 def test_whoever_listens_for_verdicts_may_fail(tmp_path: Path) -> None:

@@ -196,6 +196,14 @@ def test_a_run_that_is_told_to_stop_while_an_alert_hangs_ends_with_it(tmp_path: 
         assert not lives(command)
 
 
+def test_a_file_that_takes_minutes_to_read_keeps_no_daemon_from_its_end(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("a." * 300_000 + "b = 1\n")
+    daemon = start(tmp_path, "schedule", "run", ".", "--emulator")
+    until((tmp_path / "runs" / ".daemon" / "heartbeat.json").exists)
+    daemon.send_signal(signal.SIGTERM)
+    assert finish(daemon, 20)[0] == 0
+
+
 def test_a_file_that_is_no_job_and_a_directory_that_is_not_there_are_told(tmp_path: Path) -> None:
     assert command(tmp_path, "schedule", "run", "nowhere", "--emulator")[0] == 2
     code, _, err = command(tmp_path, "schedule", "run", ".", "--base-url", "https://example.com")

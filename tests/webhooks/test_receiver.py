@@ -191,6 +191,30 @@ def test_another_path_or_method_is_refused_without_a_look() -> None:
     assert served(main).heard == []
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "status"),
+    [
+        ("/a%20b", "/a%20b", 200),
+        ("/a%20b?x=%2F", "/a%20b", 200),
+        ("/%c3%a9/%7e", "/%C3%A9/~", 200),
+        ("/é b", "/%C3%A9%20b", 200),
+        ("/a%2Fb", "/a%2fb", 200),
+        ("/a%2Fb", "/a/b", 404),
+        ("/a%2520b", "/a%20b", 404),
+        ("/a+b", "/a%20b", 404),
+    ],
+)
+def test_a_path_with_escapes_is_known_however_it_is_escaped(ours: str, theirs: str, status: int) -> None:
+    async def main(world: World, url: str, client: aiohttp.ClientSession) -> None:
+        body = json.dumps(DONE).encode()
+        said = {"host": "x", "content-length": str(len(body)), **headers(body)}
+        lines = [f"POST {theirs} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items()), "", ""]
+        answer = await exchange(url, "\r\n".join(lines).encode(), body)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+    served(main, place_of("0", f"https://me.example{ours}").path)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_body_that_is_too_large_is_not_read(chunked: bool) -> None:
     async def pieces() -> Any:
