@@ -28,7 +28,7 @@ class Daemon:
         self._files, self._shared, self._beat, self._grace, self._every = files, shared, beat, grace, every
         self._watches: dict[Path, tuple[Watch, asyncio.Task[None]]] = {}
         self._leaving = asyncio.Event()
-        self._trouble = ""
+        self._trouble, self._idle = "", False
 
     def leave(self) -> None:
         """Begin nothing more."""
@@ -62,6 +62,18 @@ class Daemon:
                 watch.change(None)
         for path, job in jobs.items():
             self._keep(path, job)
+        self._tell_idle(not jobs)
+
+    def _tell_idle(self, idle: bool) -> None:
+        """Without a job a daemon looks well and does nothing: a volume may be mounted elsewhere."""
+        if idle and not self._idle:
+            places = ", ".join(str(place.absolute()) for place in self._files.places)
+            self._shared.tell(
+                Message(
+                    "trouble", f"{places}: no job with a `schedule` here that can be used; waiting for one", bad=True
+                )
+            )
+        self._idle = idle
 
     def _keep(self, path: Path, job: JobFile) -> None:
         if path not in self._watches:
