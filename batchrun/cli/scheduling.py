@@ -26,7 +26,7 @@ def schedule() -> None:
     """When a job runs by itself, by the `schedule` section of its file."""
 
 
-@schedule.command()
+@schedule.command(short_help="The next times at which a job begins.")
 @options.job
 @options.overrides
 @click.option("--next", "count", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many slots.")
