@@ -36,7 +36,7 @@ def add_to(schedule: click.Group) -> None:
         schedule.add_command(command)
 
 
-@click.command()
+@click.command(short_help="A daemon for all jobs of a directory.")
 @click.argument("places", metavar="DIR|JOB...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @options.overrides
 @options.rehearsal()
@@ -91,7 +91,7 @@ def run(
     sys.exit(serve(places, given, teller(log_format, quiet=quiet), at_once=at_once, grace=grace))
 
 
-@click.command()
+@click.command(short_help="Whether that daemon lives and is not stuck.")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True))
 def health(directory: Path) -> None:
     """Whether the daemon of a directory lives and has not been stuck for the last two minutes. For health checks.

@@ -39,7 +39,7 @@ def _time_as_typed(context: click.Context, option: click.Parameter, value: str |
     return value
 
 
-@click.command()
+@click.command(short_help="Files for cron, systemd or Kubernetes.")
 @options.job
 @click.option("--for", "target", required=True, type=_TARGETS, help="What is to tick the job.")
 @options.overrides

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 from batchrun.cli import options
 from batchrun.cli.printing import say, say_json
 from batchrun.clock import wall_clock
+from batchrun.plurals import duration
 
 if TYPE_CHECKING:
     from batchrun.schedule.slots import Slot
@@ -25,7 +26,7 @@ def schedule() -> None:
     """When a job runs by itself, by the `schedule` section of its file."""
 
 
-@schedule.command()
+@schedule.command(short_help="The next times at which a job begins.")
 @options.job
 @options.overrides
 @click.option("--next", "count", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many slots.")
@@ -49,12 +50,22 @@ def show(job: Path, overrides: tuple[str, ...], count: int, as_json: bool) -> No
 def _lines(job: Job, spec: ScheduleSpec, now: datetime, coming: list[Slot]) -> Iterator[str]:
     from cronsim import CronSim
 
-    from batchrun.schedule.slots import oddity
+    from batchrun.schedule.slots import around, next_change
 
     yield f"{job.spec.name}: {CronSim(spec.cron, now).explain()}, {spec.timezone} ({spec.cron})"
-    before = now
+    yield from _rows(spec, coming, now)
+    change = next_change(spec, now)
+    if change is not None and change > coming[-1].at:
+        yield "When the clock changes next:"
+        yield from _rows(spec, around(spec, job.spec.name, change), coming[-1].at)
+
+
+def _rows(spec: ScheduleSpec, coming: Iterable[Slot], before: datetime) -> Iterator[str]:
+    """A line for each slot; `before` is the time before the first one."""
+    from batchrun.schedule.slots import oddity
+
     for slot in coming:
-        later = f", {slot.delay.total_seconds():.0f} s later by jitter" if slot.delay else ""
+        later = f", {duration(slot.delay.total_seconds())} later by jitter" if slot.delay else ""
         odd = oddity(spec, slot, before)
         noted = later + (f"  ({odd})" if odd else "")
         yield f"  {slot.at:%a %Y-%m-%d %H:%M %Z}  {slot.at.astimezone(UTC):%Y-%m-%d %H:%M UTC}{noted}"

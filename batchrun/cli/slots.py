@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchrun.schedule.record import Entry
 
 
-@click.command()
+@click.command(short_help="What became of the slots so far.")
 @options.job
 @options.overrides
 @click.option("--emulator", is_flag=True, help="The slots of rehearsals.")
@@ -45,7 +45,7 @@ def slots(job: Path, overrides: tuple[str, ...], emulator: bool, last: int, as_j
 
 def _lines(entries: list[Entry]) -> Iterator[str]:
     if not entries:
-        yield "No slot was decided about yet: that is done by `batchrun tick`. Those of rehearsals: `--emulator`."
+        yield "No slot was decided about yet: `tick` and `schedule run` do that. Those of rehearsals: `--emulator`."
     for entry in entries:
         begun = f", begun {_when(entry.begun_at)}" if entry.begun_at is not None else ""
         over = f", over {_when(entry.over_at)}" if entry.over_at is not None and entry.begun_at is not None else ""

@@ -32,7 +32,7 @@ class Daemon:
         self._watches: dict[Path, tuple[Watch, asyncio.Task[None]]] = {}
         self._leaving = asyncio.Event()
         self._reading: asyncio.Future[tuple[dict[Path, JobFile], list[Problem]]] | None = None
-        self._trouble = ""
+        self._trouble, self._idle = "", False
 
     def leave(self) -> None:
         """Begin nothing more."""
@@ -74,6 +74,15 @@ class Daemon:
                 watch.change(None)
         for path, job in jobs.items():
             self._keep(path, job)
+        self._tell_idle(not jobs)
+
+    def _tell_idle(self, idle: bool) -> None:
+        """Without a job a daemon looks well and does nothing: a volume may be mounted elsewhere."""
+        if idle and not self._idle:
+            places = ", ".join(str(place.absolute()) for place in self._files.places)
+            said = f"{places}: no job with a `schedule` here that can be used; waiting for one"
+            self._shared.tell(Message("trouble", said, bad=True))
+        self._idle = idle
 
     def _keep(self, path: Path, job: JobFile) -> None:
         if path not in self._watches:

@@ -47,7 +47,8 @@ class Dials:
         if not stage:
             return self._whole
         if stage not in self._paces:
-            raise ValueError(f"there is no stage {stage!r}; there are {', '.join(filter(None, self._paces)) or 'none'}")
+            known = ", ".join(filter(None, self._paces))
+            raise ValueError(f"there is no stage {stage!r}; {f'there are {known}' if known else 'this job has none'}")
         if self._paces[stage] is self._whole:
             self._paces[stage] = Pace(Limits(None), self._whole, self._steering)
         return self._paces[stage]

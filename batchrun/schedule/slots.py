@@ -18,6 +18,7 @@ from cronsim import CronSim
 from batchrun.spec.scheduling import ScheduleSpec
 
 _MOST_MISSED = 10_000
+_HALF_HOUR, _HALVES_OF_A_YEAR = timedelta(minutes=30), 2 * 24 * 366
 _NAME = "%Y-%m-%dT%H%MZ"
 #: Whoever looks once a minute is in time.
 PROMPT = timedelta(minutes=2)
@@ -104,6 +105,20 @@ def _delay(spec: ScheduleSpec, name: str, at: datetime) -> timedelta:
         return timedelta(0)
     drawn = int.from_bytes(sha256(f"{name}\0{at.astimezone(UTC).isoformat()}".encode()).digest()[:8])
     return timedelta(seconds=spec.jitter * drawn / 2**64)
+
+
+def next_change(spec: ScheduleSpec, after: datetime) -> datetime | None:
+    """When the schedule's clock is put forward or back next, to half an hour, in UTC. None: not in a year."""
+    zone, start = ZoneInfo(spec.timezone), after.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    offset = after.astimezone(zone).utcoffset()
+    halves = (start + _HALF_HOUR * count for count in range(1, _HALVES_OF_A_YEAR))
+    return next((at for at in halves if at > after and at.astimezone(zone).utcoffset() != offset), None)
+
+
+def around(spec: ScheduleSpec, name: str, moment: datetime) -> tuple[Slot, Slot]:
+    """The last slot before a moment and the first one from then on."""
+    before = next(_back_from(spec, moment - timedelta(minutes=1)))
+    return Slot(before, _delay(spec, name, before)), next(slots(spec, name, moment - timedelta(minutes=1)))
 
 
 def oddity(spec: ScheduleSpec, slot: Slot, before: datetime) -> str:

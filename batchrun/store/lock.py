@@ -34,7 +34,7 @@ class RunLock:
     Raises LockedError if another process holds it, StoreError if it cannot be had at all.
     """
 
-    def __init__(self, run_dir: Path, advice: str = "Wait for it to end, or watch it with `batchrun status`.") -> None:
+    def __init__(self, run_dir: Path, advice: str = "Wait for it to end, or watch it with `batchrun watch`.") -> None:
         try:
             self._fd = os.open(run_dir / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -100,3 +100,10 @@ def test_help_of_a_command_is_that_of_the_command() -> None:
 
 def test_an_unknown_topic_is_answered_with_those_that_there_are() -> None:
     assert "Topics: emulator, job-file" in said("help", "everything", code=2)
+
+
+def test_the_commands_about_schedules_are_listed_in_whole_sentences() -> None:
+    listed = CliRunner().invoke(commands, ["schedule", "--help"], terminal_width=80).output
+    lines = listed.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == 5
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,14 @@ def test_without_a_key_a_tick_under_cron_says_so_and_the_slot_stays_to_be_done(j
     assert "GEMINI_API_KEY_FILE to the path of a file with it" in done.stdout
     with Record(job.parent / "runs" / "nightly") as record:
         assert [str(entry.state) for entry in record.open()] == ["begun"]
+
+
+@pytest.mark.parametrize(("zone", "told"), [("Europe/Berlin", True), ("UTC", False)])
+def test_the_next_change_of_the_clock_is_shown_however_far_it_is(job: Path, zone: str, told: bool) -> None:
+    edit(job, schedule={"cron": "30 2 * * *", "timezone": zone, "jitter": "30d"})
+    shown = batchrun("schedule", "show", job, "--next", "1").stdout
+    assert ("(the clock goes " in shown) is told
+    assert re.search(r", (\d+s|\d+m \d\ds|\d+h \d\dm) later by jitter", shown.splitlines()[1])
 
 
 def test_the_directory_of_all_slots_is_no_run_to_watch(job: Path) -> None:

@@ -41,6 +41,18 @@ def test_a_job_file_that_comes_changes_and_goes_is_noticed(tmp_path: Path) -> No
     assert len(here.texts("gone")) == 1
 
 
+def test_a_directory_without_a_job_is_told_once_until_one_has_come_and_gone(tmp_path: Path) -> None:
+    here = post(tmp_path)
+    here.live(
+        5 * HOUR,
+        (2.5 * HOUR, lambda: here.write("job", "0 * * * *")),
+        (3.5 * HOUR, lambda: (tmp_path / "job.yaml").unlink()),
+    )
+    said = f"{tmp_path}: no job with a `schedule` here that can be used; waiting for one"
+    assert here.texts("trouble") == [said, said]
+    assert len(here.work.begun("job")) == 1
+
+
 def test_a_broken_job_file_is_told_once_and_stops_nobody_else(tmp_path: Path) -> None:
     here = post(tmp_path)
     here.write("good", "0 * * * *")

@@ -138,7 +138,7 @@ def test_a_stage_gets_a_limit_of_its_own(tmp_path: Path) -> None:
     again, _ = operated(Piped(tmp_path / "other", stages), (Posted, 1, Verb.SET, {"stages.c.limits.rpm": 6}))
     assert again.answers == [Answer(False, "there is no stage 'c'; there are a, b")]
     plain, _ = operated(Rehearsal(tmp_path / "plain", 4), (Posted, 1, Verb.SET, {"stages.c.limits.rpm": 6}))
-    assert plain.answers == [Answer(False, "there is no stage 'c'; there are none")]
+    assert plain.answers == [Answer(False, "there is no stage 'c'; this job has none")]
 
 
 def test_a_wait_under_way_is_shorter_or_longer_by_as_much_as_the_rate() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from batchrun.schedule.slots import due, missed, oddity, slots
+from batchrun.schedule.slots import around, due, missed, next_change, oddity, slots
 from batchrun.spec.scheduling import ScheduleSpec
 
 BERLIN = "Europe/Berlin"
@@ -46,8 +46,8 @@ def test_a_time_that_comes_twice_is_meant_once() -> None:
 
 def test_an_hourly_job_runs_in_each_hour_that_there_is() -> None:
     hourly = spec("0 * * * *", timezone=BERLIN)
-    for around in ("2026-03-28T20:00", "2026-10-24T20:00"):
-        found = list(islice(slots(hourly, "job", utc(around)), 12))
+    for start in ("2026-03-28T20:00", "2026-10-24T20:00"):
+        found = list(islice(slots(hourly, "job", utc(start)), 12))
         assert {later.begins - slot.begins for slot, later in pairwise(found)} == {timedelta(hours=1)}
 
 
@@ -62,6 +62,26 @@ def test_what_the_clock_does_is_told() -> None:
     before, jumped, after = islice(slots(night, "job", utc("2026-03-27T12:00")), 3)
     assert oddity(night, jumped, before.at) == "the clock goes forward by 60 minutes before this"
     assert oddity(night, after, jumped.at) == ""
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "change", "before", "first"),
+    [
+        (BERLIN, "2026-11-23T12:00", "2027-03-28T01:00", "2027-03-27T0130Z", "2027-03-28T0100Z"),
+        (BERLIN, "2027-03-28T01:00", "2027-10-31T01:00", "2027-10-31T0030Z", "2027-11-01T0130Z"),
+        ("Australia/Lord_Howe", "2026-11-23T12:00", "2027-04-03T15:00", "2027-04-02T1530Z", "2027-04-03T1600Z"),
+    ],
+)
+def test_the_slots_around_the_clock_s_next_change_are_known(
+    zone: str, now: str, change: str, before: str, first: str
+) -> None:
+    night = spec("30 2 * * *", timezone=zone)
+    assert next_change(night, utc(now)) == utc(change)
+    assert [slot.name for slot in around(night, "job", utc(change))] == [before, first]
+
+
+def test_a_zone_whose_clock_never_changes_has_no_next_change() -> None:
+    assert next_change(spec("30 2 * * *", timezone="Asia/Tokyo"), utc("2026-11-23T12:00")) is None
 
 
 def test_jitter_is_the_same_every_time_and_another_for_another_job() -> None:
