@@ -41,6 +41,11 @@ class RunDir:
         return self.checkpoint.exists() or self.ledger.exists()
 
     @property
+    def begun(self) -> bool:
+        """True also before there is a checkpoint: once a process has taken hold of it."""
+        return self.exists or (self.path / "run.lock").exists()
+
+    @property
     def summary(self) -> Path:
         return self.path / "run.json"
 

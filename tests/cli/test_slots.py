@@ -176,5 +176,6 @@ def test_the_next_change_of_the_clock_is_shown_however_far_it_is(job: Path, zone
 def test_the_directory_of_all_slots_is_no_run_to_watch(job: Path) -> None:
     batchrun("run", job, "--slot", "2026-11-02", "--limit", "1", *FAST)
     refused = batchrun("watch", home(job), "--once")
-    assert (refused.exit_code, "name the one of a slot" in refused.output) == (65, True)
-    assert "ended · 1 of 1 done" in batchrun("watch", home(job) / "2026-11-02T0300Z", "--once").output
+    slot = home(job) / "2026-11-02T0300Z"
+    assert (refused.exit_code, f"Name one that is below it: {slot}; or the job file" in refused.output) == (65, True)
+    assert "ended · 1 of 1 done" in batchrun("watch", slot, "--once").output
