@@ -110,7 +110,7 @@ def _read(directory: RunDir, holder: str | None) -> Found:
         done = rows - in_flight - counts.get("pending", 0)
         return Found(
             directory.path,
-            _state(holder, done=done == rows, held=held > 0),
+            _state(holder, over=directory.is_over(rows, done), held=held > 0),
             _changed(directory),
             holder,
             job=reader.meta("job") or "",
@@ -125,10 +125,10 @@ def _read(directory: RunDir, holder: str | None) -> Found:
         )
 
 
-def _state(holder: str | None, *, done: bool, held: bool) -> State:
+def _state(holder: str | None, *, over: bool, held: bool) -> State:
     if holder:
         return "running"
-    if not done:
+    if not over:
         return "stopped"
     return "held" if held else "finished"
 

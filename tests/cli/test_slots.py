@@ -85,6 +85,20 @@ def test_retried_rows_of_a_slot_are_sent_by_the_next_tick(job: Path) -> None:
     assert line.startswith("2026-11-02T0300Z begun: nightly: 1 of 2 rows succeeded, 1 in flight")
 
 
+def test_a_slot_that_could_not_read_its_input_is_not_told_as_finished_and_one_without_rows_is(job: Path) -> None:
+    rows = job.parent / "rows.jsonl"
+    rows.unlink()
+    edit(job, schedule={"cron": "* * * * *"})
+    assert "blocked: " in batchrun("tick", job, *FAST).output
+    (slot,) = home(job).glob("*Z")
+    assert "not running · 0 of 0 done" in batchrun("watch", slot, "--once").output
+    assert batchrun("runs", job.parent).output.splitlines()[1].startswith("stopped ")
+    rows.touch()
+    assert batchrun("run", job, "--slot", slot.name, *FAST).exit_code == 0
+    assert "ended · 0 of 0 done" in batchrun("watch", slot, "--once").output
+    assert batchrun("runs", job.parent).output.splitlines()[1].startswith("finished ")
+
+
 def test_a_row_that_failed_is_done_and_has_not_succeeded(job: Path) -> None:
     run = batchrun("run", job, "--slot", "2026-11-02", *FAST, "--faults", "failed:#1", "--brief")
     assert "nightly: 1 of 2 rows succeeded, 1 failed" in run.output
