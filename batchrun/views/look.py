@@ -125,7 +125,9 @@ def _seen(
 def _state(holder: str | None, pause: Pause | None, *, over: bool) -> State:
     if holder is not None:
         return State.RUNNING if pause is None else State.PAUSED
-    return State.ENDED if over else State.IDLE
+    if over:
+        return State.ENDED
+    return State.IDLE if pause is None else State.RESTING
 
 
 def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left | None:
@@ -142,6 +144,8 @@ def _notices(reader: Reader, holder: str | None, state: State, since: float, pau
     if holder is None:
         if state is State.IDLE:
             yield "nobody runs it: the command it was begun with goes on with it"
+        if state is State.RESTING:
+            yield "nobody runs it, and the next run here begins paused: `batchrun resume` first, then run it again"
         return
     yield f"run by {holder}"
     if (refused := glance.refusals_since(reader, since)) is not None:
