@@ -87,7 +87,7 @@ def _why_nothing(result: Result) -> str:
 def standing_line(result: Result) -> str:
     """How a job stands after a run or a tick, in a line."""
     summary = result.summary
-    parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} done", *_standing_parts(summary)]
+    parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} succeeded", *_standing_parts(summary)]
     parts.append(f"{counted(summary.posts_this_run, 'POST')} now")
     stopped = f"; {result.stopped_by}" if result.stopped_by is not None else ""
     return f"{summary.job}: {', '.join(parts)}{stopped}"

@@ -34,8 +34,9 @@ _ENDLESS = 100_000
 def runs(directory: Path, tries: bool, as_json: bool) -> None:
     """The runs under DIRECTORY (this one without it), the newest first: state, progress, age and directory.
 
-    A run is running, stopped (rows are pending; some may be in flight at the service), held (rows wait for you),
-    finished, damaged, or unreadable. Nothing is changed or made.
+    A run is running, paused (with or without a process), stopped (rows are pending, some perhaps in flight at the
+    service, or none was taken in so far), held (rows wait for you), finished, damaged, or unreadable. Nothing is
+    changed or made.
     """
     from batchrun.reports.inventory import DEEPEST, MOST, Search, found_in
 

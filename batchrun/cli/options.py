@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,16 @@ import click
 from batchrun.cli import completing
 from batchrun.cli.output import own_output
 from batchrun.clock import wall_clock
+from batchrun.errors import SpecError
 
 if TYPE_CHECKING:
     from batchrun.runs.directory import RunDir
     from batchrun.runs.hearing import Webhooks
     from batchrun.runs.scheduled import Wanted
     from batchrun.spec.load import Job
+
+#: Runs that a refusal names.
+_NAMED = 5
 
 _job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
 overrides = click.option(
@@ -192,6 +197,17 @@ class RunChoice:
         job = self.load()
         return job, self.directory(job)
 
+    def coming(self) -> RunDir:
+        """The run to look at or to wait for: only a job file can name one that has not begun. Raises SpecError."""
+        from batchrun.runs.directory import RunDir
+
+        given = RunDir(self.job)
+        if not self.job.is_dir():
+            return self.directory(self.load())
+        if not given.begun:
+            raise SpecError(_no_run(self.job))
+        return given
+
     def planned(self, job: Job) -> RunDir:
         """The run that `run` would make or go on with."""
         from batchrun.runs.directory import run_dir
@@ -204,6 +220,19 @@ class RunChoice:
         words += ["--run-dir", str(self.run_dir)] if self.run_dir else []
         words += ["--slot", self.slot] if self.slot else []
         return shlex.join([*words, *(["--emulator"] if emulated else [])])
+
+
+def _no_run(directory: Path) -> str:
+    """That a directory is none of a run, and what to name instead."""
+    from batchrun.reports.inventory import Search
+
+    first = [str(each.path) for each in islice(Search(directory).directories(), _NAMED + 1)]
+    none = f"{directory}: no run is in this directory"
+    if not first:
+        return f"{none}, and none was found below it. Name a run's directory, or its job file."
+    names = ", ".join(sorted(first[:_NAMED]))
+    more = f" and more (`batchrun runs {shlex.quote(str(directory))}`)" if len(first) > _NAMED else ""
+    return f"{none} itself. Name one that is below it: {names}{more}; or the job file."
 
 
 def run_choice(command: Callable[..., Any], which: Callable[..., Any] = slot) -> Callable[..., Any]:

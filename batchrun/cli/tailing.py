@@ -38,7 +38,7 @@ def tail(choice: RunChoice, count: int, follow: bool, log_file: Path | None, as_
     """
     from batchrun.telemetry.following import Follower
 
-    path = log_file or _directory(choice) / "run.log"
+    path = log_file or _log(choice)
     try:
         follower = Follower(path)
         if not follower.exists and not follow:
@@ -56,8 +56,11 @@ def tail(choice: RunChoice, count: int, follow: bool, log_file: Path | None, as_
         raise StoreError(f"{path}: cannot read the log: {error.strerror}.") from error
 
 
-def _directory(choice: RunChoice) -> Path:
-    return choice.job if choice.job.is_dir() else choice.directory(choice.load()).path
+def _log(choice: RunChoice) -> Path:
+    from batchrun.runs.directory import RunDir
+
+    given = RunDir(choice.job).log
+    return given if given.exists() else choice.coming().log
 
 
 def _print(lines: Iterable[bytes], as_json: bool) -> None:

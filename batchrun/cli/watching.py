@@ -14,7 +14,6 @@ from batchrun.cli import options
 from batchrun.cli.options import RunChoice
 from batchrun.cli.output import errors
 from batchrun.clock import wall_clock
-from batchrun.errors import SpecError
 
 if TYPE_CHECKING:
     from batchrun.cli.live import Live
@@ -71,7 +70,7 @@ def watch(choice: RunChoice, once: bool, plain: bool) -> None:
     """
     from batchrun.cli.progress import Plain
 
-    directory = _run(choice)
+    directory = choice.coming()
     screen = screen_of(plain=plain)
     show: Callable[[View], None] = Plain(wall_clock) if screen is None else screen.draw
     try:
@@ -97,16 +96,3 @@ def _watch(directory: RunDir, show: Callable[[View], None], *, once: bool) -> No
             time.sleep(min(left, _SECONDS))  # there is no event loop here, and Ctrl-C ends it
             if left > _SECONDS:
                 show(view)  # the terminal may have another size
-
-
-def _run(choice: RunChoice) -> RunDir:
-    """The run of a job, or of the run directory that was given in its place."""
-    from batchrun.runs.directory import RunDir
-    from batchrun.schedule.record import FILE_NAME
-
-    given = RunDir(choice.job)
-    if (given.path / FILE_NAME).is_file():
-        raise SpecError(f"{given.path}: in here are the runs of a schedule's slots; name the one of a slot, or the job")
-    if given.checkpoint.is_file() or choice.job.is_dir():
-        return given
-    return choice.directory(choice.load())

@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, StoreError
 from batchrun.rows import Outcome
 from batchrun.runs.directory import RunDir
 from batchrun.store.charges import charged_usd
+from batchrun.store.control import Control
 from batchrun.store.damage import FOREIGN, explained, is_damage
 from batchrun.store.lock import running
 from batchrun.store.reader import Reader
 from batchrun.store.tally import stage_tallies
 
-State = Literal["running", "stopped", "held", "finished", "damaged", "unreadable"]
+State = Literal["running", "paused", "stopped", "held", "finished", "damaged", "unreadable"]
 
 #: How far the search goes.
 DEEPEST, MOST = 6, 20_000
@@ -110,7 +111,7 @@ def _read(directory: RunDir, holder: str | None) -> Found:
         done = rows - in_flight - counts.get("pending", 0)
         return Found(
             directory.path,
-            _state(holder, done=done == rows, held=held > 0),
+            _state(directory, holder, over=directory.is_over(rows, done), held=held > 0),
             _changed(directory),
             holder,
             job=reader.meta("job") or "",
@@ -125,12 +126,20 @@ def _read(directory: RunDir, holder: str | None) -> Found:
         )
 
 
-def _state(holder: str | None, *, done: bool, held: bool) -> State:
-    if holder:
-        return "running"
-    if not done:
-        return "stopped"
-    return "held" if held else "finished"
+def _state(directory: RunDir, holder: str | None, *, over: bool, held: bool) -> State:
+    if over and not holder:
+        return "held" if held else "finished"
+    if _is_paused(directory):
+        return "paused"
+    return "running" if holder else "stopped"
+
+
+def _is_paused(directory: RunDir) -> bool:
+    """False also where that cannot be told: no run begins there, and says why."""
+    try:
+        return Control(directory.path, traceless=True).pause() is not None
+    except StoreError:
+        return False
 
 
 def _changed(directory: RunDir) -> float:

@@ -41,6 +41,15 @@ class RunDir:
         return self.checkpoint.exists() or self.ledger.exists()
 
     @property
+    def begun(self) -> bool:
+        """True also before there is a checkpoint: once a process has taken hold of it."""
+        return self.exists or (self.path / "run.lock").exists()
+
+    def is_over(self, rows: int, done: int) -> bool:
+        """Whether nothing is left to do. A run without rows may not have read its input: `run.json` tells its end."""
+        return rows == done and (rows > 0 or self.summary.exists())
+
+    @property
     def summary(self) -> Path:
         return self.path / "run.json"
 

@@ -79,11 +79,13 @@ class Pause:
 class Control:
     """The wishes for the run in a directory. Every method opens and closes the file, and may wait for another process.
 
-    They raise StoreError where it cannot be read or written.
+    They raise StoreError where it cannot be read or written. With `traceless` reading changes nothing at all, and fails
+    where a killed process has left something half written.
     """
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, traceless: bool = False) -> None:
         self.path = run_dir / "control.db"
+        self._traceless = traceless
 
     @property
     def exists(self) -> bool:
@@ -147,7 +149,8 @@ class Control:
     @property
     def _mode(self) -> str:
         """Who reads may have to undo what a killed process has half written."""
-        return "rw" if all(os.access(path, os.W_OK) for path in (self.path, self.path.parent)) else "ro"
+        writable = all(os.access(path, os.W_OK) for path in (self.path, self.path.parent))
+        return "rw" if writable and not self._traceless else "ro"
 
     @contextmanager
     def _written(self) -> Iterator[sqlite3.Connection]:

@@ -69,7 +69,7 @@ def look(directory: RunDir, now: float) -> View:
         leaving = holder is not None and begun is not None and control.leaves(holder, begun)
         with explained(directory.checkpoint), Reader(directory.checkpoint) as reader, reader.snapshot():
             limits = Limits.of(reader).steered(settings)
-            view = _seen(reader, now, limits, holder, begun, control.pause())
+            view = _seen(directory, reader, now, limits, holder, begun, control.pause())
         return replace(view, state=State.LEAVING, left=None) if leaving else view
     except StoreError as error:
         if running(directory.path) is None:
@@ -87,16 +87,23 @@ def standings(reader: Reader) -> dict[str, Standing]:
 
 
 def _seen(
-    reader: Reader, now: float, limits: Limits, holder: str | None, begun: float | None, pause: Pause | None
+    directory: RunDir,
+    reader: Reader,
+    now: float,
+    limits: Limits,
+    holder: str | None,
+    begun: float | None,
+    pause: Pause | None,
 ) -> View:
     stages = standings(reader)
     standing, running = together(stages), begun is not None and now > begun
+    state = _state(holder, pause, over=directory.is_over(standing.rows, standing.done))
     since = max(begun or 0.0, now - _MINUTE)
     span = now - since
     read, written, thought = glance.tokens_in_all(reader)
     return View(
         reader.meta("job") or "",
-        _state(standing, holder, pause),
+        state,
         standing,
         now - begun if begun is not None else None,
         rows_may_follow(stages),
@@ -110,15 +117,17 @@ def _seen(
         limits.max_cost,
         _left(reader, standing, begun, now) if begun is not None and now > begun and pause is None else None,
         tuple(Trouble(each.kind, each.count, each.key, each.message) for each in glance.examples(reader, LONGEST)),
-        tuple(_notices(reader, holder, standing, since, pause)),
+        tuple(_notices(reader, holder, state, since, pause)),
         tuple(expiry_lines(expiry_of(reader, now))),
     )
 
 
-def _state(standing: Standing, holder: str | None, pause: Pause | None) -> State:
+def _state(holder: str | None, pause: Pause | None, *, over: bool) -> State:
     if holder is not None:
         return State.RUNNING if pause is None else State.PAUSED
-    return State.ENDED if standing.rows == standing.done else State.IDLE
+    if over:
+        return State.ENDED
+    return State.IDLE if pause is None else State.RESTING
 
 
 def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left | None:
@@ -129,14 +138,14 @@ def _left(reader: Reader, standing: Standing, begun: float, now: float) -> Left 
     return left(standing.waiting, glance.ages(reader, now), glance.latencies(reader), marks)
 
 
-def _notices(
-    reader: Reader, holder: str | None, standing: Standing, since: float, pause: Pause | None
-) -> Iterator[str]:
+def _notices(reader: Reader, holder: str | None, state: State, since: float, pause: Pause | None) -> Iterator[str]:
     if pause is not None:
         yield paused_line(pause)
     if holder is None:
-        if standing.rows > standing.done:
+        if state is State.IDLE:
             yield "nobody runs it: the command it was begun with goes on with it"
+        if state is State.RESTING:
+            yield "nobody runs it, and the next run here begins paused: `batchrun resume` first, then run it again"
         return
     yield f"run by {holder}"
     if (refused := glance.refusals_since(reader, since)) is not None:

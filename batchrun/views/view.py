@@ -18,7 +18,8 @@ GOOD = (Outcome.SUCCEEDED, Outcome.SKIPPED)
 class State(StrEnum):
     """What a run does. `NEW` has no checkpoint yet; `IDLE` has rows to go on with, and nobody runs it.
 
-    `LEAVING` is one that was told to end early: to drain, or to detach.
+    `RESTING` is the same under a pause that holds: the next run begins paused. `LEAVING` is one that was told to end
+    early: to drain, or to detach.
     """
 
     NEW = "not begun"
@@ -27,6 +28,7 @@ class State(StrEnum):
     LEAVING = "leaving"
     STOPPING = "stopping"
     IDLE = "not running"
+    RESTING = "paused, not running"
     ENDED = "ended"
 
 

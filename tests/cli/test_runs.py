@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,24 @@ def test_nothing_is_made_or_changed(tmp_path: Path, job: Rehearsal) -> None:
     before = tree(tmp_path)
     listed(tmp_path)
     assert tree(tmp_path) == before
+
+
+def test_what_a_killed_process_has_half_said_to_a_run_is_left_as_it_is(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 4)
+    job.run(faults="429_daily")
+    said, ours = Control(job.directory), tmp_path / "ours"
+    said.say(Verb.PAUSE, {}, 1.0, "me", None)
+    with closing(sqlite3.connect(said.path, isolation_level=None)) as db:
+        db.executescript("PRAGMA cache_size = 1; BEGIN")
+        db.executemany("UPDATE wish SET answer = ?", [("x" * 90_000,), ("y" * 90_000,)])
+        ours.mkdir()
+        for path in (*job.directory.glob("control.db*"), job.directory / "run.db"):
+            (ours / path.name).write_bytes(path.read_bytes())
+    before = {path.name: path.read_bytes() for path in ours.iterdir()}
+    assert "control.db-journal" in before
+    assert listed(tmp_path)["ours"]["state"] == "stopped", "it cannot be told whether it is paused"
+    assert {path.name: path.read_bytes() for path in ours.iterdir()} == before
+    assert Control(ours).pause() is not None, "who may write undoes it"
 
 
 def test_a_copy_of_a_run_that_goes_on_is_left_as_it_is(tmp_path: Path, job: Rehearsal) -> None:

@@ -82,13 +82,34 @@ def test_retried_rows_of_a_slot_are_sent_by_the_next_tick(job: Path) -> None:
     assert batchrun("tick", job, *FAST).output.startswith(f"{job}: no slot is due")
     assert "pending again" in batchrun("retry", job, "--slot", "2026-11-02").output
     (line,) = batchrun("tick", job, *FAST).output.splitlines()
-    assert line.startswith("2026-11-02T0300Z begun: nightly: 1 of 2 rows done, 1 in flight")
+    assert line.startswith("2026-11-02T0300Z begun: nightly: 1 of 2 rows succeeded, 1 in flight")
+
+
+def test_a_slot_that_could_not_read_its_input_is_not_told_as_finished_and_one_without_rows_is(job: Path) -> None:
+    rows = job.parent / "rows.jsonl"
+    rows.unlink()
+    edit(job, schedule={"cron": "* * * * *"})
+    assert "blocked: " in batchrun("tick", job, *FAST).output
+    (slot,) = home(job).glob("*Z")
+    assert "not running · 0 of 0 done" in batchrun("watch", slot, "--once").output
+    assert batchrun("runs", job.parent).output.splitlines()[1].startswith("stopped ")
+    rows.touch()
+    assert batchrun("run", job, "--slot", slot.name, *FAST).exit_code == 0
+    assert "ended · 0 of 0 done" in batchrun("watch", slot, "--once").output
+    assert batchrun("runs", job.parent).output.splitlines()[1].startswith("finished ")
+
+
+def test_a_row_that_failed_is_done_and_has_not_succeeded(job: Path) -> None:
+    run = batchrun("run", job, "--slot", "2026-11-02", *FAST, "--faults", "failed:#1", "--brief")
+    assert "nightly: 1 of 2 rows succeeded, 1 failed" in run.output
+    assert "2 of 2 done · 1 failed" in batchrun("watch", home(job) / "2026-11-02T0300Z", "--once").output
+    assert " 2/2 " in batchrun("runs", job.parent).output
 
 
 def test_the_first_rows_of_a_slot_are_not_all_of_it(job: Path) -> None:
     assert batchrun("run", job, "--slot", "2026-11-02", "--limit", "1", *FAST).exit_code == 0
     (line,) = batchrun("tick", job, *FAST).output.splitlines()
-    assert "1 of 2 rows done, 1 in flight" in line
+    assert "1 of 2 rows succeeded, 1 in flight" in line
 
 
 def test_a_job_without_a_schedule_has_no_slots(job: Path) -> None:
@@ -139,12 +160,12 @@ def test_a_run_under_cron_is_quiet_brief_or_tells_all(job: Path) -> None:
     quiet = under_cron("run", job, "--slot", "2026-11-02", *FAST, "--quiet")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     brief = under_cron("run", job, "--slot", "2026-11-03", *FAST, "--brief")
-    assert (brief.stdout, brief.stderr) == ("2026-11-03T0300Z nightly: 2 of 2 rows done, 2 POSTs now\n", "")
+    assert (brief.stdout, brief.stderr) == ("2026-11-03T0300Z nightly: 2 of 2 rows succeeded, 2 POSTs now\n", "")
     edit(job, request={**SPEC["request"], "input": "{{ nothing }}"})
     wrong = under_cron("run", job, "--slot", "2026-11-04", *FAST, "--quiet", "--brief")
     assert (wrong.returncode, wrong.stdout) == (
         3,
-        "2026-11-04T0300Z nightly: 0 of 2 rows done, 2 failed, 0 POSTs now\n",
+        "2026-11-04T0300Z nightly: 0 of 2 rows succeeded, 2 failed, 0 POSTs now\n",
     )
 
 
@@ -169,5 +190,6 @@ def test_the_next_change_of_the_clock_is_shown_however_far_it_is(job: Path, zone
 def test_the_directory_of_all_slots_is_no_run_to_watch(job: Path) -> None:
     batchrun("run", job, "--slot", "2026-11-02", "--limit", "1", *FAST)
     refused = batchrun("watch", home(job), "--once")
-    assert (refused.exit_code, "name the one of a slot" in refused.output) == (65, True)
-    assert "ended · 1 of 1 done" in batchrun("watch", home(job) / "2026-11-02T0300Z", "--once").output
+    slot = home(job) / "2026-11-02T0300Z"
+    assert (refused.exit_code, f"Name one that is below it: {slot}; or the job file" in refused.output) == (65, True)
+    assert "ended · 1 of 1 done" in batchrun("watch", slot, "--once").output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -17,6 +19,7 @@ from batchrun.runs.directory import RunDir
 from batchrun.runs.wishes import say
 from batchrun.store.control import Control, Verb
 from batchrun.store.lock import RunLock, myself, running
+from batchrun.views.look import look
 from tests.processes import emulator, ledger, write_job
 from tests.rehearsal import Rehearsal
 from tests.reliability.lives import Life, lived
@@ -44,6 +47,7 @@ def test_a_pause_of_a_run_in_another_process_is_answered_shown_and_ended_by_a_si
         status = lived(tmp_path, "status", "runs/job").out
         assert "Paused since 20" in status
         assert f"running: process {run.pid}" in status
+        assert re.search(rf"^paused .*\n  process {run.pid} on ", lived(tmp_path, "runs").out, flags=re.MULTILINE)
         os.kill(run.pid, signal.SIGINT)
         end = run.end()
         assert (end.code, len(ledger(tmp_path)), "pause, said by " in end.err) == (Exit.SIGINT, sent, True)
@@ -81,6 +85,24 @@ def test_a_pause_where_nobody_runs_is_for_the_next_run(tmp_path: Path) -> None:
     control.write_bytes(b"noise" * 1000)
     assert "whether it is paused cannot be told: " in invoked("status", path).stdout
     assert invoked("pause", path).exit_code == Exit.DISK
+
+
+def test_a_pause_of_a_run_with_rows_left_that_nobody_runs_is_told_by_all_who_look(tmp_path: Path) -> None:
+    job = Rehearsal(tmp_path, 4)
+    job.run(faults="429_daily")
+    path = str(job.write())
+    assert invoked("pause", path).exit_code == 0
+    [told] = json.loads(invoked("runs", str(job.where), "--json").stdout)
+    assert (told["state"], told["holder"]) == ("paused", None)
+    assert " paused, not running · 0 of 4 done" in invoked("watch", path, "--once").stderr
+    since, nobody = look(RunDir(job.directory), job.clock.wall()).notices
+    assert since.endswith("nothing is sent until `batchrun resume`")
+    assert nobody == "nobody runs it, and the next run here begins paused: `batchrun resume` first, then run it again"
+    assert invoked("resume", path).exit_code == 0
+    assert invoked("runs", str(job.where)).stdout.splitlines()[1].startswith("stopped ")
+    (job.directory / "control.db").write_bytes(b"noise" * 1000)
+    listed = invoked("runs", str(job.where))
+    assert listed.stdout.splitlines()[1].startswith("stopped "), "what cannot be read hides no run"
 
 
 def test_limits_that_cannot_be_set_are_refused_before_anything_is_said(tmp_path: Path) -> None:

@@ -204,6 +204,22 @@ def test_watch_takes_a_run_directory_for_a_job(where: Path) -> None:
     assert "ended · 40 of 40 done" in told
 
 
+def test_a_directory_that_is_no_run_is_not_waited_for_and_the_runs_below_it_are_named(where: Path) -> None:
+    (where / "empty").mkdir()
+    finish(start(where, "run", "job.json", "--emulator", "--latency", "0ms", "--quiet"))
+    for look in ("watch", "tail"):
+        code, _, told = finish(start(where, look, "runs"))
+        assert (code, "Name one that is below it: runs/job.emulated; or the job file." in told) == (65, True), told
+        code, _, told = finish(start(where, look, "empty"))
+        assert (code, "none was found below it. Name a run's directory, or its job file." in told) == (65, True), told
+
+
+def test_a_run_that_has_hold_of_its_directory_and_no_checkpoint_yet_may_be_watched(where: Path) -> None:
+    (where / "run.lock").touch()
+    code, _, told = finish(start(where, "watch", ".", "--once"))
+    assert (code, "not begun" in told) == (0, True)
+
+
 def test_a_terminal_that_goes_away_does_not_end_the_run(where: Path) -> None:
     ours, theirs = os.openpty()
     env = {**os.environ, "TERM": "xterm", "CI": ""}

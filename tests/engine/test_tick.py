@@ -100,9 +100,9 @@ def test_the_command_says_in_a_line_how_the_job_stands(tmp_path: Path) -> None:
     job = Rehearsal(tmp_path, 3)
     path = str(job.write())
     first = CliRunner().invoke(commands, ["tick", path, "--emulator", "--latency", "0s"])
-    assert (first.exit_code, first.stdout) == (0, "sums: 0 of 3 rows done, 3 in flight, 3 POSTs now\n")
+    assert (first.exit_code, first.stdout) == (0, "sums: 0 of 3 rows succeeded, 3 in flight, 3 POSTs now\n")
     second = CliRunner().invoke(commands, ["tick", path, "--emulator", "--latency", "0s", "--max-time", "1h"])
-    assert second.stdout == "sums: 3 of 3 rows done, 0 POSTs now\n"
+    assert second.stdout == "sums: 3 of 3 rows succeeded, 0 POSTs now\n"
     assert CliRunner().invoke(commands, ["tick", path, "--max-time", "soon"]).exit_code == 2
     idle = CliRunner().invoke(commands, ["tick", path, "--latency", "0s"])
     assert "--latency does nothing without --emulator" in idle.stderr
