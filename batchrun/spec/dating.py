@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +12,11 @@ from batchrun.spec.compiling import Complaints, Source, placed, request_sources
 from batchrun.spec.model import JobSpec
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.rendering.constants import expression_with_constants, with_constants
-from batchrun.spec.rendering.templates import Condition, Template, columns_of
+from batchrun.spec.rendering.templates import SLOT_NAMES, Condition, Template, columns_of
 
 #: Settings that are a path; in a job with a schedule a template of the dates alone.
 _PATHS: tuple[KeyPath, ...] = (("input", "path"), ("input", "files"), ("output", "dir"))
+_IN_BRACES = re.compile(r"\{\{-?\s*(" + "|".join(SLOT_NAMES) + r")\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,15 @@ def fill_in(spec: JobSpec, dates: Dates, told: Complaints) -> frozenset[str]:
         said = "each slot would replace the results of the one before: write `out/date={{ date }}`, or `{{ slot }}`"
         told.refuse(("output", "dir"), said)
     return read
+
+
+def refuse_dates(spec: JobSpec, told: Complaints) -> None:
+    """A job without a schedule has no dates for its paths; what is wrong is told."""
+    for section, name in _PATHS:
+        written = getattr(getattr(spec, section), name)
+        if isinstance(written, str) and (found := _IN_BRACES.search(written)):
+            said = f"`{{{{ {found[1]} }}}}` is filled in only in a job with a `schedule`, and this one has none"
+            told.refuse((section, name), f"{said}: add a `schedule`, or write the path out")
 
 
 def shadowed(name: str) -> str:
