@@ -60,13 +60,12 @@ def fill_in(spec: JobSpec, dates: Dates, told: Complaints) -> frozenset[str]:
     return read
 
 
-def refuse_dates(spec: JobSpec, told: Complaints) -> None:
+def refuse_dates(told: Complaints) -> None:
     """A job without a schedule has no dates for its paths; what is wrong is told."""
-    for section, name in _PATHS:
-        written = getattr(getattr(spec, section), name)
-        if isinstance(written, str) and (found := _IN_BRACES.search(written)):
+    for path in _PATHS:
+        if found := _IN_BRACES.search(_written(path, told) or ""):
             said = f"`{{{{ {found[1]} }}}}` is filled in only in a job with a `schedule`, and this one has none"
-            told.refuse((section, name), f"{said}: add a `schedule`, or write the path out")
+            told.refuse(path, f"{said}: add a `schedule`, or write the path out")
 
 
 def shadowed(name: str) -> str:
@@ -90,14 +89,19 @@ def _sources(spec: JobSpec) -> Iterator[Source]:
 
 
 def _fill_in_path(path: KeyPath, values: dict[str, str], told: Complaints) -> None:
-    section, name = path
-    written = (told.document.data.get(section) or {}).get(name)
-    if not isinstance(written, str):
+    if (written := _written(path, told)) is None:
         return
     try:
         _put(told.document.data, path, Template(written).render(values))
     except (SpecError, RowError) as error:
         told.refuse(path, f"{error}. A path may read {', '.join(f'{{{{ {each} }}}}' for each in values)}")
+
+
+def _written(path: KeyPath, told: Complaints) -> str | None:
+    """The text at a place of the job file, None where there is none."""
+    section, name = path
+    written = (told.document.data.get(section) or {}).get(name)
+    return written if isinstance(written, str) else None
 
 
 def _put(data: Any, path: KeyPath, value: str) -> None:

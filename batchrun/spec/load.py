@@ -137,7 +137,7 @@ def load_job(path: Path, overrides: Sequence[str] = (), dates: Dates | None = No
         read = fill_in(spec, dates or ANY, told)
         spec = _checked(document)
     else:
-        refuse_dates(spec, told)
+        refuse_dates(told)
     if spec.input.where is not None:
         check_sources([(("input", "where"), Condition, spec.input.where)], spec.request, told, ("request",))
     base = base_of(path)

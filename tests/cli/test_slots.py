@@ -144,7 +144,8 @@ def test_a_run_under_cron_is_quiet_brief_or_tells_all(job: Path) -> None:
     wrong = under_cron("run", job, "--slot", "2026-11-04", *FAST, "--quiet", "--brief")
     assert (wrong.returncode, wrong.stdout) == (
         3,
-        "2026-11-04T0300Z nightly: 0 of 2 rows done, 2 failed, 0 POSTs now\n",
+        "2026-11-04T0300Z nightly: 0 of 2 rows done, 2 failed, 0 POSTs now"
+        f"; see {job.parent}/runs/nightly.emulated/2026-11-04T0300Z/failed.jsonl\n",
     )
 
 
