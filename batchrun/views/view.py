@@ -18,7 +18,8 @@ GOOD = (Outcome.SUCCEEDED, Outcome.SKIPPED)
 class State(StrEnum):
     """What a run does. `NEW` has no checkpoint yet; `IDLE` has rows to go on with, and nobody runs it.
 
-    `LEAVING` is one that was told to end early: to drain, or to detach.
+    `LEAVING` is one that was told to end early: to drain, or to detach. `TELLING` has done its work, and tells the
+    targets of its alerts.
     """
 
     NEW = "not begun"
@@ -26,6 +27,7 @@ class State(StrEnum):
     PAUSED = "paused"
     LEAVING = "leaving"
     STOPPING = "stopping"
+    TELLING = "telling alerts"
     IDLE = "not running"
     ENDED = "ended"
 
