@@ -53,6 +53,17 @@ def test_the_manifests_satisfy_the_schemas_of_kubernetes() -> None:
         kubernetes_validate.validate(manifest, "1.37", strict=True)
 
 
+def test_the_pod_that_takes_files_in_mounts_the_volume_of_the_ticks_as_their_user() -> None:
+    [pod] = read("kubernetes/files.yaml")
+    kubernetes_validate.validate(pod, "1.37", strict=True)
+    ticked = read("kubernetes/cronjob.yaml")[1]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["spec"]["securityContext"].items() <= ticked["securityContext"].items()
+    assert pod["spec"]["volumes"][0] == ticked["volumes"][0]
+    [ours], [theirs] = pod["spec"]["containers"], ticked["containers"]
+    assert ours["volumeMounts"][0] == theirs["volumeMounts"][0]
+    assert [ours[name] for name in ("image", "imagePullPolicy")] == [theirs["image"], theirs["imagePullPolicy"]]
+
+
 def test_the_manifests_are_what_schedule_emit_prints() -> None:
     done = CliRunner().invoke(commands, ["schedule", "emit", str(DEPLOY / "nightly.yaml"), "--for", "kubernetes"])
     assert done.stdout == (DEPLOY / "kubernetes" / "cronjob.yaml").read_text()

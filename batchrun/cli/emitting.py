@@ -94,7 +94,8 @@ def emit(
     else:
         _save(files, out)
     steps = _steps(list(files), out, target) if out is not None else ()
-    for line in (*_lacking(ticking, target), *_unset(loaded, target, emulator), *steps):
+    beside = _beside(loaded, ticking, secret) if out is not None and target == "kubernetes" else ()
+    for line in (*_lacking(ticking, target), *_unset(loaded, target, emulator), *steps, *beside):
         note(line)
 
 
@@ -201,3 +202,13 @@ def _steps(names: list[str], where: Path, target: str) -> Iterator[str]:
         yield f"Then: sudo systemctl daemon-reload && sudo systemctl enable --now {names[1]}"
     else:
         yield f"Put it to work: kubectl apply -f {paths[0]}"
+
+
+def _beside(job: Job, ticking: Ticking, secret: str) -> Iterator[str]:
+    """What a cluster needs besides the manifest: the key, and the job's files."""
+    from batchrun.schedule.emit.kubernetes import DATA, key_command, name
+
+    packed = f"(cd {shlex.quote(str(job.base))} && tar -cf - *)"
+    yield f"Its key: {key_command(secret)}"
+    yield f"Its files, through any POD that mounts the claim {name(ticking)} at {DATA}, as user 1000:"
+    yield f"  {packed} | kubectl exec -i POD -- tar -xf - -C {DATA}"

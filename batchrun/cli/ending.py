@@ -90,7 +90,16 @@ def standing_line(result: Result) -> str:
     parts = [f"{summary.succeeded:,} of {counted(summary.rows, 'row')} succeeded", *_standing_parts(summary)]
     parts.append(f"{counted(summary.posts_this_run, 'POST')} now")
     stopped = f"; {result.stopped_by}" if result.stopped_by is not None else ""
-    return f"{summary.job}: {', '.join(parts)}{stopped}"
+    return f"{summary.job}: {', '.join(parts)}{_where_to_look(result)}{stopped}"
+
+
+def _where_to_look(result: Result) -> str:
+    """The file with the rows that failed; for those that only wait for the user the run directory."""
+    summary = result.summary
+    if not (summary.unusable or summary.held):
+        return ""
+    failed = summary.outputs.get("failed") if summary.unusable else None
+    return f"; see {(failed or result.directory.path).absolute()}"
 
 
 def _standing_parts(summary: Summary) -> list[str]:

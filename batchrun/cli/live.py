@@ -13,9 +13,9 @@ from threading import Event as Flag
 from threading import Thread
 
 from batchrun.cli.prints import Prints, prints_captured
-from batchrun.cli.progress import Messages
+from batchrun.cli.progress import TELLING, Messages, tell_at
 from batchrun.cli.screen import Screen
-from batchrun.engine.events import Event, Started
+from batchrun.engine.events import Event, Started, Telling
 from batchrun.views.meter import Meter
 from batchrun.views.refresh import Refresh
 
@@ -58,6 +58,8 @@ class Live:
             self._said.append(message)
         if isinstance(event, Started):
             self._begin()
+        elif isinstance(event, Telling) and self._thread is None:  # nothing was to be sent, so nothing is drawn
+            tell_at(self._clock(), TELLING)
 
     def _begin(self) -> None:
         self._prints = self._captured.enter_context(prints_captured())

@@ -18,6 +18,7 @@ from batchrun.engine.events import (
     Salvaged,
     Steered,
     Stopping,
+    Telling,
     UploadFailed,
     WebhooksCame,
 )
@@ -28,6 +29,7 @@ from batchrun.views.meter import Meter
 from batchrun.views.view import GOOD, State, View
 
 PLAIN_SECONDS = 10.0
+TELLING = "telling alerts: the run is done, and a target that does not answer is tried three times"
 _SHOWN_FAILURES = 10
 _COMPLAINT_SECONDS = 30.0
 
@@ -115,7 +117,7 @@ class Progress:
         if (message := self._message(event)) is not None:
             tell_at(self._clock(), message)
         if not self._quiet and self._clock() - self._shown_at >= PLAIN_SECONDS:
-            self._show()
+            self._show_unless_ended()
 
     def _message(self, event: Event) -> str | None:
         match event:
@@ -123,6 +125,8 @@ class Progress:
                 return self._failure(f"row {key}: {outcome}{'' if kind == outcome else f' ({kind})'}: {message}")
             case Paused(seconds, reason) if seconds >= 1:
                 return f"a pause of {duration(seconds)}, then one request to see: {reason}"
+            case Telling():
+                return TELLING
         return self._messages.of(event)
 
     def _failure(self, text: str) -> str | None:
@@ -130,6 +134,11 @@ class Progress:
         if self._failures == _SHOWN_FAILURES + 1:
             return "further rows that fail are counted, not shown; all are in results.parquet"
         return text if self._failures <= _SHOWN_FAILURES else None
+
+    def _show_unless_ended(self) -> None:
+        """That it has ended is said once, at the very end."""
+        if self._meter.view().state is not State.ENDED:
+            self._show()
 
     def _show(self) -> None:
         self._shown_at = self._clock()

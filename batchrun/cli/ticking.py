@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +36,9 @@ if TYPE_CHECKING:
 @options.address
 @options.accept_change
 @click.option("--max-time", type=Time(), metavar="TIME", help="Send nothing more after so long: 50m, 1h.")
-@click.option("--quiet", is_flag=True, help="Nothing at all if nothing failed.")
+@click.option(
+    "--quiet", is_flag=True, help="Nothing unless something is wrong; that another process runs the job is not."
+)
 @telling.options
 @options.as_json
 def tick(
@@ -86,7 +90,7 @@ def tick(
     chosen = RunChoice(job, overrides, run_dir, emulator, slot)
     if slot is None and run_dir is None and load_job(job, overrides).spec.schedule is not None:
         sys.exit(_tick_slots(chosen.wanted, carry, max_time, quiet=quiet, as_json=as_json))
-    with beginning(chosen.wanted, wall_clock()) as (loaded, record):
+    with _leaving_to_another(quiet=quiet), beginning(chosen.wanted, wall_clock()) as (loaded, record):
         result = settled(record, loaded, wall_clock, lambda: carry(loaded, max_time))
     if as_json:
         say_json(result.summary.document())
@@ -95,14 +99,28 @@ def tick(
     sys.exit(result.exit_code)
 
 
+@contextmanager
+def _leaving_to_another(*, quiet: bool) -> Iterator[None]:
+    """A run that another process carries is left to it; with `quiet` without a word, for cron mails every word."""
+    from batchrun.errors import LockedError
+
+    try:
+        yield
+    except LockedError as error:
+        if not quiet:
+            raise
+        sys.exit(error.exit_code)
+
+
 def _tick_slots(wanted: Wanted, carry: Carry, seconds: float | None, *, quiet: bool, as_json: bool) -> Exit:
     """A tick of a scheduled job: a line for each slot that it touched."""
+    from batchrun.errors import Exit, LockedError
     from batchrun.runs.slot_ticks import tick_slots, worst
 
     touched: list[Stood] = []
     for stood in tick_slots(wanted, carry, wall_clock, seconds, observe=_observe):
         touched.append(stood)
-        if not as_json and (stood.exit_code or not quiet):
+        if not as_json and not (quiet and (stood.exit_code is Exit.OK or isinstance(stood.error, LockedError))):
             say("\n".join([slot_line(stood), *(f"  {line}" for line in stood.notes)]))
     if as_json:
         say_json({"slots": [stood.document() for stood in touched]})

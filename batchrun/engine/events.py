@@ -185,6 +185,11 @@ class AlertFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """The run's work is done; the targets of its alerts are told, which may take a while if one does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """The run stops; open POSTs are awaited."""
 
@@ -207,6 +212,7 @@ Event = (
     | Steered
     | UploadFailed
     | AlertFailed
+    | Telling
     | Stopping
     | Ended
 )

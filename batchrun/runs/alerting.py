@@ -14,7 +14,7 @@ from typing import Any
 from batchrun.alerts.memory import Memory, News, memory_of
 from batchrun.alerts.rules import Standing, alerts_of
 from batchrun.alerts.targets import Sender, Untold, address_of, alert_secrets, ping
-from batchrun.engine.events import AlertFailed, Observer
+from batchrun.engine.events import AlertFailed, Observer, Telling
 from batchrun.errors import BatchrunError, SpecError, StoreError
 from batchrun.outputs.files import write_whole
 from batchrun.plurals import stamp
@@ -63,34 +63,47 @@ class Alerting:
 
     async def ended(self, exit_code: int) -> None:
         """Look once more, and tell dead man's switches how the run ended. What still is an alert is no success."""
-        await self.look()
+        news = await self._news()
+        if news or self._pinged:
+            self._observe(Telling())
+        await self._tell_all(news)
         alarmed = any(self._remembered().told.values())
         said = f"batchrun {self._job.spec.name}: exit code {exit_code}"
         await self._ping("/fail" if exit_code or alarmed else "", said + (", and an alert stands" if alarmed else ""))
 
     async def look(self) -> None:
         """Tell each target what it does not know yet."""
+        await self._tell_all(await self._news())
+
+    async def _news(self) -> list[tuple[str, News]]:
+        """What each target does not know yet, with the target's name."""
         memory, now = self._remembered(), self._wall()
         try:
             found = await asyncio.to_thread(_standing, self._directory.checkpoint)  # a scan must not hold up rows
         except (sqlite3.Error, BatchrunError) as error:
             self._observe(AlertFailed(f"the checkpoint cannot be looked at: {error}"))
-            return
+            return []
         since = max(found.since, memory.look(found.pending, now), self._began)
         alerts = alerts_of(self._job.spec, replace(found, now=now, since=since))
         self._keep(memory)
-        news = [(name, each) for name in self._targets for each in memory.news(name, alerts, now)]
-        await asyncio.gather(*(self._tell(memory, name, each, now) for name, each in news))
+        return [(name, each) for name in self._targets for each in memory.news(name, alerts, now)]
 
-    async def _tell(self, memory: Memory, name: str, news: News, now: float) -> None:
+    async def _tell_all(self, news: list[tuple[str, News]]) -> None:
+        now = self._wall()
+        await asyncio.gather(*(self._tell(name, each, now) for name, each in news))
+
+    async def _tell(self, name: str, news: News, now: float) -> None:
         said = document(self._job.spec.name, self._directory.path, news, now)
         if await reached(self._sender.tell(self._targets[name], said, now), self._observe):
-            memory.heard(name, news)
-            self._keep(memory)
+            self._remembered().heard(name, news)
+            self._keep(self._remembered())
 
     async def _ping(self, path: str, said: str = "") -> None:
-        pings = [target for target in self._targets.values() if target.ping is not None]
-        await asyncio.gather(*(reached(ping(target, path, said), self._observe) for target in pings))
+        await asyncio.gather(*(reached(ping(target, path, said), self._observe) for target in self._pinged))
+
+    @property
+    def _pinged(self) -> list[TargetSpec]:
+        return [target for target in self._targets.values() if target.ping is not None]
 
     def _remembered(self) -> Memory:
         if self._memory is None:

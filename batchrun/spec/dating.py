@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,10 +12,11 @@ from batchrun.spec.compiling import Complaints, Source, placed, request_sources
 from batchrun.spec.model import JobSpec
 from batchrun.spec.reading.positions import KeyPath
 from batchrun.spec.rendering.constants import expression_with_constants, with_constants
-from batchrun.spec.rendering.templates import Condition, Template, columns_of
+from batchrun.spec.rendering.templates import SLOT_NAMES, Condition, Template, columns_of
 
 #: Settings that are a path; in a job with a schedule a template of the dates alone.
 _PATHS: tuple[KeyPath, ...] = (("input", "path"), ("input", "files"), ("output", "dir"))
+_IN_BRACES = re.compile(r"\{\{-?\s*(" + "|".join(SLOT_NAMES) + r")\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,14 @@ def fill_in(spec: JobSpec, dates: Dates, told: Complaints) -> frozenset[str]:
     return read
 
 
+def refuse_dates(told: Complaints) -> None:
+    """A job without a schedule has no dates for its paths; what is wrong is told."""
+    for path in _PATHS:
+        if found := _IN_BRACES.search(_written(path, told) or ""):
+            said = f"`{{{{ {found[1]} }}}}` is filled in only in a job with a `schedule`, and this one has none"
+            told.refuse(path, f"{said}: add a `schedule`, or write the path out")
+
+
 def shadowed(name: str) -> str:
     """What to say where rows have a column that is called like one of the dates which templates read."""
     return (
@@ -79,14 +89,19 @@ def _sources(spec: JobSpec) -> Iterator[Source]:
 
 
 def _fill_in_path(path: KeyPath, values: dict[str, str], told: Complaints) -> None:
-    section, name = path
-    written = (told.document.data.get(section) or {}).get(name)
-    if not isinstance(written, str):
+    if (written := _written(path, told)) is None:
         return
     try:
         _put(told.document.data, path, Template(written).render(values))
     except (SpecError, RowError) as error:
         told.refuse(path, f"{error}. A path may read {', '.join(f'{{{{ {each} }}}}' for each in values)}")
+
+
+def _written(path: KeyPath, told: Complaints) -> str | None:
+    """The text at a place of the job file, None where there is none."""
+    section, name = path
+    written = (told.document.data.get(section) or {}).get(name)
+    return written if isinstance(written, str) else None
 
 
 def _put(data: Any, path: KeyPath, value: str) -> None:

@@ -17,7 +17,7 @@ from batchrun.rows import InputFile
 from batchrun.spec.asking import RequestSpec
 from batchrun.spec.canonical import sha256_of
 from batchrun.spec.compiling import Complaints, check_sources, compiled
-from batchrun.spec.dating import ANY, Dates, fill_in
+from batchrun.spec.dating import ANY, Dates, fill_in, refuse_dates
 from batchrun.spec.explain import explained
 from batchrun.spec.functions import Function, Transform
 from batchrun.spec.graph import Graph
@@ -136,6 +136,8 @@ def load_job(path: Path, overrides: Sequence[str] = (), dates: Dates | None = No
     if spec.schedule is not None:
         read = fill_in(spec, dates or ANY, told)
         spec = _checked(document)
+    else:
+        refuse_dates(told)
     if spec.input.where is not None:
         check_sources([(("input", "where"), Condition, spec.input.where)], spec.request, told, ("request",))
     base = base_of(path)

@@ -31,6 +31,7 @@ from batchrun.engine.events import (
     Started,
     Steered,
     Stopping,
+    Telling,
     UploadFailed,
     WebhooksCame,
 )
@@ -80,6 +81,7 @@ ACTIONS = {
     "run.steered": "Somebody steered the run, and this came of it; `paused` if it is now, `limits` that were set",
     "webhooks.heard": "Webhooks of the service are heard at this `address`",
     "webhooks.came": "So many have come: told at the first that is `refused`, and at the end",
+    "alerts.telling": "The run's work is done, and the targets of its alerts are told",
     "alert.failed": "An alert could not be told to a target",
     "results.expiring": "What is in flight will not be kept for much longer",
     "log.lost": "So many `records` could not be written",
@@ -146,6 +148,8 @@ def _of_trouble(event: Event) -> Record:
             return _record("webhooks.heard", True, {"address": address})
         case WebhooksCame(events, repeated, refused):
             return _record("webhooks.came", not refused, {"events": events, "repeated": repeated, "refused": refused})
+        case Telling():
+            return _record("alerts.telling", True, {})
         case AlertFailed(reason):
             return _record("alert.failed", False, {}, error=reason)
         case Expiring(warning):

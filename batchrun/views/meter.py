@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from batchrun.engine.events import (
+    Ended,
     Event,
     Expiring,
     Landed,
@@ -23,6 +24,7 @@ from batchrun.engine.events import (
     Started,
     Steered,
     Stopping,
+    Telling,
 )
 from batchrun.interactions.usage import plausible_tokens
 from batchrun.plurals import duration
@@ -45,7 +47,7 @@ class Meter:
         self, job: str, wall: Callable[[], float], rpm: float | None = None, max_cost: float | None = None
     ) -> None:
         self.job, self.rpm, self.max_cost = job, rpm, max_cost
-        self.paused = self.leaving = False
+        self.paused = self.leaving = self._telling = False
         self._wall = wall
         self._stages: Mapping[str, Standing] | None = None
         self._charged: float | None = None
@@ -109,6 +111,8 @@ class Meter:
                 self._limit(limits)
             case Stopping(reason):
                 self._stopping = reason
+            case Telling() | Ended():
+                self._telling = isinstance(event, Telling)
 
     def _limit(self, limits: Mapping[str, float | None]) -> None:
         self.rpm = limits.get("limits.rpm", self.rpm)
@@ -175,6 +179,8 @@ class Meter:
         return Standing(dict(ended), flying, max(0, self._rows - self._ended.total() - flying))
 
     def _state(self, standing: Standing) -> State:
+        if self._telling:
+            return State.TELLING
         if self._stopping is not None:
             return State.STOPPING
         if self.begun and standing.rows == standing.done:

@@ -19,7 +19,7 @@ class State(StrEnum):
     """What a run does. `NEW` has no checkpoint yet; `IDLE` has rows to go on with, and nobody runs it.
 
     `RESTING` is the same under a pause that holds: the next run begins paused. `LEAVING` is one that was told to end
-    early: to drain, or to detach.
+    early: to drain, or to detach. `TELLING` has done its work, and tells the targets of its alerts.
     """
 
     NEW = "not begun"
@@ -27,6 +27,7 @@ class State(StrEnum):
     PAUSED = "paused"
     LEAVING = "leaving"
     STOPPING = "stopping"
+    TELLING = "telling alerts"
     IDLE = "not running"
     RESTING = "paused, not running"
     ENDED = "ended"

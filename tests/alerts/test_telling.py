@@ -151,6 +151,14 @@ def test_a_run_that_succeeds_says_so_and_targets_that_cannot_be_reached_do_not_s
     assert json.loads([body for path, _, body in heard if path == "/in"][-1])["rule"] == "tokens"
 
 
+def test_a_run_says_that_it_tells_its_targets_and_then_once_that_it_has_ended(tmp_path: Path) -> None:
+    with server() as heard, emulator(tmp_path, "--latency", "10ms") as url:
+        env = alerting_job(tmp_path, heard.url)
+        code, _, said = finish(start(tmp_path, "run", "job.json", "--base-url", url, env=env))
+    assert (code, said.count(" telling alerts: "), said.count(" ended · 4 of 4 done")) == (0, 1, 1), said
+    assert said.index(" telling alerts: ") < said.index(" ended · ")
+
+
 @pytest.mark.parametrize("option", ["--quiet", "--brief", "--json"])
 def test_a_quiet_run_says_once_that_a_target_was_not_reached_and_nothing_else(tmp_path: Path, option: str) -> None:
     with server() as heard, emulator(tmp_path, "--latency", "10ms") as url:

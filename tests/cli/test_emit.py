@@ -71,6 +71,15 @@ def test_files_are_written_without_the_key_and_others_may_read_them(target: str,
     assert "Put it to work: " in said.stderr
 
 
+def test_for_kubernetes_it_says_how_the_key_and_the_files_come_into_the_cluster(somewhere: Path) -> None:
+    job()
+    said = emit("kubernetes", "--out", "made", "--secret", "mine").stderr
+    assert "kubectl apply -f made/nightly.cronjob.yaml\n" in said
+    assert "Its key: kubectl create secret generic mine --from-file=api-key=FILE\n" in said
+    assert "mounts the claim batchrun-nightly at /data" in said
+    assert f"(cd {somewhere} && tar -cf - *) | kubectl exec -i POD -- tar -xf - -C /data\n" in said
+
+
 def test_what_the_tick_is_told_beside_the_job_is_in_its_command_with_absolute_paths(somewhere: Path) -> None:
     job()
     given = ["--set", "limits.rpm=60", "--run-dir", "there", "--base-url", "http://localhost:1", "--emulator"]

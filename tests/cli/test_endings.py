@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.cli.ending import report_end
+from batchrun.cli.ending import report_end, standing_line
 from batchrun.cli.options import RunChoice
 from batchrun.cli.wording import progress_line
 from batchrun.engine.events import Landed, Posted, RowEnded, Started
@@ -58,6 +58,17 @@ def test_each_kind_of_ending_is_counted_by_name(run: RunDir) -> None:
     status = batchrun("status", "job.json").stdout
     assert "8 rows: 4 succeeded, 2 incomplete, 1 blocked, 1 awaiting approval" in status
     assert "1 plan of research to approve" in status
+
+
+def test_one_line_names_the_file_of_what_failed_the_run_of_what_is_held_and_nothing_else(run: RunDir) -> None:
+    assert standing_line(end(run)).endswith("POSTs now")
+    assert standing_line(end(run, Outcome.AMBIGUOUS)).endswith(f"1 wait for you, 0 POSTs now; see {run.path}")
+    batchrun("export", "job.json", "--emulator")
+    brief = batchrun("run", "job.json", "--emulator", "--brief", code=Exit.ROWS_HELD).stdout
+    assert brief.endswith(f"0 POSTs now; see {run.path}\n")
+    end(run, Outcome.FAILED)
+    brief = batchrun("run", "job.json", "--emulator", "--brief", code=Exit.SOME_ROWS_FAILED).stdout
+    assert (brief.count("\n"), brief.endswith(f"; see {run.path / 'failed.jsonl'}\n")) == (1, True)
 
 
 def test_a_cut_off_answer_is_not_advised_to_be_asked_for_again(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from batchrun.cli import commands
 from batchrun.schedule.record import Record
+from batchrun.store.lock import RunLock
 
 SPEC: dict[str, Any] = {
     "name": "nightly",
@@ -165,8 +167,21 @@ def test_a_run_under_cron_is_quiet_brief_or_tells_all(job: Path) -> None:
     wrong = under_cron("run", job, "--slot", "2026-11-04", *FAST, "--quiet", "--brief")
     assert (wrong.returncode, wrong.stdout) == (
         3,
-        "2026-11-04T0300Z nightly: 0 of 2 rows succeeded, 2 failed, 0 POSTs now\n",
+        "2026-11-04T0300Z nightly: 0 of 2 rows succeeded, 2 failed, 0 POSTs now"
+        f"; see {job.parent}/runs/nightly.emulated/2026-11-04T0300Z/failed.jsonl\n",
     )
+
+
+def test_a_quiet_tick_says_nothing_of_a_slot_that_another_process_runs(job: Path) -> None:
+    edit(job, schedule={"cron": "* * * * *"})
+    words = ("tick", job, "--emulator", "--latency", "1h")
+    batchrun(*words)
+    (slot,) = (job.parent / "runs" / "nightly.emulated").glob("*Z")
+    with closing(RunLock(slot)):
+        told = [batchrun(*words, *more) for more in (("--quiet",), ("--quiet", "--slot", slot.name), ())]
+    assert [each.exit_code for each in told] == [75, 75, 75]
+    assert (told[0].output, told[1].output) == ("", "")
+    assert f"{slot.name} begun: {slot}: this run is already going on" in told[2].stdout
 
 
 def test_without_a_key_a_tick_under_cron_says_so_and_the_slot_stays_to_be_done(job: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from batchrun.errors import Exit
 from batchrun.runs.options import Options
 from batchrun.runs.run import Result, run
 from batchrun.spec.load import load_job
+from batchrun.store.lock import RunLock
 from tests.pipelines.piped import Piped, ask
 from tests.rehearsal import Rehearsal
 
@@ -106,3 +108,13 @@ def test_the_command_says_in_a_line_how_the_job_stands(tmp_path: Path) -> None:
     assert CliRunner().invoke(commands, ["tick", path, "--max-time", "soon"]).exit_code == 2
     idle = CliRunner().invoke(commands, ["tick", path, "--latency", "0s"])
     assert "--latency does nothing without --emulator" in idle.stderr
+
+
+def test_a_quiet_tick_says_nothing_of_another_process_that_runs_the_job(tmp_path: Path) -> None:
+    words = ["tick", str(Rehearsal(tmp_path, 3).write()), "--emulator", "--latency", "0s"]
+    CliRunner().invoke(commands, words)
+    with closing(RunLock(tmp_path / "runs" / "sums.emulated")):
+        quiet, plain = (CliRunner().invoke(commands, [*words, *more]) for more in (["--quiet"], []))
+    assert (quiet.exit_code, quiet.output) == (Exit.TRY_LATER, "")
+    assert plain.exit_code == Exit.TRY_LATER
+    assert "this run is already going on (process" in plain.stderr

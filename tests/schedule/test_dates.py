@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchrun.cli import commands
-from batchrun.errors import SpecError
+from batchrun.errors import RowError, SpecError
 from batchrun.runs.scheduled import planned
 from batchrun.spec.dating import Dates
 from batchrun.spec.load import Job, load_job
@@ -104,6 +104,27 @@ def test_a_job_without_a_schedule_has_columns_of_these_names_as_before(tmp_path:
     found = job(tmp_path, schedule=None, request={"model": "m", "input": "{{ date }}"}, output={"dir": "out"})
     assert found.request.render({"date": "a column"}).body["input"] == "a column"
     assert (found.dates, found.dates_read) == (None, frozenset())
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"input": {"path": "in/{{ date }}.jsonl"}}, r"job.json:\d+: input.path: `{{ date }}` is filled in only"),
+        ({"input": {"files": "{{run_date}}/*.pdf"}}, r"job.json:\d+: input.files: `{{ run_date }}` is filled in only"),
+        ({"output": {"dir": "out/{{- slot }}"}}, r"job.json:\d+: output.dir: `{{ slot }}` is filled in only"),
+    ],
+)
+def test_a_path_with_a_date_in_a_job_without_a_schedule_is_refused(
+    tmp_path: Path, section: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SpecError, match=rf"{said} in a job with a `schedule`, and this one has none"):
+        job(tmp_path, schedule=None, **section)
+
+
+def test_a_row_without_such_a_column_is_told_that_only_scheduled_jobs_have_dates(tmp_path: Path) -> None:
+    found = job(tmp_path, schedule=None, request={"model": "m", "input": "{{ question }} on {{ date }}"})
+    with pytest.raises(RowError, match=r"no column 'date'; it has 'question'; only a job with a `schedule` has dates"):
+        found.request.render({"question": "Why?"})
 
 
 @pytest.mark.parametrize(

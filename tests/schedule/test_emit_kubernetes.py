@@ -57,6 +57,11 @@ def test_a_dollar_is_no_variable_and_a_word_no_truth_value() -> None:
     assert all(f'"{word}"' in text for word in ("on", "0777", "1:30", "no"))
 
 
+def test_an_image_that_is_on_the_node_is_not_pulled_whatever_its_tag() -> None:
+    made = container(image="batchrun:latest")
+    assert (made["image"], made["imagePullPolicy"]) == ("batchrun:latest", "IfNotPresent")
+
+
 def test_the_container_is_nobody_and_may_write_into_its_volume_alone() -> None:
     made = container()
     assert made["securityContext"] == {

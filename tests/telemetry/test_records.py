@@ -24,6 +24,7 @@ from batchrun.engine.events import (
     Started,
     Steered,
     Stopping,
+    Telling,
     UploadFailed,
     WebhooksCame,
 )
@@ -80,6 +81,7 @@ EVENTS: list[Event] = [
     WebhooksCame(3, 1, 0),
     WebhooksCame(0, 0, 1),
     AlertFailed("HTTP 500"),
+    Telling(),
     Ended(SUMMARY, 3),
 ]
 

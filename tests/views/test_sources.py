@@ -18,6 +18,7 @@ from batchrun.engine.events import (
     Started,
     Steered,
     Stopping,
+    Telling,
 )
 from batchrun.errors import Exit, StoreError
 from batchrun.rows import Outcome
@@ -180,6 +181,15 @@ def test_a_pause_is_told_until_it_is_over() -> None:
     assert notice == "the service asked for a pause: 30s more, then one request to see: HTTP 429"
     clock.now += 30
     assert meter.view().notices == ()
+
+
+def test_a_run_that_tells_its_alerts_has_not_ended_yet() -> None:
+    meter = Meter("job", Clock())
+    for event in (Started(1, 0), Posted("a", "submitted"), Landed("a", 1), RowEnded("a", Outcome.SUCCEEDED, "", "")):
+        meter(event)
+    assert meter.view().state is State.ENDED
+    meter(Telling())
+    assert meter.view().state is State.TELLING
 
 
 def test_what_is_left_is_not_told_while_the_user_pauses_or_stops_the_run() -> None:

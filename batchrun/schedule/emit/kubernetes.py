@@ -37,9 +37,14 @@ def files(job: Ticking, image: str, secret: str) -> Mapping[str, str]:
     refuse((*job.command, job.state, image, secret), "", "a manifest")
     head = (
         f"# batchrun: {job.name}. The volume holds the job's directory. The key is in a Secret:\n"
-        f"#   kubectl create secret generic {secret} --from-file={KEY}=FILE\n"
+        f"#   {key_command(secret)}\n"
     )
     return {f"{job.name}.cronjob.yaml": head + "---\n".join(map(_yaml, (claim(job), cron_job(job, image, secret))))}
+
+
+def key_command(secret: str) -> str:
+    """What makes the Secret of a FILE with the key."""
+    return f"kubectl create secret generic {secret} --from-file={KEY}=FILE"
 
 
 def claim(job: Ticking) -> Manifest:
@@ -109,6 +114,7 @@ def _container(job: Ticking, image: str) -> Manifest:
     return {
         "name": "tick",
         "image": Text(image),
+        "imagePullPolicy": "IfNotPresent",  # for `latest` it would be Always, and an image built on the node is nowhere
         "args": [_literal(word) for word in job.command],
         "workingDir": Text(job.folder),
         "env": [

@@ -29,6 +29,8 @@ _NAMES_SHOWN = 12
 #: Tests and filters that allow for a name that is not there.
 _ASKING = ("defined", "undefined", "default", "d")
 _NO_COLUMN = "the row has no column "
+SLOT_NAMES = ("slot", "date", "run_date")
+"""Names that no column need have in a job with a schedule: they are put into its templates before any row comes."""
 _T = TypeVar("_T")
 
 
@@ -198,7 +200,10 @@ def needs(name: str, source: str) -> bool:
 
 
 def _with_columns(message: str, row: Mapping[str, Any]) -> str:
-    return f"{message}; it has {_listed(row)}" if message.startswith(_NO_COLUMN) else message
+    if not message.startswith(_NO_COLUMN):
+        return message
+    of_slots = message.removeprefix(_NO_COLUMN).strip("'") in SLOT_NAMES
+    return f"{message}; it has {_listed(row)}{'; only a job with a `schedule` has dates' if of_slots else ''}"
 
 
 def _capped(pieces: Iterator[str]) -> Iterator[str]:
