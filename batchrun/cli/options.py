@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from batchrun.runs.scheduled import Wanted
     from batchrun.spec.load import Job
 
-_job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
+
+class _JobPath(click.Path):
+    """What JOB is, said where it is left out."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        command = ctx.command_path if ctx else "batchrun run"
+        return f"Say which job is meant, by its file: `{command} job.yaml`."
+
+
+_job = click.argument("job", type=_JobPath(path_type=Path), shell_complete=completing.jobs)
 overrides = click.option(
     "--set",
     "overrides",

@@ -46,13 +46,15 @@ def resume(choice: RunChoice) -> None:
 
 @click.command("set")
 @options.run_choice
-@click.argument("settings", nargs=-1, required=True, metavar="LIMIT=VALUE...", shell_complete=completing.limits)
+@click.argument("settings", nargs=-1, metavar="LIMIT=VALUE...", shell_complete=completing.limits)
 def set_(choice: RunChoice, settings: tuple[str, ...]) -> None:
     """Give a run that goes on other limits: limits.rpm=300, tpm, in_flight, max_cost; null for none.
 
     In a job of stages also stages.NAME.limits.rpm, tpm and max_cost. JOB is a job file or a run directory. It holds
     until this run's process ends; the job file stays as it is.
     """
+    if not settings or ("=" in choice.job.name and not choice.job.exists()):
+        raise click.UsageError("the job comes first, then its limits: `batchrun set job.yaml limits.rpm=300`")
     from batchrun.runs.settings import read_settings
     from batchrun.store.control import Verb
 
