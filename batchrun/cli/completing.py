@@ -39,7 +39,7 @@ _ENDS = {
 }
 
 
-@click.command()
+@click.command(short_help="Print what makes a shell complete commands.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
     """Print the script that makes a shell complete commands, options, job files, runs and rows.

@@ -118,8 +118,18 @@ def test_a_topic_is_found_by_the_other_names_that_it_has() -> None:
     assert said("help", "cron") == said("help", "schedule")
 
 
-def test_the_commands_about_schedules_are_listed_in_whole_sentences() -> None:
-    listed = CliRunner().invoke(commands, ["schedule", "--help"], terminal_width=80).output
+def test_what_a_command_is_for_is_said_whole_where_a_shell_completes_it() -> None:
+    texts = [command.get_short_help_str() for command in every(commands) if command is not commands]
+    assert [text for text in texts if not text.endswith(".") or text.endswith("...") or len(text) > 45] == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, each in commands.commands.items() if isinstance(each, click.Group))
+)
+def test_the_commands_of_a_group_are_listed_in_whole_sentences_a_line_each(name: str) -> None:
+    listed = CliRunner().invoke(commands, [name, "--help"], terminal_width=80).output
     lines = listed.partition("Commands:\n")[2].splitlines()
-    assert len(lines) == 5
+    group = commands.commands[name]
+    assert isinstance(group, click.Group)
+    assert [line.split()[0] for line in lines] == sorted(group.commands)
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)

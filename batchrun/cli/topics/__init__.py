@@ -23,7 +23,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
     return [CompletionItem(name, help=_title(text)) for name, text in topics().items() if name.startswith(incomplete)]
 
 
-@click.command("help")
+@click.command("help", short_help="Explain a concept, or a command.")
 @click.argument("topic", required=False, shell_complete=_names)
 @click.pass_context
 def help_(ctx: click.Context, topic: str | None) -> None:
