@@ -48,11 +48,13 @@ run_dir = click.option(
 slot = click.option(
     "--slot",
     metavar="SLOT",
+    shell_complete=completing.slots,
     help="The slot of a scheduled job: its name, its time, its day.  [default: the latest that has a run]",
 )
 slot_to_run = click.option(
     "--slot",
     metavar="SLOT",
+    shell_complete=completing.slots,
     help="The slot of a scheduled job: its name, its time, its day, or now.  [default: the latest that has begun]",
 )
 _emulator_flag = click.option("--emulator", is_flag=True, help="The run that was made on the emulator.")
