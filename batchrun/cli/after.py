@@ -31,7 +31,7 @@ _WIDTH = 160
 _keys = click.option("--key", "--row", "keys", multiple=True, metavar="KEY", help="Only this row. May be repeated.")
 
 
-@click.command()
+@click.command(short_help="Stop at the service what is in flight.")
 @options.run_choice
 @options.service
 @_keys
@@ -88,7 +88,7 @@ _FATES = {
 }
 
 
-@click.command()
+@click.command(short_help="Delete a finished run's interactions.")
 @options.run_choice
 @options.service
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -152,7 +152,7 @@ def _purged(done: Purged, directory: RunDir) -> Iterator[str]:
     yield f"On this machine everything stays, media too: {directory.path}"
 
 
-@click.command()
+@click.command(short_help="Fetch the files that agents have made.")
 @options.run_choice
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @options.service
@@ -199,7 +199,7 @@ def _downloaded(rows: Sequence[Fetched]) -> Iterator[str]:
         yield from _some([f"row {row.key}: {problem}" for problem in row.problems])
 
 
-@click.command()
+@click.command(short_help="Say a word on research plans that wait.")
 @options.run_choice
 @_keys
 @click.option("--all", "everything", is_flag=True, help="Every plan that waits.")

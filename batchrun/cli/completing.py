@@ -1,4 +1,4 @@
-"""Completion in the shell: the command that prints the script, and what is offered for jobs, runs and rows.
+"""Completion in the shell: the command that prints the script, and what is offered for jobs, runs, slots and rows.
 
 What a file or a row is called comes from outside, and shells put a completion into the line as it is. So only names
 without a character that a shell knows are offered. Nothing of a job is run: its name is read from its file.
@@ -23,6 +23,7 @@ _SHELLS = ("bash", "zsh", "fish")
 _JOB_FILES = {".yaml", ".yml", ".toml", ".json"}
 _PLAIN = re.compile(r"[\w./@%+,][\w./@%+,-]*", re.ASCII)
 _NAME = re.compile(r'^\s*[{"]*\s*"?name"?\s*[:=]\s*["\']?([A-Za-z0-9][\w.-]{0,62})', re.ASCII | re.MULTILINE)
+_SLOT = re.compile(r"\d{4}-\d\d-\d\dT\d{4}Z", re.ASCII)
 _MOST = 200
 #: What click's scripts say of a completion, and what ours do: after `limits.rpm=` comes a value, not a space.
 _ENDS = {
@@ -39,10 +40,10 @@ _ENDS = {
 }
 
 
-@click.command()
+@click.command(short_help="Print what makes a shell complete commands.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 def completion(shell: str) -> None:
-    """Print the script that makes a shell complete commands, options, job files, runs and rows.
+    """Print the script that makes a shell complete commands, options, job files, runs, slots and rows.
 
     For bash and zsh put `source <(batchrun completion bash)` (or zsh, after compinit) into the shell's start file.
     For fish: `batchrun completion fish > ~/.config/fish/completions/batchrun.fish`.
@@ -64,6 +65,15 @@ def run_dirs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> li
     base: Path = (ctx.params.get("job") or Path("job")).parent
     found = [str(path.parent) for path in sorted(base.glob("runs/*/run.db"))]
     return [CompletionItem(incomplete, type="dir"), *_items(path for path in found if path.startswith(incomplete))]
+
+
+def slots(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The slots of the job that have a run, the latest first."""
+    with suppress(OSError):
+        names = (path.parent.name for path in _run(ctx).glob("*/run.db"))
+        begun = (name for name in names if _SLOT.fullmatch(name) and name.startswith(incomplete))
+        return _items(sorted(begun, reverse=True)[:_MOST])
+    return []
 
 
 def rows(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -119,7 +129,7 @@ def _run(ctx: click.Context) -> Path:
     """The directory of the run that the line is about, as far as it is typed. Raises OSError without a job's name."""
     if chosen := ctx.params.get("run_dir"):
         return Path(chosen)
-    job: Path = ctx.params.get("job") or Path()
+    job: Path = ctx.params.get("job") or Path(*ctx.args[:1])  # where an option's value is asked for, nothing is parsed
     if job.is_dir():
         return job
     named = _NAME.search(job.read_text(errors="replace"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HEADS = ("", "interactions", "input", "output", "thought", "cached", "dollars")
 
 
-@click.command()
+@click.command(short_help="What a run has cost so far.")
 @options.run_choice
 @options.as_json
 def cost(choice: RunChoice, as_json: bool) -> None:

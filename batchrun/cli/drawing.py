@@ -25,7 +25,7 @@ _FORMATS = {".txt": "text", ".mmd": "mermaid", ".svg": "svg"}
 _WIDTH = 100
 
 
-@click.command()
+@click.command(short_help="Draw a job's stages.")
 @options.run_choice
 @click.option(
     "--format",

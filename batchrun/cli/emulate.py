@@ -11,7 +11,7 @@ from batchrun.cli.greeting import announce, announce_loading, say_goodbye
 from batchrun.cli.printing import say
 
 
-@click.group()
+@click.group(short_help="The API on this machine, answers made up.")
 def emulator() -> None:
     """The Interactions API on this machine: made-up answers, a billing ledger, faults on demand. Costs nothing."""
 
@@ -94,7 +94,7 @@ def serve(
     say_goodbye(serve_emulator(settings, port=port, announce=lambda url: announce(url, replies)))
 
 
-@emulator.command()
+@emulator.command(short_help="The faults that `--faults` can make.")
 def faults() -> None:
     """List the faults that `--faults` can make: the name, what happens, and n where a duration can be given."""
     from batchrun.emulator import FAULTS

@@ -27,7 +27,7 @@ def files() -> None:
     """Files that batchrun uploaded for your jobs. They are free, kept for 48 hours, and shared by runs and jobs."""
 
 
-@files.command("list")
+@files.command("list", short_help="The uploads on record.")
 @_rehearsal
 @options.as_json
 def list_files(run_dir: Path | None, as_json: bool) -> None:
@@ -74,7 +74,7 @@ def _size(count: int) -> str:
     return f"{count / 1e3:,.1f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"
 
 
-@files.command()
+@files.command(short_help="Delete uploaded files at the service.")
 @click.option("--all", "everything", is_flag=True, help="Delete every upload of this API key at the service.")
 @click.option("--expired", is_flag=True, help="Only forget what has expired. The default.")
 @options.base_url("Another address of the service, such as that of `emulator serve`.")

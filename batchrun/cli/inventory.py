@@ -27,7 +27,7 @@ _ROOM = 24
 _ENDLESS = 100_000
 
 
-@click.command()
+@click.command(short_help="The runs below a directory.")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), default=".")
 @click.option("--all", "tries", is_flag=True, help="Also those of `batchrun try`.")
 @options.as_json

@@ -53,7 +53,7 @@ def status(choice: RunChoice, as_json: bool) -> None:
     say(f"run directory: {directory.path}")
 
 
-@click.command()
+@click.command(short_help="Everything about one row.")
 @options.run_choice
 @click.argument("key", shell_complete=completing.rows)
 def show(choice: RunChoice, key: str) -> None:
@@ -69,7 +69,7 @@ def show(choice: RunChoice, key: str) -> None:
         say_json(row_documents(loaded, reader, key))
 
 
-@click.command()
+@click.command(short_help="Whether a run's books add up.")
 @options.run_choice
 @options.as_json
 def verify(choice: RunChoice, as_json: bool) -> None:

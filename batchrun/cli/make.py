@@ -17,7 +17,7 @@ from batchrun.errors import Exit
 from batchrun.plurals import counted
 
 
-@click.command()
+@click.command(short_help="Check a job, and send nothing.")
 @options.job
 @options.overrides
 @options.slot_to_run
@@ -43,7 +43,7 @@ def validate(job: Path, overrides: tuple[str, ...], slot: str | None, strict: bo
     say("No problems found." if not warnings else f"No problems found, {counted(len(warnings), 'warning')}.")
 
 
-@click.command()
+@click.command(short_help="What `run` would send, and what it may cost.")
 @options.planned_choice
 @options.limit
 @click.option(
@@ -69,7 +69,7 @@ def plan(choice: RunChoice, limit: int | None, show: int, as_json: bool) -> None
         sys.exit(Exit.BAD_INPUT)
 
 
-@click.command()
+@click.command(short_help="Make failed rows pending again.")
 @options.run_choice
 @click.option("--failed", is_flag=True, help="Only rows that failed (not those with an invalid answer).")
 @click.option("--incomplete", is_flag=True, help="Also rows whose answer is cut off: the same limit may cut it again.")
@@ -123,7 +123,7 @@ def retry(
     say(f"Go on with:\n  batchrun run {words}")
 
 
-@click.command()
+@click.command(short_help="Make the output files again.")
 @options.run_choice
 def export(choice: RunChoice) -> None:
     """Make the output files again from the checkpoint. Nothing is sent."""
@@ -138,7 +138,7 @@ def export(choice: RunChoice) -> None:
     say("\n".join(output_lines(summary)))
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of the job file.")
 def schema() -> None:
     """Print the JSON Schema of the job file, for editors that complete and check it."""
     from batchrun.spec.model import JobSpec

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 #: Runs that a refusal names.
 _NAMED = 5
 
-_job = click.argument("job", type=click.Path(path_type=Path), shell_complete=completing.jobs)
+
+class _JobPath(click.Path):
+    """What JOB is, said where it is left out."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        command = ctx.command_path if ctx else "batchrun run"
+        return f"Say which job is meant, by its file: `{command} job.yaml`."
+
+
+_job = click.argument("job", type=_JobPath(path_type=Path), shell_complete=completing.jobs)
 overrides = click.option(
     "--set",
     "overrides",
@@ -44,11 +53,13 @@ run_dir = click.option(
 slot = click.option(
     "--slot",
     metavar="SLOT",
+    shell_complete=completing.slots,
     help="The slot of a scheduled job: its name, its time, its day.  [default: the latest that has a run]",
 )
 slot_to_run = click.option(
     "--slot",
     metavar="SLOT",
+    shell_complete=completing.slots,
     help="The slot of a scheduled job: its name, its time, its day, or now.  [default: the latest that has begun]",
 )
 _emulator_flag = click.option("--emulator", is_flag=True, help="The run that was made on the emulator.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-@click.command()
+@click.command(short_help="Make a checkpoint anew that was lost.")
 @options.run_choice
 @click.option("--accept-damage", is_flag=True, help="Go on with a damaged ledger: some rows may be paid again.")
 @options.as_json

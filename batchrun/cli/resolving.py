@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WIDTH = 160
 
 
-@click.command()
+@click.command(short_help="Say what became of a POST that is in doubt.")
 @options.run_choice
 @click.argument("key", required=False, shell_complete=completing.rows)
 @click.option("--id", "interaction_id", metavar="ID", help="Its interaction, which you have found by its label.")

@@ -46,7 +46,7 @@ _ROWS = """\
 """
 
 
-@click.command()
+@click.command(short_help="Write a job that works, with two input rows.")
 @click.argument("name")
 def init(name: str) -> None:
     """Write a job file, a schema and two input rows into this directory, ready to run."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from batchrun.spec.scheduling import ScheduleSpec
 
 
-@click.group()
+@click.group(short_help="When a job runs by itself, by the clock.")
 def schedule() -> None:
     """When a job runs by itself, by the `schedule` section of its file."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _PATIENCE = 5.0
 
 
-@click.command()
+@click.command(short_help="Send nothing more until `resume`.")
 @options.run_choice
 def pause(choice: RunChoice) -> None:
     """Send nothing more until `resume`; what is in flight is polled. JOB is a job file or a run directory.
@@ -44,22 +44,24 @@ def resume(choice: RunChoice) -> None:
     _say(choice, Verb.RESUME)
 
 
-@click.command("set")
+@click.command("set", short_help="Give a run that goes on other limits.")
 @options.run_choice
-@click.argument("settings", nargs=-1, required=True, metavar="LIMIT=VALUE...", shell_complete=completing.limits)
+@click.argument("settings", nargs=-1, metavar="LIMIT=VALUE...", shell_complete=completing.limits)
 def set_(choice: RunChoice, settings: tuple[str, ...]) -> None:
     """Give a run that goes on other limits: limits.rpm=300, tpm, in_flight, max_cost; null for none.
 
     In a job of stages also stages.NAME.limits.rpm, tpm and max_cost. JOB is a job file or a run directory. It holds
     until this run's process ends; the job file stays as it is.
     """
+    if not settings or ("=" in choice.job.name and not choice.job.exists()):
+        raise click.UsageError("the job comes first, then its limits: `batchrun set job.yaml limits.rpm=300`")
     from batchrun.runs.settings import read_settings
     from batchrun.store.control import Verb
 
     _say(choice, Verb.SET, read_settings(settings))
 
 
-@click.command()
+@click.command(short_help="Let a run end what it has begun, and exit.")
 @options.run_choice
 def drain(choice: RunChoice) -> None:
     """Let a run finish the rows that it has begun, begin no other, and exit. JOB is a job file or a run directory."""
@@ -68,7 +70,7 @@ def drain(choice: RunChoice) -> None:
     _say(choice, Verb.DRAIN)
 
 
-@click.command()
+@click.command(short_help="Let a run submit what is left, and exit.")
 @options.run_choice
 def detach(choice: RunChoice) -> None:
     """Let a run submit what is left, within its limits, and exit without waiting for answers.

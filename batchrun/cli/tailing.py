@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.25
 _LONGEST = 10_000
 
 
-@click.command()
+@click.command(short_help="The last records of a run's log.")
 @options.run_choice
 @click.option("-n", "--lines", "count", type=click.IntRange(0, 1_000_000), default=10, show_default=True,
               help="How many of the lines that are there.")  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchrun.spec.load import Job
 
 
-@click.command()
+@click.command(short_help="Go on with a job for a moment, for cron.")
 @options.job
 @options.overrides
 @options.run_dir

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchrun.store.records import AttemptRecord
 
 
-@click.command("try")
+@click.command("try", short_help="Run one row by itself and print its answer.")
 @options.job
 @options.overrides
 @options.slot_to_run

@@ -58,7 +58,7 @@ def screen_of(*, plain: bool) -> Screen | None:
     return Screen(stream, wall_clock)
 
 
-@click.command()
+@click.command(short_help="Watch a run from another terminal.")
 @options.run_choice
 @click.option("--once", is_flag=True, help="One picture of how it stands now.")
 @plain

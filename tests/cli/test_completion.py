@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -164,6 +165,19 @@ def test_after_the_name_of_a_limit_its_value_can_be_typed_at_once(name: str, pla
 
 def test_runs_are_offered_for_a_run_directory(ran: Path) -> None:
     assert offered("show", "nightly.json", "--run-dir", "") == [("dir", ""), ("plain", "runs/job.emulated")]
+
+
+def test_the_slots_of_the_job_that_have_a_run_are_offered_the_latest_first(ran: Path) -> None:
+    names = ("2026-11-22T0300Z", "2026-11-23T0300Z")
+    for slot in (*names, "elsewhere", "$(touch owned)"):
+        shutil.copytree(ran / "runs" / "job.emulated", ran / "runs" / "job" / slot)
+    (ran / "runs" / "job" / "2026-11-24T0300Z").mkdir()
+    latest_first = [("plain", name) for name in reversed(names)]
+    assert offered("show", "nightly.json", "--slot", "") == latest_first
+    assert offered("show", "--slot", "2026-11-22") == []
+    assert offered("run", "nightly.json", "--slot", "2026-11-22") == latest_first[1:]
+    assert offered("show", "nothing.json", "--slot", "") == []
+    assert offered("show", "nightly.json", "--emulator", "--slot", "") == []
 
 
 def test_a_damaged_checkpoint_completes_to_nothing(ran: Path) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from batchrun.cli import commands
 from batchrun.cli.grouping import GROUPS, Grouped, table
-from batchrun.cli.topics import topics
+from batchrun.cli.topics import ALIASES, topics
 
 
 def said(*arguments: str, code: int = 0) -> str:
@@ -48,6 +48,7 @@ def test_help_lists_its_topics_with_what_they_are_about() -> None:
     listed = said("help").splitlines()
     assert [line.split()[0] for line in listed[2:]] == list(topics())
     assert {"job-file", "templates", "money", "resume", "outcomes", "limits", "pipelines", "schedule"} <= set(topics())
+    assert {"alerts", "daemon", "logs", "webhooks"} <= set(topics())
 
 
 @pytest.mark.parametrize("topic", topics())
@@ -99,11 +100,36 @@ def test_help_of_a_command_is_that_of_the_command() -> None:
 
 
 def test_an_unknown_topic_is_answered_with_those_that_there_are() -> None:
-    assert "Topics: emulator, job-file" in said("help", "everything", code=2)
+    refused = said("help", "everything", code=2)
+    assert "Topics: alerts, daemon, emulator, job-file" in refused
+    assert "Did you mean" not in refused
 
 
-def test_the_commands_about_schedules_are_listed_in_whole_sentences() -> None:
-    listed = CliRunner().invoke(commands, ["schedule", "--help"], terminal_width=80).output
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("schedul", "schedule"), ("alert", "alerts"), ("Logs", "logs"), ("crom", "cron"), ("tik", "tick")],
+)
+def test_a_topic_or_command_that_is_nearly_right_is_answered_with_what_was_meant(typed: str, meant: str) -> None:
+    assert f"Did you mean '{meant}'?" in said("help", typed, code=2)
+
+
+def test_a_topic_is_found_by_the_other_names_that_it_has() -> None:
+    assert not set(ALIASES) & (set(topics()) | set(commands.commands))
+    assert said("help", "cron") == said("help", "schedule")
+
+
+def test_what_a_command_is_for_is_said_whole_where_a_shell_completes_it() -> None:
+    texts = [command.get_short_help_str() for command in every(commands) if command is not commands]
+    assert [text for text in texts if not text.endswith(".") or text.endswith("...") or len(text) > 45] == []
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, each in commands.commands.items() if isinstance(each, click.Group))
+)
+def test_the_commands_of_a_group_are_listed_in_whole_sentences_a_line_each(name: str) -> None:
+    listed = CliRunner().invoke(commands, [name, "--help"], terminal_width=80).output
     lines = listed.partition("Commands:\n")[2].splitlines()
-    assert len(lines) == 5
+    group = commands.commands[name]
+    assert isinstance(group, click.Group)
+    assert [line.split()[0] for line in lines] == sorted(group.commands)
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)

@@ -178,3 +178,15 @@ def test_who_only_looks_whether_it_is_locked_keeps_nobody_from_starting(tmp_path
     for _ in range(200):
         assert running(tmp_path) is None
         RunLock(tmp_path).close()
+
+
+def test_limits_without_a_job_are_answered_with_how_to_write_both() -> None:
+    for words in (["limits.rpm=300"], ["limits.rpm=300", "limits.tpm=5"], ["job.yaml"]):
+        result = invoked("set", *words)
+        assert (result.exit_code, "`batchrun set job.yaml limits.rpm=300`" in result.output) == (2, True), words
+
+
+def test_a_command_without_its_job_is_answered_with_how_to_name_one() -> None:
+    for word in ("pause", "resume", "set", "drain", "detach", "status", "run"):
+        result = CliRunner().invoke(commands, [word], prog_name="batchrun")
+        assert (result.exit_code, f"`batchrun {word} job.yaml`" in result.output) == (2, True), result.output

@@ -51,6 +51,14 @@ def test_a_file_that_is_named_has_to_have_a_schedule(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_would_take_minutes_is_refused_before_it_is_parsed_and_the_others_are_used(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text("a." * 500_000 + "b = 1\n")
+    (tmp_path / "one.yaml").write_text(JOB.format(name="one"))
+    jobs, (problem,) = JobFiles([tmp_path]).look()
+    assert ([job.name for job in jobs.values()], problem.path.name) == (["one"], "deep.toml")
+    assert "more than 1,000 dots" in problem.text
+
+
 def test_a_problem_is_told_again_only_if_it_was_gone_meanwhile(tmp_path: Path) -> None:
     path, files = tmp_path / "one.yaml", JobFiles([tmp_path])
     path.write_text("schedule: [")

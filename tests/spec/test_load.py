@@ -228,6 +228,7 @@ def test_deep_nesting_is_refused(write: Write, name: str) -> None:
         ("job.yaml", b"a: *b\n", "job.yaml:1: not YAML: found undefined alias"),
         ("job.toml", b"a = 1\na = 2\n", "job.toml:2: not TOML: "),
         ("job.toml", b"name = \n", "job.toml:1: not TOML: "),
+        ("job.toml", b"a = 1\n" + b"b." * 500_000 + b"c = 1\n", "job.toml:2: more than 1,000 dots in one line; break"),
         ("job.json", b'{"name": "a",\n "name": "b"}', "job.json:2: name: this key is already given in line 1"),
         ("job.json", b'{"name": NaN}', "job.json: NaN is not JSON"),
         ("job.json", b'{\n"name": \n}', "job.json:3: not JSON: Expecting value"),

@@ -19,6 +19,8 @@ from batchrun.spec.reading.strict_json import JsonProblem, parse
 from batchrun.spec.reading.toml_lines import toml_lines
 
 MAX_BYTES = 1024 * 1024
+#: The parser of TOML takes time as the square of a key's parts, all of which are on one line.
+_MOST_DOTS = 1000
 _TOML_ADVICE = {
     "Cannot overwrite": "this key is given twice; keep one of them",
     "Expected '=' after a key": "TOML has key = value",
@@ -111,6 +113,10 @@ def _regular_bytes(path: Path) -> bytes:
 
 
 def _toml(text: str) -> Placed:
+    dotted_line = next((at for at, line in enumerate(text.split("\n"), 1) if line.count(".") > _MOST_DOTS), None)
+    if dotted_line is not None:
+        said = f"more than {_MOST_DOTS:,} dots in one line; break its text or list into several lines"
+        raise Problems([(dotted_line, (), said)])
     try:
         return Placed(_plain(tomllib.loads(text)), toml_lines(text))
     except tomllib.TOMLDecodeError as error:
