@@ -24,7 +24,7 @@ from batchrun.outputs.summary import located, summarize
 from batchrun.runs.directory import RunDir
 from batchrun.spec.canonical import canonical_json
 from batchrun.store.audit import Difference, broken_laws, stored_answers, stored_intents, stored_rows
-from batchrun.store.damage import damaged
+from batchrun.store.damage import explained
 from batchrun.store.gaps import ledger_gaps
 from batchrun.store.lock import RunLock
 from batchrun.store.reader import Reader
@@ -56,12 +56,9 @@ class Verified:
 def verify(directory: RunDir) -> Verified:
     """Go over a run's books. Raises SpecError if there is no run, LockedError while it goes on, StoreError for a
     checkpoint that cannot be read at all."""
-    with Reader(directory.checkpoint) as reader, closing(RunLock(directory.path, _ADVICE)):
-        try:
-            with reader.snapshot():
-                return Audit(directory, reader).verified()
-        except sqlite3.Error as error:
-            raise damaged(directory.checkpoint, error) from error
+    path = directory.checkpoint
+    with explained(path), Reader(path) as reader, closing(RunLock(directory.path, _ADVICE)), reader.snapshot():
+        return Audit(directory, reader).verified()
 
 
 def altered_inputs(db: sqlite3.Connection) -> Iterator[str]:

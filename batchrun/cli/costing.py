@@ -30,11 +30,12 @@ def cost(choice: RunChoice, as_json: bool) -> None:
     """
     from batchrun.runs.costs import spent_of
     from batchrun.runs.directory import EMULATED, require_job
+    from batchrun.store.damage import explained
     from batchrun.store.reader import Reader
 
     job = choice.load()
     directory = choice.directory(job)
-    with Reader(directory.checkpoint) as reader, reader.snapshot():
+    with explained(directory.checkpoint), Reader(directory.checkpoint) as reader, reader.snapshot():
         require_job(job, directory, reader)
         emulated, found = reader.meta("target") == EMULATED, list(spent_of(job, reader))
     if as_json:

@@ -87,10 +87,11 @@ def _run_of(choice: RunChoice, job: Job) -> RunDir | None:
 
 def _tallies(job: Job, run: RunDir) -> dict[str, dict[str, int]]:
     from batchrun.runs.directory import require_job
+    from batchrun.store.damage import explained
     from batchrun.store.reader import Reader
     from batchrun.store.tally import stage_tallies
 
-    with Reader(run.checkpoint) as reader:
+    with explained(run.checkpoint), Reader(run.checkpoint) as reader:
         require_job(job, run, reader)
         return stage_tallies(reader)
 

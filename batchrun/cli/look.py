@@ -62,11 +62,14 @@ def show(choice: RunChoice, key: str) -> None:
     In a job of stages KEY is STAGE:KEY, or without the stage the row in all of them.
     """
     from batchrun.reports.rows import row_documents
+    from batchrun.store.damage import explained
     from batchrun.store.reader import Reader
 
     loaded = choice.load()
-    with Reader(choice.directory(loaded).checkpoint) as reader:
-        say_json(row_documents(loaded, reader, key))
+    path = choice.directory(loaded).checkpoint
+    with explained(path), Reader(path) as reader:
+        documents = row_documents(loaded, reader, key)
+    say_json(documents)
 
 
 @click.command(short_help="Whether a run's books add up.")

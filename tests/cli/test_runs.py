@@ -166,6 +166,21 @@ def test_what_status_says_of_a_checkpoint_leads_to_one_that_can_be_read(job: Reh
     assert len(job.billed()) == 4
 
 
+@pytest.mark.parametrize("statements", ALTERED.values(), ids=ALTERED.keys())
+def test_whatever_is_wrong_with_a_checkpoint_is_no_failure_of_who_counts_draws_or_goes_over_it(
+    job: Rehearsal, statements: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = copied(job, job.where / "changed")
+    with closing(sqlite3.connect(changed.checkpoint)) as db:
+        db.executescript(f"PRAGMA foreign_keys = OFF; {statements}")
+    monkeypatch.setenv("BATCHRUN_TRACEBACK", "1")  # a failure of our own would come through
+    of_job = [str(job.write()), "--run-dir", str(changed.path)]
+    for look in (["show", *of_job, "r1"], ["cost", *of_job], ["graph", *of_job], ["verify", str(changed.path)]):
+        found = CliRunner().invoke(commands, look)
+        assert isinstance(found.exception, SystemExit | None), (look, found.exception)
+        assert found.exit_code in (0, 65, 74) or "difference" in found.stdout, (look, found.output)
+
+
 def test_a_pause_that_no_clock_could_have_noted_is_told_as_a_fault_of_its_own_file(job: Rehearsal) -> None:
     Control(job.directory).say(Verb.PAUSE, {}, 9e99, "me", None)
     for look, code in ((["status"], 0), (["status", "--json"], 74), (["watch", "--once", "--plain"], 74)):
